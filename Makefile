@@ -1,0 +1,54 @@
+# `make` lists the targets.
+PYTHON ?= python3
+VENV   := .venv
+LABKIT := $(VENV)/bin/labkit
+BIN    := $(VENV)/bin
+CLUSTER ?= lab
+export LABKIT_CLUSTER := $(CLUSTER)
+
+.DEFAULT_GOAL := help
+.PHONY: help up down destroy lab status test check bench venv unit cluster node e2e content record matrix-python
+
+help:  ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: $(VENV)/.host  ## install what is missing, boot master + 2 agents, provision them, end at the first lab
+	@$(LABKIT) up
+
+down: $(VENV)/.host  ## halt the machines (make up brings them back)
+	@$(LABKIT) down
+
+destroy: $(VENV)/.host  ## remove the machines and all that belongs to them (asks first)
+	@$(LABKIT) destroy
+
+lab: $(VENV)/.host  ## list the labs, with progress; LAB=redis-master plays one
+	@$(LABKIT) lab $(LAB)
+
+status: $(VENV)/.host  ## machines, units and nodes at a glance
+	@$(LABKIT) status
+
+test: $(VENV)/.dev  ## run every layer of tests that this machine can run (installs what it needs)
+	@$(BIN)/python tests/run.py
+
+check: $(VENV)/.dev  ## format, lint, types, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(VENV)/.dev  ## measure; WHAT=name for one of them (bench/results/NAME.json)
+	@$(BIN)/python -m bench $(WHAT)
+
+unit cluster node content e2e: $(VENV)/.dev  ## one layer of the tests
+	@$(BIN)/python tests/run.py $@
+
+# One file per set of packages says which pyproject.toml it was made from.
+$(VENV)/.host: pyproject.toml
+	@sh labkit/provision/bootstrap.sh
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[host]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.host
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@

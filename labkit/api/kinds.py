@@ -1,0 +1,69 @@
+"""The table of kinds: what exists in API v1, under which path, and where etcd keeps it.
+
+One row is all that a kind needs for being routed, stored, listed, watched and found by kubectl; what makes it special
+(defaults, validation, what may change) is its strategy in `api/strategies.py`.
+"""
+
+from labkit.api import types
+from labkit.api.types import Object
+
+import msgspec
+
+
+class Kind(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the table."""
+
+    type: type[Object]
+    resource: str  # plural, as in the path: /api/v1/namespaces/NS/pods
+    singular: str
+    short_names: tuple[str, ...] = ()
+    namespaced: bool = True
+    storage_prefix: str  # in etcd; the original's own names (nodes were minions, services are "specs")
+    error_name: str  # the word that the original's NotFound and AlreadyExists say
+    subresources: tuple[str, ...] = ()
+    in_all: bool = False  # part of `kubectl get all`
+
+    @property
+    def kind(self) -> str:
+        return self.type.KIND
+
+    @property
+    def list_kind(self) -> str:
+        return self.kind if self.kind.endswith("List") else f"{self.kind}List"
+
+    def storage_key(self, namespace: str, name: str) -> str:
+        """`/registry/pods/default/x`; for a kind outside of namespaces `/registry/minions/x`."""
+        return f"{self.storage_prefix}/{namespace}/{name}" if self.namespaced else f"{self.storage_prefix}/{name}"
+
+
+_TABLE = (
+    Kind(type=types.Namespace, resource="namespaces", singular="namespace", short_names=("ns",), namespaced=False,
+         storage_prefix="/registry/namespaces", error_name="namespaces", subresources=("status",)),
+    Kind(type=types.Node, resource="nodes", singular="node", short_names=("no",), namespaced=False,
+         storage_prefix="/registry/minions", error_name="node", subresources=("status",)),
+    Kind(type=types.Pod, resource="pods", singular="pod", short_names=("po",), in_all=True,
+         storage_prefix="/registry/pods", error_name="pods", subresources=("status", "binding", "log")),
+    Kind(type=types.ReplicationController, resource="replicationcontrollers", singular="replicationcontroller",
+         short_names=("rc",), in_all=True, storage_prefix="/registry/controllers",
+         error_name="replicationControllers", subresources=("status", "scale")),
+    Kind(type=types.Service, resource="services", singular="service", short_names=("svc",), in_all=True,
+         storage_prefix="/registry/services/specs", error_name="service", subresources=("status",)),
+    Kind(type=types.Endpoints, resource="endpoints", singular="endpoints", short_names=("ep",),
+         storage_prefix="/registry/services/endpoints", error_name="endpoints"),
+    Kind(type=types.Event, resource="events", singular="event", short_names=("ev",),
+         storage_prefix="/registry/events", error_name="event"),
+)  # fmt: skip
+
+KINDS: dict[str, Kind] = {kind.resource: kind for kind in _TABLE}
+_BY_TYPE = {kind.type: kind for kind in _TABLE}
+_BY_NAME = {kind.kind: kind for kind in _TABLE}
+
+
+def kind_of(what: type[Object] | Object) -> Kind:
+    """The row of a type or of an object; KeyError for a type that is not in the table."""
+    return _BY_TYPE[what if isinstance(what, type) else type(what)]
+
+
+def by_kind_name(name: str) -> Kind | None:
+    """The row of "Pod"."""
+    return _BY_NAME.get(name)
