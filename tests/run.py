@@ -1,0 +1,122 @@
+"""`make test`: every layer of tests that this machine can run, one after the other, and one line for what it cannot.
+
+    python tests/run.py              all layers
+    python tests/run.py unit node    these layers
+
+A layer is a folder of tests/. It runs in a pytest of its own, so that what one leaves behind cannot help the next.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOLS = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "labkit" / "tools"
+
+
+def _root() -> str:
+    return "" if os.geteuid() == 0 else "needs root (iptables, network namespaces): sudo make node"
+
+
+def _etcd() -> str:
+    return "" if shutil.which("etcd") else "needs etcd: apt-get install etcd-server"
+
+
+def _docker() -> str:
+    if not shutil.which("docker"):
+        return "needs docker: apt-get install docker.io"
+    answered = subprocess.run(["docker", "info"], capture_output=True, timeout=30, check=False).returncode == 0
+    return "" if answered else "needs a running docker: systemctl start docker"
+
+
+def _vagrant() -> str:
+    return "" if shutil.which("vagrant") else "needs vagrant: apt-get install vagrant"
+
+
+@dataclass(frozen=True)
+class Layer:
+    name: str
+    seconds: int  # bound for the whole layer
+    needs: tuple[Callable[[], str], ...] = ()
+
+    def missing(self) -> str:
+        """Why this machine cannot run the layer; empty when it can."""
+        return "; ".join(filter(None, (need() for need in self.needs)))
+
+
+LAYERS = (
+    Layer("unit", 300),
+    Layer("cluster", 300),
+    Layer("node", 420, (_root, _etcd, _docker)),
+    Layer("e2e", 1200, (_docker, _vagrant)),
+    Layer("content", 300),
+)
+
+
+@dataclass
+class Outcome:
+    layer: str
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+    note: str = ""
+
+
+def run(layer: Layer, extra: list[str]) -> Outcome:
+    """Run one layer; a layer that collects nothing has failed, a layer that outlives its bound is ended and failed."""
+    reason = layer.missing()
+    if reason:
+        return Outcome(layer.name, note=f"not run: {reason}")
+    command = [sys.executable, "-m", "pytest", f"tests/{layer.name}", "-rs", *extra]
+    started = time.monotonic()
+    text: list[str] = []
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            text.append(line)
+            if time.monotonic() - started > layer.seconds:
+                process.terminate()
+                text.append(f"ended after {layer.seconds} s")
+                break
+        code = process.wait()
+    counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|error|errors|skipped)", text[-1] if text else "")}
+    failed = counts.get("failed", 0) + counts.get("error", 0) + counts.get("errors", 0)
+    if code != 0 and failed == 0:
+        failed = 1
+    note = "" if code in (0, 1) else f"pytest ended with {code}"
+    return Outcome(
+        layer.name, counts.get("passed", 0), failed, counts.get("skipped", 0), time.monotonic() - started, note
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("layers", nargs="*", choices=[[], *(layer.name for layer in LAYERS)], metavar="LAYER")
+    chosen, extra = parser.parse_known_args()
+    os.environ["PATH"] = f"{TOOLS / 'bin'}:{os.environ['PATH']}:/usr/sbin:/sbin"
+    subprocess.run(["sh", str(ROOT / "tests" / "install.sh"), str(TOOLS)], check=True, timeout=600)
+    outcomes = []
+    for layer in LAYERS:
+        if not chosen.layers or layer.name in chosen.layers:
+            print(f"\n=== {layer.name}", flush=True)
+            outcomes.append(run(layer, extra))
+    print(f"\n{'layer':<10}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
+    for outcome in outcomes:
+        figures = f"{outcome.passed:>8}{outcome.failed:>8}{outcome.skipped:>9}{outcome.seconds:>9.0f}"
+        print(f"{outcome.layer:<10}{figures}  {outcome.note}".rstrip())
+    failed = sum(outcome.failed for outcome in outcomes)
+    print(f"\n{sum(o.passed for o in outcomes)} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
