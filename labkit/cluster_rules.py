@@ -1,0 +1,177 @@
+"""What a cluster.json must keep to beyond its shape: one small rule per idea, each a generator of faults.
+
+A fault is one line, `field.path: what is there, what was expected`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from labkit.cluster import Cluster, Machine
+
+PROVIDERS = ("docker", "virtualbox", "libvirt")
+TIMINGS = ("historic", "classroom")
+ROLES = ("master", "agent")
+CLUSTER_NAME = re.compile(r"[a-z][a-z0-9-]{0,9}")
+MACHINE_NAME = re.compile(r"[a-z]([a-z0-9-]{0,30}[a-z0-9])?")
+DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
+
+Network = ipaddress.IPv4Network
+
+
+def validate(cluster: Cluster) -> list[str]:
+    """Every fault of the cluster, empty when there is none.
+
+    The rules about addresses are asked only when the ranges themselves can be read.
+    """
+    found = [fault for rule in _PLAIN_RULES for fault in rule(cluster)]
+    if not list(_ranges_are_networks(cluster)):
+        found += [fault for rule in _ADDRESS_RULES for fault in rule(cluster)]
+    return found
+
+
+def _names_and_words(cluster: Cluster) -> Iterator[str]:
+    if not CLUSTER_NAME.fullmatch(cluster.name):
+        yield f"name: {cluster.name!r}, expected a letter and up to 9 of a-z, 0-9 and '-'"
+    if cluster.provider not in PROVIDERS:
+        yield f"provider: {cluster.provider!r}, expected one of {', '.join(PROVIDERS)}"
+    if cluster.timing not in TIMINGS:
+        yield f"timing: {cluster.timing!r}, expected one of {', '.join(TIMINGS)}"
+    if not DOMAIN.fullmatch(cluster.dns.domain):
+        yield f"dns.domain: {cluster.dns.domain!r}, expected a DNS name such as cluster.local"
+    if cluster.registry.mirror and not re.match(r"https?://[^/]+", cluster.registry.mirror):
+        yield f"registry.mirror: {cluster.registry.mirror!r}, expected a URL such as https://mirror.example, or nothing"
+
+
+def _ports(cluster: Cluster) -> Iterator[str]:
+    for field, port, lowest in (
+        ("apiserver.port", cluster.apiserver.port, 1),
+        ("registry.port", cluster.registry.port, 1),
+        ("apiserver.hostPort", cluster.apiserver.host_port, 0),
+    ):
+        if not lowest <= port <= 65535:
+            yield f"{field}: {port}, expected {lowest} to 65535"
+    if cluster.apiserver.port == cluster.registry.port:
+        yield f"registry.port: {cluster.registry.port} is apiserver.port too, expected two different ports"
+
+
+def _machines(cluster: Cluster) -> Iterator[str]:
+    seen: set[str] = set()
+    for field, machine in _each(cluster):
+        if not MACHINE_NAME.fullmatch(machine.name):
+            yield f"{field}.name: {machine.name!r}, expected a letter, then a-z, 0-9 and '-', at most 32 in all"
+        if machine.name in seen:
+            yield f"{field}.name: {machine.name!r} is the name of an earlier machine, expected each name once"
+        seen.add(machine.name)
+        if machine.memory_mb < 256:
+            yield f"{field}.memoryMB: {machine.memory_mb}, expected 256 or more"
+        if machine.cpus < 1:
+            yield f"{field}.cpus: {machine.cpus}, expected 1 or more"
+
+
+def _roles(cluster: Cluster) -> Iterator[str]:
+    for field, machine in _each(cluster):
+        for index, role in enumerate(machine.roles):
+            if role not in ROLES:
+                yield f"{field}.roles[{index}]: {role!r}, expected one of {', '.join(ROLES)}"
+        if not machine.roles or len(set(machine.roles)) < len(machine.roles):
+            yield f"{field}.roles: {machine.roles}, expected each role at most once and at least one"
+    masters = [machine.name for machine in cluster.machines if machine.is_master]
+    if len(masters) != 1:
+        yield f"machines: {', '.join(masters) or 'no machine'} has the role master, expected exactly one machine"
+
+
+def _pod_subnets(cluster: Cluster) -> Iterator[str]:
+    owner: dict[int, str] = {}
+    for field, machine in _each(cluster):
+        number = machine.pod_subnet
+        if number in owner:
+            yield f"{field}.podSubnet: {number} belongs to {owner[number]}, expected a number of its own"
+        owner.setdefault(number, machine.name)
+        if number >= cluster.next_pod_subnet:
+            yield f"nextPodSubnet: {cluster.next_pod_subnet}, expected more than {machine.name}'s podSubnet {number}"
+
+
+def _ranges_are_networks(cluster: Cluster) -> Iterator[str]:
+    for field, cidr, longest in _ranges(cluster):
+        try:
+            network = Network(cidr)
+        except ValueError as exc:
+            yield f"networks.{field}: {exc}, expected an IPv4 range such as 10.245.1.0/24"
+            continue
+        if not 8 <= network.prefixlen <= longest:
+            yield f"networks.{field}: {cidr}, expected a prefix of /8 to /{longest}"
+
+
+def _ranges_are_apart(cluster: Cluster) -> Iterator[str]:
+    ranges = [(field, Network(cidr)) for field, cidr, _ in _ranges(cluster)]
+    for index, (field, network) in enumerate(ranges):
+        for other_field, other in ranges[:index]:
+            if network.overlaps(other):
+                yield f"networks.{field}: {network} overlaps networks.{other_field} {other}, expected ranges apart"
+
+
+def _addresses(cluster: Cluster) -> Iterator[str]:
+    network = Network(cluster.networks.machines)
+    owner = {
+        cluster.host_address: "the host",
+        cluster.nobody_address: "the gateway that leads nowhere",
+        str(network[0]): "the network itself",
+        str(network[-1]): "broadcast",
+    }
+    for field, machine in _each(cluster):
+        if not _is_in(machine.address, network):
+            yield f"{field}.address: {machine.address!r}, expected an address in networks.machines {network}"
+        elif machine.address in owner:
+            yield f"{field}.address: {machine.address} belongs to {owner[machine.address]}, expected one of its own"
+        owner.setdefault(machine.address, machine.name)
+
+
+def _pods_fit(cluster: Cluster) -> Iterator[str]:
+    last = 2 ** (24 - Network(cluster.networks.pods).prefixlen) - 1
+    for field, machine in _each(cluster):
+        if not 1 <= machine.pod_subnet <= last:
+            yield f"{field}.podSubnet: {machine.pod_subnet}, expected 1 to {last} (a /24 of {cluster.networks.pods})"
+
+
+def _dns(cluster: Cluster) -> Iterator[str]:
+    services = Network(cluster.networks.services)
+    if not _is_in(cluster.dns.address, services):
+        yield f"dns.address: {cluster.dns.address!r}, expected an address in networks.services {services}"
+    elif cluster.dns.address in (str(services[0]), str(services[1]), str(services[-1])):
+        yield f"dns.address: {cluster.dns.address} is taken: {services[1]} is the service kubernetes, expected another"
+    for index, forwarder in enumerate(cluster.dns.forwarders):
+        if not _is_in(forwarder, Network("0.0.0.0/0")):
+            yield f"dns.forwarders[{index}]: {forwarder!r}, expected an IPv4 address"
+
+
+def _each(cluster: Cluster) -> list[tuple[str, Machine]]:
+    return [(f"machines[{index}]", machine) for index, machine in enumerate(cluster.machines)]
+
+
+def _ranges(cluster: Cluster) -> tuple[tuple[str, str, int], ...]:
+    """Field, range and the longest prefix that leaves room."""
+    networks = cluster.networks
+    return ("machines", networks.machines, 28), ("pods", networks.pods, 23), ("services", networks.services, 28)
+
+
+def _is_in(address: str, network: Network) -> bool:
+    try:
+        return ipaddress.IPv4Address(address) in network
+    except ValueError:
+        return False
+
+
+_PLAIN_RULES: tuple[Callable[[Cluster], Iterator[str]], ...] = (
+    _names_and_words,
+    _ports,
+    _machines,
+    _roles,
+    _pod_subnets,
+    _ranges_are_networks,
+)
+_ADDRESS_RULES: tuple[Callable[[Cluster], Iterator[str]], ...] = (_ranges_are_apart, _addresses, _pods_fit, _dns)

@@ -1,0 +1,1 @@
+"""Make the machines what cluster.json says they are."""
