@@ -1,0 +1,19 @@
+"""Memory under the storage contract."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from storage_contract import StorageContract
+
+from labkit.storage.memory import Memory
+
+
+@pytest.fixture
+async def storage() -> AsyncIterator[Memory]:
+    memory = Memory()
+    yield memory
+    await memory.close()
+
+
+class TestMemory(StorageContract):
+    """Nothing of its own: all that Memory promises is the contract."""
