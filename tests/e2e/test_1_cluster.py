@@ -1,0 +1,198 @@
+"""From nothing to a cluster, and every way in which it must come back."""
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import CLUSTER, Lab, docker, image_ids
+
+pytestmark = pytest.mark.timeout(900)
+
+
+def eventually(check: Callable[[], bool], within: float, what: str) -> None:
+    """Ask until true; a coroutine-free twin of labkit.testing.eventually for the command line."""
+    end = time.monotonic() + within
+    while not check():
+        assert time.monotonic() < end, f"not within {within:g} s: {what}"
+        time.sleep(0.5)
+
+
+def ready_nodes(lab: Lab) -> set[str]:
+    rows = [line.split() for line in lab.kubectl("get", "nodes", "--no-headers").splitlines()]
+    return {row[0] for row in rows if row[1] == "Ready"}
+
+
+def machine_ids() -> dict[str, str]:
+    rows = docker("ps", "-aq", "--no-trunc", "--filter", f"label=labkit.cluster={CLUSTER}", "--format", "{{.Names}} {{.ID}}")
+    return dict(line.split() for line in rows.splitlines())
+
+
+def redis_answers(lab: Lab, machine: str) -> bool:
+    ask = "timeout 5 bash -c 'exec 3<>/dev/tcp/10.0.0.11/6379 && printf \"PING\\r\\n\" >&3 && head -c 5 <&3'"
+    return "+PONG" in lab.on(machine, ask, rc=None)
+
+
+def test_up_from_nothing_ends_with_ready_nodes_and_the_first_step(lab: Lab) -> None:
+    assert not image_ids()
+    assert not machine_ids()
+    printed = lab.labkit("up", within=800)
+    assert "labkit lab redis-master" in printed
+    assert ready_nodes(lab) == {"agent1", "agent2"}
+    assert len(image_ids()) == 1
+
+
+def test_a_second_up_does_nothing(lab: Lab) -> None:
+    before = machine_ids()
+    assert "nothing to do" in lab.labkit("up", within=120)
+    assert machine_ids() == before
+
+
+def test_status_is_well(lab: Lab) -> None:
+    printed = lab.labkit("status")
+    for word in ("master", "agent1", "agent2", "kube-apiserver", "kubelet", "kube-proxy", "kube-dns"):
+        assert word in printed
+
+
+def test_the_hosts_own_kubectl_reaches_the_cluster(lab: Lab, tmp_path: Path) -> None:
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("no kubectl on this host")
+    config = tmp_path / "kubeconfig"
+    config.write_text(lab.labkit("kubeconfig"))
+    done = subprocess.run(
+        [kubectl, f"--kubeconfig={config}", "get", "nodes", "-o", "json"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert {item["metadata"]["name"] for item in json.loads(done.stdout)["items"]} == {"agent1", "agent2"}
+
+
+def test_secrets_on_the_host_are_its_owners_alone(lab: Lab) -> None:
+    state = lab.home / CLUSTER
+    assert state.stat().st_mode & 0o077 == 0
+    keys = [p for p in state.rglob("*") if p.is_file() and (p.suffix == ".key" or p.name.startswith("id_ed25519"))]
+    assert keys
+    open_ = [str(path) for path in keys if path.suffix != ".pub" and path.stat().st_mode & 0o077]
+    assert not open_
+
+
+def test_machines_hold_no_more_than_they_need(lab: Lab) -> None:
+    for name in machine_ids():
+        caps = int(docker("exec", name, "sh", "-c", "grep CapBnd /proc/1/status").split()[1], 16)
+        for forbidden, bit in {"CAP_SYS_MODULE": 16, "CAP_SYS_BOOT": 22, "CAP_SYS_TIME": 25}.items():
+            assert not caps >> bit & 1, f"{name} holds {forbidden}"
+        bound = json.loads(docker("inspect", name))[0]["NetworkSettings"]["Ports"]
+        assert all(b["HostIp"] == "127.0.0.1" for bindings in bound.values() for b in bindings or [])
+
+
+_EVERY_OTHER_CERTIFICATE = """
+for crt in $(find /etc/kubernetes /etc/etcd /etc/docker -name '*.crt' | sort); do
+  key=${crt%.crt}.key; [ -f $key ] || continue
+  echo "$crt {verdict}"
+done
+"""
+
+
+def test_etcd_admits_the_api_server_and_the_operator_alone(lab: Lab) -> None:
+    ask = (
+        "ETCDCTL_API=3 etcdctl --endpoints=https://127.0.0.1:2379 --cacert=/etc/etcd/pki/ca.crt --cert=$crt --key=$key"
+        " --command-timeout=3s get /registry/namespaces/default >/dev/null 2>&1 && echo admitted || echo refused"
+    )
+    printed = lab.on("master", _EVERY_OTHER_CERTIFICATE.replace("{verdict}", f"$({ask})"), within=120)
+    verdicts = dict(line.split() for line in printed.splitlines())
+    admitted = {path for path, verdict in verdicts.items() if verdict == "admitted"}
+    assert {Path(path).stem for path in admitted} == {"kube-apiserver", "operator"}
+    assert "/etc/kubernetes/pki/etcd/kube-apiserver.crt" in admitted
+    assert "/etc/kubernetes/pki/kube-apiserver.crt" not in admitted
+    assert len(verdicts) - len(admitted) >= 5  # the others were really tried
+    write = "ETCDCTL_API=3 etcdctl --endpoints=https://127.0.0.1:2379 --cacert=/etc/etcd/pki/ca.crt --cert=/etc/etcd/pki/operator.crt --key=/etc/etcd/pki/operator.key put /registry/x y"
+    assert "permission denied" in lab.on("master", f"{write} 2>&1", rc=None)
+
+
+def test_the_kubelet_admits_the_api_servers_kubelet_client_alone(lab: Lab) -> None:
+    for machine in ("master", "agent1"):
+        ask = (
+            "code=$(curl -s -m 5 -o /dev/null -w '%{http_code}' --cacert /etc/kubernetes/pki/ca.crt --cert $crt --key $key"
+            " https://agent1:10250/pods); [ \"$code\" = 200 ] && echo admitted || echo refused"
+        )
+        printed = lab.on(machine, _EVERY_OTHER_CERTIFICATE.replace("{verdict}", f"$({ask})"), within=120)
+        verdicts = dict(line.split() for line in printed.splitlines())
+        admitted = {Path(path).stem for path, verdict in verdicts.items() if verdict == "admitted"}
+        assert admitted == ({"kube-apiserver-kubelet-client"} if machine == "master" else set())
+        assert len(verdicts) >= 2
+
+
+def test_the_lab_plays_itself(lab: Lab) -> None:
+    printed = lab.labkit("lab", "redis-master", "--play", within=600)
+    assert "redis-master" in printed
+
+
+def test_the_walkthrough_plays_itself(lab: Lab) -> None:
+    lab.labkit("walkthrough", "follow-a-pod", "--auto", within=300)
+
+
+def test_push_brings_one_component_back(lab: Lab) -> None:
+    since = lab.on("agent1", "systemctl show -p ExecMainStartTimestampMonotonic kube-proxy kubelet")
+    lab.labkit("push", "kube-proxy", within=120)
+    now = lab.on("agent1", "systemctl show -p ExecMainStartTimestampMonotonic kube-proxy kubelet")
+    before_proxy, before_kubelet = [line for line in since.splitlines() if line]
+    after_proxy, after_kubelet = [line for line in now.splitlines() if line]
+    assert after_proxy != before_proxy
+    assert after_kubelet == before_kubelet
+
+
+def _deploy_redis(lab: Lab) -> None:
+    for name in ("redis-master-controller.yaml", "redis-master-service.yaml"):
+        text = (Path(__file__).parents[2] / "labs" / "01-redis-master" / name).read_text()
+        lab.on("master", f"kubectl apply -f - <<'Y'\n{text}\nY")
+    eventually(lambda: redis_answers(lab, "agent1") and redis_answers(lab, "agent2"), 90, "redis answers on both agents")
+
+
+def test_halt_and_up_bring_back_routes_units_pods_and_data(lab: Lab) -> None:
+    _deploy_redis(lab)
+    pods = lab.kubectl("get", "pods", "-l", "name=redis-master", "-o", "name")
+    lab.labkit("down", within=180)
+    states = docker("ps", "-a", "--filter", f"label=labkit.cluster={CLUSTER}", "--format", "{{.State}}").split()
+    assert states == ["exited"] * 3
+    lab.labkit("up", within=300)
+    eventually(lambda: ready_nodes(lab) == {"agent1", "agent2"}, 60, "both nodes Ready")
+    assert lab.kubectl("get", "pods", "-l", "name=redis-master", "-o", "name") == pods
+    eventually(lambda: redis_answers(lab, "agent1") and redis_answers(lab, "agent2"), 90, "redis answers after halt and up")
+
+
+def test_a_killed_machine_comes_back(lab: Lab) -> None:
+    node = lab.kubectl("get", "pods", "-l", "name=redis-master", "-o", "jsonpath={.items[0].spec.nodeName}")
+    other = "agent1" if node == "agent2" else "agent2"
+    docker("kill", f"{CLUSTER}-{node}")
+    assert not redis_answers(lab, other)
+    assert node in lab.labkit("status", rc=1)
+    lab.labkit("up", within=300)
+    eventually(lambda: node in ready_nodes(lab), 60, f"{node} Ready")
+    eventually(lambda: redis_answers(lab, other) and redis_answers(lab, node), 90, "redis answers after its machine was killed")
+
+
+def test_a_third_agent_joins_and_the_others_stay(lab: Lab) -> None:
+    before = machine_ids()
+    lab.labkit("init", "--agents", "3")
+    lab.labkit("up", within=300)
+    after = machine_ids()
+    assert {name: after[name] for name in before} == before
+    assert len(after) == len(before) + 1
+    eventually(lambda: "agent3" in ready_nodes(lab), 60, "agent3 Ready")
+    eventually(lambda: redis_answers(lab, "agent3"), 60, "redis answers on the new agent")
+
+
+def test_destroy_asks_first_and_leaves_nothing(lab: Lab) -> None:
+    lab.labkit("destroy", stdin="n\n", rc=None)
+    assert machine_ids()
+    volumes = {m["Name"] for name in machine_ids() for m in json.loads(docker("inspect", name))[0]["Mounts"] if m["Type"] == "volume"}
+    lab.labkit("destroy", "--yes", within=180)
+    assert not machine_ids()
+    assert not docker("network", "ls", "-q", "--filter", f"name=^{CLUSTER}-net$")
+    assert not volumes & set(docker("volume", "ls", "-q").split())
+    links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, timeout=10, check=True).stdout
+    assert f"br-{CLUSTER}" not in links
