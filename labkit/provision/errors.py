@@ -1,0 +1,45 @@
+"""What can go wrong between the host and the machines.
+
+    CommandFailed        a command, or a wait for something, on a machine (or on the host: machine "host") failed
+    ├── TimedOut         it did not end within its bound
+    └── Unreachable      no SSH connection to the machine
+
+All of them say which machine, what was being done, the command, and the last lines that it printed. Exit code 3.
+"""
+
+TAIL_LINES = 12
+"""How many of a command's last lines are worth showing."""
+
+
+class CommandFailed(Exception):
+    """`what` is what was being done, in words ("start kube-proxy"); `tail` the last lines of output or of a journal."""
+
+    exit_code = 3
+
+    def __init__(self, machine: str, what: str, command: str = "", rc: int | None = None, tail: str = "") -> None:
+        self.machine = machine
+        self.what = what
+        self.command = command
+        self.rc = rc
+        self.tail = "\n".join(tail.strip().splitlines()[-TAIL_LINES:])
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        ending = f" (exit code {self.rc})" if self.rc is not None else ""
+        lines = [f"{self.machine}: {self.what} failed{ending}"]
+        if self.command and self.command != self.what:
+            lines.append(f"  command: {self.command if len(self.command) < 300 else self.command[:300] + ' ...'}")
+        lines += [f"  | {line}" for line in self.tail.splitlines()]
+        return "\n".join(lines)
+
+
+class TimedOut(CommandFailed):
+    """Not done in time; `seconds` is the bound that was kept."""
+
+    def __init__(self, machine: str, what: str, seconds: float, command: str = "", tail: str = "") -> None:
+        self.seconds = seconds
+        super().__init__(machine, f"{what} within {seconds:g} s", command, None, tail)
+
+
+class Unreachable(CommandFailed):
+    """The machine does not answer on its SSH port, or does not know the cluster's key."""
