@@ -1,0 +1,25 @@
+"""How a component lives: it works until systemd says SIGTERM, and then ends with 0."""
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from typing import Any
+
+
+def run_until_signal(work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` on an event loop of its own until it ends or SIGTERM or SIGINT cancels it.
+
+    What it raises comes out as it is: a bug ends the process with its traceback, and systemd starts it again.
+    """
+
+    async def supervise() -> None:
+        task = asyncio.ensure_future(work)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, task.cancel)
+        try:
+            await task
+        except asyncio.CancelledError:
+            pass
+
+    asyncio.run(supervise())

@@ -1,0 +1,70 @@
+"""The predicates: can this pod run on that node at all?
+
+Each is a function `(pod, node, on_node) -> bool`, registered under the name that Kubernetes gave it; on_node is what
+runs there already. To add one, write the function and a line in PREDICATES.
+Source: plugin/pkg/scheduler/algorithm/predicates of Kubernetes 0.18 and 1.0.
+"""
+
+from collections.abc import Callable
+
+from labkit.api.quantity import value
+from labkit.api.types import Node, Pod, Volume
+from labkit.components.kube_scheduler.node_info import NodeInfo, capacity, host_ports, limits
+
+Predicate = Callable[[Pod, Node, NodeInfo], bool]
+
+
+def pod_fits_ports(pod: Pod, node: Node, on_node: NodeInfo) -> bool:
+    """No pod on the node has one of the host ports that this one asks for."""
+    wanted = set(host_ports(pod))
+    return not wanted or not any(port in wanted for other in on_node.pods for port in host_ports(other))
+
+
+def pod_fits_resources(pod: Pod, node: Node, on_node: NodeInfo) -> bool:
+    """The limits of all pods, this one included, stay within the node's capacity, and so does their number.
+
+    A capacity of 0 stands for a resource that the node does not count.
+    """
+    if len(on_node) + 1 > value(node.status.capacity.get("pods", 0)):
+        return False
+    wanted, there = limits(pod), capacity(node)
+    if wanted.milli_cpu == 0 and wanted.memory == 0:
+        return True
+    total = on_node.limits.plus(wanted)
+    return (not there.milli_cpu or total.milli_cpu <= there.milli_cpu) and (
+        not there.memory or total.memory <= there.memory
+    )
+
+
+def no_disk_conflict(pod: Pod, node: Node, on_node: NodeInfo) -> bool:
+    """A Google disk is mounted by one pod of the node, or by several that all only read it."""
+    wanted = [volume for volume in pod.spec.volumes if volume.gce_persistent_disk is not None]
+    return not wanted or not any(
+        _same_disk(mine, theirs) for other in on_node.pods for theirs in other.spec.volumes for mine in wanted
+    )
+
+
+def _same_disk(mine: Volume, theirs: Volume) -> bool:
+    one, other = mine.gce_persistent_disk, theirs.gce_persistent_disk
+    if one is None or other is None or one.pd_name != other.pd_name:
+        return False
+    return not (one.read_only and other.read_only)
+
+
+def match_node_selector(pod: Pod, node: Node, on_node: NodeInfo) -> bool:
+    """The node has every label of the pod's nodeSelector."""
+    return pod.spec.node_selector.items() <= node.metadata.labels.items()
+
+
+def host_name(pod: Pod, node: Node, on_node: NodeInfo) -> bool:
+    """The pod asks for no node by name, or for this one."""
+    return not pod.spec.node_name or pod.spec.node_name == node.metadata.name
+
+
+PREDICATES: dict[str, Predicate] = {
+    "PodFitsPorts": pod_fits_ports,
+    "PodFitsResources": pod_fits_resources,
+    "NoDiskConflict": no_disk_conflict,
+    "MatchNodeSelector": match_node_selector,
+    "HostName": host_name,
+}

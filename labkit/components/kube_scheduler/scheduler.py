@@ -1,0 +1,168 @@
+"""kube-scheduler finds a node for every pod that has none.
+
+    informers: pods, nodes, services
+        |  a pod without a node                      a node or a pod on it changed: try those that did not fit again
+        v                                              |
+      queue --> sync(key): look at the store  <--------+
+                           decide: schedule()  -->  assume the pod is there  -->  act: POST binding
+
+A binding takes a moment to come back through the watch. Until then the pod is *assumed* on its node, so that the next
+decision counts it already and two pods never get the last free place.
+"""
+
+import asyncio
+import random
+
+from labkit.api.errors import ApiError, Conflict, NotFound
+from labkit.api.types import Node, Pod, Service, copy, key
+from labkit.client.controller import Controller
+from labkit.client.events import EventRecorder
+from labkit.client.informer import Informer
+from labkit.client.queue import WorkQueue
+from labkit.client.rest import Client
+from labkit.components.kube_scheduler.algorithm import DoesNotFit, Placement, schedule
+from labkit.components.kube_scheduler.node_info import NodeInfo
+from labkit.trace import Tracer
+
+BINDINGS_AT_ONCE = 16
+
+
+class Scheduler:
+    """Watches pods, nodes and services; `run()` works until it is cancelled. `rng` decides between equal nodes."""
+
+    def __init__(self, client: Client, *, rng: random.Random | None = None, trace: Tracer | None = None) -> None:
+        self.client = client
+        self.trace = trace or Tracer("kube-scheduler")
+        self.events = EventRecorder(client, "scheduler", trace=self.trace)
+        self.rng = rng or random.Random()
+        self.pods = Informer(client, Pod, trace=self.trace)
+        self.nodes = Informer(client, Node, trace=self.trace)
+        self.services = Informer(client, Service, trace=self.trace)
+        self.queue = WorkQueue(first=1.0, most=60.0)
+        self.waiting: set[str] = set()  # keys of pods that fitted nowhere
+        self.on_nodes: dict[str, NodeInfo] = {}  # what runs on each node, assumed pods included
+        self.assumed: dict[str, Pod] = {}  # uid -> the pod as we bound it, until the watch shows it
+        self.started = False
+        self.pods.on_change(self._pod_changed)
+        self.nodes.on_change(self._node_changed)
+
+    async def run(self) -> None:
+        expected = (ApiError, DoesNotFit)
+        controller = Controller(
+            "scheduler", self.queue, self.sync, workers=BINDINGS_AT_ONCE, expected=expected, trace=self.trace
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.events.run())
+            group.create_task(self.pods.run())
+            group.create_task(self.nodes.run())
+            group.create_task(self.services.run())
+            await asyncio.gather(self.pods.synced(), self.nodes.synced(), self.services.synced())
+            self.started = True
+            group.create_task(controller.run())
+
+    def trouble(self) -> str:
+        """What /healthz complains of: nothing once the first lists have been read."""
+        return "" if self.started else "waits for kube-apiserver: pods, nodes and services are not listed yet"
+
+    async def sync(self, key: str) -> None:
+        """Find a node for one pod. Between the decision and `_assume` nothing is awaited: no other can interfere."""
+        pod = self.pods.store.get(key)
+        if pod is None or not _wants_node(pod) or pod.metadata.uid in self.assumed:
+            self.waiting.discard(key)
+            return
+        try:
+            placement = schedule(pod, self._nodes(), self.on_nodes, list(self.services.store.values()), rng=self.rng)
+        except DoesNotFit as misfit:
+            self._wait(key, pod, misfit)
+            raise
+        self.waiting.discard(key)
+        self._assume(pod, placement.node)
+        await self._bind(key, pod, placement)
+
+    async def _bind(self, key: str, pod: Pod, placement: Placement) -> None:
+        self.trace.decision(
+            "assigned", pod, cause=self.queue.cause(key), function=schedule, node=placement.node,
+            points=placement.points,
+        )  # fmt: skip
+        try:
+            await self.client.bind(pod, placement.node)
+        except (Conflict, NotFound) as exc:  # somebody else bound it, or it is gone: nothing is left to do
+            self._forget(pod)
+            self.events.event(pod, "failedScheduling", f"Binding rejected: {exc}")
+        except BaseException:
+            self._forget(pod)
+            raise
+        else:
+            self.events.event(pod, "scheduled", f"Successfully assigned {pod.metadata.name} to {placement.node}")
+
+    def _wait(self, key: str, pod: Pod, misfit: DoesNotFit) -> None:
+        """Tell why; the loop tries again after 1 to 60 s, `_retry_waiting` as soon as a node has changed."""
+        self.waiting.add(key)
+        self.trace.decision(
+            "failedScheduling", pod, cause=self.queue.cause(key), function=schedule, reasons=misfit.reasons,
+        )  # fmt: skip
+        self.events.event(pod, "failedScheduling", str(misfit))
+
+    def _nodes(self) -> list[Node]:
+        """The nodes that take new pods: ready, and not closed by an administrator."""
+        return [node for node in self.nodes.store.values() if _takes_pods(node)]
+
+    # -- what runs where -------------------------------------------------------------------------------------------
+
+    def _assume(self, pod: Pod, node_name: str) -> None:
+        placed = copy(pod)
+        placed.spec.node_name = node_name
+        self.assumed[pod.metadata.uid] = placed
+        self._info(node_name).add(placed)
+
+    def _forget(self, pod: Pod) -> None:
+        """Undo an assumption that did not come true."""
+        placed = self.assumed.pop(pod.metadata.uid, None)
+        if placed is not None:
+            self._info(placed.spec.node_name).remove(placed)
+
+    def _info(self, node_name: str) -> NodeInfo:
+        return self.on_nodes.setdefault(node_name, NodeInfo())
+
+    # -- what the informers tell -----------------------------------------------------------------------------------
+
+    def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+        if new is None or new.spec.node_name:
+            pod = new or old
+            assert pod is not None
+            self._forget(pod)
+        if old is not None and old.spec.node_name:
+            self._info(old.spec.node_name).remove(old)
+        if new is not None and new.spec.node_name and not _is_over(new):
+            self._info(new.spec.node_name).add(new)
+        if new is not None and _wants_node(new):
+            self.queue.add(key(new), cause="pod added" if old is None else "pod changed")
+        elif old is not None and old.spec.node_name and (new is None or _is_over(new)):
+            self._retry_waiting(f"pod {key(old)} made room on {old.spec.node_name}")
+
+    def _node_changed(self, old: Node | None, new: Node | None) -> None:
+        if new is not None and (old is None or _scheduling_facts(old) != _scheduling_facts(new)):
+            self._retry_waiting(f"node {key(new)} changed")
+
+    def _retry_waiting(self, cause: str) -> None:
+        for pod_key in self.waiting:
+            self.queue.add(pod_key, cause=cause)
+
+
+def _is_over(pod: Pod) -> bool:
+    """It ran and never will again: its place is free."""
+    return pod.status.phase in ("Succeeded", "Failed")
+
+
+def _wants_node(pod: Pod) -> bool:
+    return not pod.spec.node_name and not _is_over(pod) and pod.metadata.deletion_timestamp is None
+
+
+def _takes_pods(node: Node) -> bool:
+    ready = any(condition.type == "Ready" and condition.status == "True" for condition in node.status.conditions)
+    return ready and not node.spec.unschedulable
+
+
+def _scheduling_facts(node: Node) -> tuple[object, ...]:
+    """What of a node the decision depends on; a heartbeat changes none of it."""
+    return (_takes_pods(node), node.status.capacity, node.metadata.labels)
