@@ -1,0 +1,215 @@
+"""The replication controller: as many pods as the ReplicationController asks for, no more and no fewer.
+
+      ReplicationController web: replicas 3, selector app=web
+        app=web      app=web      app=web      app=web            app=db
+       [web-8vht4]  [web-nwd7y]  [web-pe4cg]  [web-qgssc]        [db-1]
+            \\___________|____________|____________/
+              4 match, 3 are wanted: delete one          (db-1 is none of its business)
+
+What belongs to it is decided by labels alone: a pod that loses the label is replaced and lives on, a pod that gains it
+is counted, and deleted if it is one too many. A changed template changes no pod that exists.
+Source: pkg/controller/replication of Kubernetes 0.18 and 1.0.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from labkit.api.errors import ApiError, NotFound
+from labkit.api.types import ObjectMeta, ObjectReference, Part, Pod, ReplicationController, copy, key, shown
+from labkit.client.controller import Controller
+from labkit.client.events import EventRecorder, reference
+from labkit.client.informer import Informer
+from labkit.client.own_writes import OwnWrites
+from labkit.client.queue import WorkQueue
+from labkit.client.rest import Client
+from labkit.components.kube_controller_manager.expectations import Expectations
+from labkit.components.kube_controller_manager.pods import is_active, is_ready, selects
+from labkit.trace import Tracer
+
+BURST = 500  # pods created or deleted in one go
+AT_ONCE = 32
+RESYNC_SECONDS = 30.0
+_PHASE_RANK = {"Pending": 0, "Unknown": 1, "Running": 2}
+
+
+# -- the decision --------------------------------------------------------------------------------------------------
+
+
+class Plan(NamedTuple):
+    """How many pods to create, and which to delete."""
+
+    creates: int
+    deletes: list[Pod]
+
+
+def plan(rc: ReplicationController, pods: Iterable[Pod]) -> Plan:
+    """What makes the pods that `rc` selects as many as it asks for; finished pods do not count."""
+    mine = [pod for pod in pods if selects(rc.spec.selector, rc.metadata.namespace, pod) and is_active(pod)]
+    wanted = 1 if rc.spec.replicas is None else rc.spec.replicas
+    surplus = len(mine) - wanted
+    return Plan(creates=max(-surplus, 0), deletes=in_deletion_order(mine)[: max(surplus, 0)])
+
+
+def in_deletion_order(pods: Iterable[Pod]) -> list[Pod]:
+    """The least useful first: without a node, then Pending, Unknown, not ready; of equals the youngest."""
+    youngest_first = sorted(pods, key=lambda pod: (pod.metadata.creation_timestamp or "", key(pod)), reverse=True)
+    return sorted(
+        youngest_first,
+        key=lambda pod: (bool(pod.spec.node_name), _PHASE_RANK.get(pod.status.phase, 0), is_ready(pod)),
+    )
+
+
+def new_pod(rc: ReplicationController) -> Pod:
+    """A pod after the template of `rc`; the API server completes its name, web-xxxxx."""
+    assert rc.spec.template is not None, "validation lets no ReplicationController without a template in"
+    template = copy(rc.spec.template)
+    meta = ObjectMeta(
+        generate_name=f"{rc.metadata.name}-",
+        namespace=rc.metadata.namespace,
+        labels=template.metadata.labels,
+        annotations=template.metadata.annotations | {"kubernetes.io/created-by": created_by(rc)},
+    )
+    return Pod(metadata=meta, spec=template.spec)
+
+
+class SerializedReference(Part):
+    """What the annotation kubernetes.io/created-by holds, as JSON."""
+
+    kind: str = shown("SerializedReference")
+    api_version: str = shown("v1")
+    reference: ObjectReference = msgspec.field(default_factory=ObjectReference)
+
+
+def created_by(rc: ReplicationController) -> str:
+    return msgspec.json.encode(SerializedReference(reference=reference(rc))).decode()
+
+
+# -- the loop ------------------------------------------------------------------------------------------------------
+
+
+class Replication:
+    """Watches ReplicationControllers and pods; `run()` works until it is cancelled."""
+
+    def __init__(self, client: Client, pods: Informer[Pod], *, workers: int = 5, trace: Tracer | None = None) -> None:
+        self.client = client
+        self.trace = trace or Tracer("kube-controller-manager")
+        self.events = EventRecorder(client, "replication-controller", trace=self.trace)
+        self.pods = pods
+        self.controllers = Informer(client, ReplicationController, trace=self.trace)
+        self.expectations = Expectations(pods)
+        self.written = OwnWrites(self.controllers)
+        self.queue = WorkQueue()
+        self.controller = Controller("replication", self.queue, self.sync, workers=workers, trace=self.trace)
+        self.controllers.on_change(self._controller_changed)
+        pods.on_change(self._pod_changed)
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.controllers.run())
+            group.create_task(self.events.run())
+            await asyncio.gather(self.controllers.synced(), self.pods.synced())
+            group.create_task(self.controller.run())
+            group.create_task(self._resync())
+
+    async def sync(self, key: str) -> None:
+        """Look, decide, act for one ReplicationController."""
+        rc = self.written.newest(key)
+        if rc is None:
+            self.expectations.forget(key)
+            return
+        pods = self._pods_of(rc)
+        creates, deletes = plan(rc, pods)
+        if creates or deletes:
+            self.trace.decision(
+                "scale", rc, cause=self.queue.cause(key), function=plan, pods=len(pods), wanted=rc.spec.replicas,
+                creates=creates, deletes=[pod.metadata.name for pod in deletes],
+            )  # fmt: skip
+        try:
+            await self._create(rc, min(creates, BURST))
+            await self._delete(rc, deletes[:BURST])
+        finally:
+            await self._write_status(rc, self._pods_of(rc))
+        if creates > BURST or len(deletes) > BURST:
+            self.queue.add(key, cause="the rest of a large change")
+
+    def _pods_of(self, rc: ReplicationController) -> list[Pod]:
+        """The pods that count for `rc`: what the store shows, with our own writes laid over it."""
+        namespace, selector = rc.metadata.namespace, rc.spec.selector
+        seen = [pod for pod in self.pods.store.values() if selects(selector, namespace, pod)]
+        return [pod for pod in self.expectations.over(key(rc), seen) if is_active(pod)]
+
+    async def _create(self, rc: ReplicationController, count: int) -> None:
+        """Create in batches of 1, 2, 4 ...: what fails for one pod fails for all, and is not tried 500 times."""
+        batch = 1
+        while count > 0:
+            batch = min(batch, count)
+            results = await asyncio.gather(*(self._create_one(rc) for _ in range(batch)), return_exceptions=True)
+            for failure in (result for result in results if isinstance(result, BaseException)):
+                if isinstance(failure, ApiError):
+                    self.events.event(rc, "failedCreate", f"Error creating: {failure}")
+                raise failure
+            count -= batch
+            batch = min(2 * batch, AT_ONCE)
+
+    async def _create_one(self, rc: ReplicationController) -> None:
+        pod = await self.client.create(new_pod(rc))
+        self.expectations.created(key(rc), pod)
+        self.events.event(rc, "successfulCreate", f"Created pod: {pod.metadata.name}")
+        self.trace.decision("created", pod, cause=f"replicationcontrollers/{key(rc)}", function=new_pod)
+
+    async def _delete(self, rc: ReplicationController, pods: list[Pod]) -> None:
+        for start in range(0, len(pods), AT_ONCE):
+            await asyncio.gather(*(self._delete_one(rc, pod) for pod in pods[start : start + AT_ONCE]))
+
+    async def _delete_one(self, rc: ReplicationController, pod: Pod) -> None:
+        meta = pod.metadata
+        try:
+            await self.client.delete(Pod, meta.name, meta.namespace, uid=meta.uid)
+        except NotFound:
+            pass
+        self.expectations.deleted(key(rc), pod)
+        self.trace.decision("deleted", pod, cause=f"replicationcontrollers/{key(rc)}", function=in_deletion_order)
+
+    async def _write_status(self, rc: ReplicationController, pods: list[Pod]) -> None:
+        """Tell how many pods there are, when that is news."""
+        status = copy(rc.status)
+        status.replicas = len(pods)
+        status.ready_replicas = sum(map(is_ready, pods)) or None
+        status.observed_generation = rc.metadata.generation
+        if status == rc.status:
+            return
+        changed = copy(rc)
+        changed.status = status
+        self.written.wrote(await self.client.update_status(changed))
+
+    async def _resync(self) -> None:
+        while True:
+            await asyncio.sleep(RESYNC_SECONDS)
+            for name in self.controllers.store:
+                self.queue.add(name, cause="resync")
+
+    # -- what the informers tell -----------------------------------------------------------------------------------
+
+    def _controller_changed(self, old: ReplicationController | None, new: ReplicationController | None) -> None:
+        changed = new or old
+        assert changed is not None
+        word = "added" if old is None else "deleted" if new is None else "changed"
+        self.queue.add(key(changed), cause=f"replicationcontrollers/{key(changed)} {word}")
+
+    def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+        """Wake the controllers that the pod belonged to and belongs to: its labels may just have changed."""
+        word = "added" if old is None else "deleted" if new is None else "changed"
+        for pod in (old, new):
+            if pod is not None and (rc := self._controller_of(pod)) is not None:
+                self.queue.add(key(rc), cause=f"pods/{key(pod)} {word}")
+
+    def _controller_of(self, pod: Pod) -> ReplicationController | None:
+        """Of several controllers that select a pod, the oldest looks after it, else they would fight without end."""
+        return min(
+            (rc for rc in self.controllers.store.values() if selects(rc.spec.selector, rc.metadata.namespace, pod)),
+            key=lambda rc: (rc.metadata.creation_timestamp or "", rc.metadata.name),
+            default=None,
+        )
