@@ -1,0 +1,12 @@
+"""The guide: plays labs and walkthroughs, which are Markdown files, on the machines of a cluster.
+
+    labs/01-redis-master/lab.md --parse--> Lab --engine--> what comes next --screen--> the learner
+                                                  |                            |
+                                             progress.json              stage (ssh to the machines)
+
+format    what a lab consists of                   parse    Markdown -> Lab, or LabError with file, line, expectation
+engine    pure: where the learner is, what is next  places   `on=pod/client` -> machine and the command typed there
+stage     runs commands on the machines             screen   shows and asks (rich; plain without a terminal)
+progress  progress.json                             proof    `--play`: each check fails before its step, passes after
+play      what the command line calls               record   refreshes recorded outputs and shown code
+"""

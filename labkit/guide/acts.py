@@ -1,0 +1,60 @@
+"""Commands and checks of a page, done on a stage."""
+
+import re
+import time
+from collections.abc import Callable, Mapping
+
+from labkit.guide.format import Ask, Check, Lab, Run
+from labkit.guide.places import NowhereError
+from labkit.guide.stage import Outcome, Stage
+
+CHECK_SECONDS = 20  # one try of a check
+AGAIN = 0.5  # seconds between two tries
+
+
+def do(stage: Stage, run: Run, answers: Mapping[str, str]) -> Outcome:
+    """Raises NowhereError."""
+    return stage.run(stage.find(run.place), run.command, run.timeout, answers)
+
+
+def as_meant(run: Run, outcome: Outcome) -> bool:
+    """A command with the flag `fails` must fail, any other must not."""
+    return (outcome.rc != 0) == run.fails
+
+
+def unanswered(lab: Lab, command: str, answers: Mapping[str, str]) -> list[str]:
+    """Names of findings that the command uses and nobody has given yet."""
+    asked = [part.name for step in lab.steps for part in step.parts if isinstance(part, Ask)]
+    return [name for name in asked if re.search(rf"\$\{{?{name}\b", command) and not answers.get(name)]
+
+
+def check(
+    stage: Stage, lab: Lab, wanted: Check, answers: Mapping[str, str], within: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Outcome:  # fmt: skip
+    """Try until it passes, for `within` seconds (the check's own, unless told); the last outcome.
+    A place that is not there, and a finding that is not given, is a check not passed."""
+    if missing := unanswered(lab, wanted.command, answers):
+        return Outcome(1, f"${missing[0]} ?")
+    end = clock() + (wanted.within if within is None else within)
+    while True:
+        try:
+            outcome = stage.run(stage.find(wanted.place), wanted.command, CHECK_SECONDS, answers)
+        except NowhereError as exc:
+            outcome = Outcome(1, str(exc))
+        if outcome.rc == 0 or clock() >= end:
+            return outcome
+        time.sleep(AGAIN)
+
+
+def reset(stage: Stage, lab: Lab) -> list[str]:
+    """Run the lab's reset commands; what went wrong, one line per command."""
+    troubles = []
+    for run in lab.resets:
+        try:
+            outcome = do(stage, run, {})
+        except NowhereError as exc:
+            outcome = Outcome(1, str(exc))
+        if outcome.rc != 0:
+            troubles.append(f"{lab.path.name}:{run.line}: {outcome.text.strip() or f'exit code {outcome.rc}'}")
+    return troubles

@@ -1,0 +1,49 @@
+"""Which labs and walkthroughs there are.
+
+labs/01-redis-master/lab.md (and lab.zh.md) is the lab `redis-master`; without manifests it may be one file,
+labs/02-watch.md (and 02-watch.zh.md). walkthroughs/follow-a-pod.md is the walkthrough `follow-a-pod`.
+"""
+
+import os
+import re
+from pathlib import Path
+
+from labkit.guide.format import Lab, LabError
+from labkit.guide.parse import parse
+from labkit.guide.source import ROOT
+
+LANGUAGES = ("en", "zh")
+LABS = ROOT / "labs"
+WALKTHROUGHS = ROOT / "walkthroughs"
+
+
+def language(chosen: str | None = None) -> str:
+    """`en` or `zh`: as chosen, or as the environment says (LC_ALL, LC_MESSAGES, LANG)."""
+    if chosen and chosen.lower()[:2] not in LANGUAGES:
+        raise LabError(LABS, 0, f"language {chosen!r}", "one of " + ", ".join(LANGUAGES))
+    spoken = chosen or next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
+    return "zh" if spoken.lower().startswith("zh") else "en"
+
+
+def pages(folder: Path) -> dict[str, Path]:
+    """Name -> English page, in the order of the folder."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        page = path / "lab.md" if path.is_dir() else path
+        if page.is_file() and page.suffix == ".md" and not page.name.endswith(".zh.md"):
+            found[re.sub(r"^\d+-", "", path.stem)] = page
+    return found
+
+
+def translated(page: Path, lang: str) -> Path:
+    """The page in that language; in English where there is no other."""
+    other = page.with_suffix(f".{lang}.md")
+    return other if lang != "en" and other.is_file() else page
+
+
+def load(folder: Path, name: str, lang: str) -> Lab:
+    """Raises LabError when there is no such page, naming those that there are."""
+    found = pages(folder)
+    if name not in found:
+        raise LabError(folder, 0, f"there is no {name!r}", "one of " + (", ".join(found) or "(none)"))
+    return parse(translated(found[name], lang), name)

@@ -1,0 +1,119 @@
+"""Where the learner is and what comes next. Pure: no screen, no machines, no files.
+
+    part 0 -> part 1 -> ... -> check -> (passed) -> debrief -> next step
+                                 |
+                                 +-- (failed) -> blame, hints, again
+
+The parts of a step are taken in the order of the page; a check that failed is not left until it passes. What stands
+behind a step's checks is therefore its debrief.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from labkit.guide.format import Ask, Check, Lab, Part, Question, Run, Step
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One learner in one lab. `step` is a step's id ("" in the intro), `part` an index into its parts."""
+
+    step: str = ""
+    part: int = 0
+    answers: Mapping[str, str] = field(default_factory=dict)
+    passed: tuple[str, ...] = ()  # ids of the steps whose checks all passed
+    hints: int = 0  # hints seen in the present step
+    finished: bool = False
+
+
+def present_step(lab: Lab, progress: Progress) -> Step | None:
+    """None in the intro, and when the step is not in the page any more."""
+    return lab.step(progress.step)
+
+
+def parts_here(lab: Lab, progress: Progress) -> tuple[Part, ...]:
+    step = present_step(lab, progress)
+    return step.parts if step else lab.intro
+
+
+def present_part(lab: Lab, progress: Progress) -> Part | None:
+    """What comes next; None when the lab is finished. Hidden parts (solutions) are never next."""
+    parts = parts_here(lab, progress)
+    return None if progress.finished or progress.part >= len(parts) else parts[progress.part]
+
+
+def start(lab: Lab, progress: Progress) -> Progress:
+    """A place to go on from that exists in this version of the page."""
+    if progress.finished or (progress.step and lab.step(progress.step) is None):
+        progress = Progress()
+    return _settle(lab, progress)
+
+
+def advance(lab: Lab, progress: Progress, answer: tuple[str, str] | None = None) -> Progress:
+    """The present part is done; `answer` is (name, text) when it was an Ask."""
+    answers = {**progress.answers, answer[0]: answer[1]} if answer else progress.answers
+    return _settle(lab, replace(progress, part=progress.part + 1, answers=answers))
+
+
+def back_to_ask(lab: Lab, progress: Progress) -> Progress:
+    """Back to the first command or Ask of the step, so that a wrong finding can be looked up and given again."""
+    parts = parts_here(lab, progress)
+    first = next((i for i, part in enumerate(parts) if _acts(part)), 0)
+    return replace(progress, part=first)
+
+
+def hint(lab: Lab, progress: Progress) -> tuple[Progress, str | None]:
+    """The next hint of the present step; None when there are no more."""
+    step = present_step(lab, progress)
+    if step is None or progress.hints >= len(step.hints):
+        return progress, None
+    return replace(progress, hints=progress.hints + 1), step.hints[progress.hints]
+
+
+def predictions_for(parts: Sequence[Part], index: int) -> list[Question]:
+    """The predictions that the command at `index` decides: those between it and the command before it."""
+    found: list[Question] = []
+    for part in reversed(parts[:index]):
+        if isinstance(part, Run | Check):
+            break
+        if isinstance(part, Question) and part.kind == "predict":
+            found.insert(0, part)
+    return found
+
+
+def blamed_step(lab: Lab, check: Check, still_holds: Mapping[str, bool]) -> Step | None:
+    """The earliest step that the check needs and that no longer holds: the root, not the symptom."""
+    broken = [step for step in lab.steps if step.id in check.needs and not still_holds.get(step.id, True)]
+    return broken[0] if broken else None
+
+
+def percent(lab: Lab, progress: Progress) -> int:
+    """How much of the lab is done, in steps passed."""
+    return 100 if progress.finished else 100 * len(set(progress.passed)) // max(len(lab.steps), 1)
+
+
+def _acts(part: Part) -> bool:
+    return isinstance(part, Ask) or (isinstance(part, Run) and not part.hidden)
+
+
+def _settle(lab: Lab, progress: Progress) -> Progress:
+    """Skip hidden parts; note a step as passed behind its last check; leave it behind its last part."""
+    while True:
+        parts = parts_here(lab, progress)
+        step = present_step(lab, progress)
+        if (
+            step
+            and not any(isinstance(part, Check) for part in parts[progress.part :])
+            and step.id not in progress.passed
+        ):
+            progress = replace(progress, passed=(*progress.passed, step.id))
+        if progress.part < len(parts):
+            part = parts[progress.part]
+            if not (isinstance(part, Run) and part.hidden):
+                return progress
+            progress = replace(progress, part=progress.part + 1)
+            continue
+        following = lab.steps[lab.steps.index(step) + 1 :] if step else lab.steps
+        if not following:
+            return replace(progress, finished=True)
+        progress = replace(progress, step=following[0].id, part=0, hints=0)

@@ -1,0 +1,189 @@
+"""What the command line calls: list, guide, prove and reset labs; play walkthroughs.
+
+Exit codes: 0 fine, 1 a check did not pass (or the learner stopped before the end), 2 the page or the usage is wrong,
+3 a machine or a command failed, 130 Ctrl-C.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from labkit.cluster import load as load_cluster
+from labkit.cluster import state_dir
+from labkit.guide import acts, catalog
+from labkit.guide.engine import Progress, percent
+from labkit.guide.format import Lab, LabError
+from labkit.guide.progress import ProgressFile
+from labkit.guide.proof import StepBroken, Verdict, prove
+from labkit.guide.screen import Screen, Terminal
+from labkit.guide.stage import Machines, Stage
+from labkit.guide.tutor import Quit, Tutor
+from labkit.guide.words import Words
+from labkit.provision.errors import CommandFailed
+
+FINE, NOT_PASSED, WRONG, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def list_labs(cluster_name: str, lang: str | None = None) -> int:
+    """A table of the labs with this cluster's progress."""
+
+    def listed(screen: Screen, words: Words) -> int:
+        book = ProgressFile(state_dir(cluster_name))
+        rows = []
+        for name in catalog.pages(catalog.LABS):
+            lab = catalog.load(catalog.LABS, name, catalog.language(lang))
+            done = f"{percent(lab, book.load(name))}%"
+            rows.append((name, lab.title, str(lab.minutes), done))
+        columns = [words(f"list-{column}") for column in ("name", "title", "minutes", "progress")]
+        screen.table(columns, rows)
+        screen.say(words("list-how"), "quiet")
+        return FINE
+
+    return _guarded(lang, listed)
+
+
+def run_lab(
+    name: str, cluster_name: str, play: bool = False, reset: bool = False, lang: str | None = None, keep: bool = False
+) -> int:
+    """Guide through a lab; `play` proves it by its own solution (and cleans up unless `keep`); `reset` removes what
+    it made and forgets the progress."""
+
+    def ran(screen: Screen, words: Words) -> int:
+        lab = catalog.load(catalog.LABS, name, catalog.language(lang))
+        book = ProgressFile(state_dir(cluster_name))
+        with _stage(cluster_name, lab) as stage:
+            if reset:
+                return _reset(stage, lab, screen, words, book)
+            if not _ready(stage, lab, screen, words):
+                return FAILED
+            if play:
+                return _prove(stage, lab, screen, words, keep)
+            return _guide(stage, lab, screen, words, book)
+
+    return _guarded(lang, ran)
+
+
+def run_walkthrough(name: str, cluster_name: str, auto: bool = False, lang: str | None = None) -> int:
+    """Play a walkthrough from its beginning; `auto` waits for nobody and ends with 1 at the first unexpected end."""
+
+    def ran(screen: Screen, words: Words) -> int:
+        page = catalog.load(catalog.WALKTHROUGHS, name, catalog.language(lang))
+        with _stage(cluster_name, page) as stage:
+            if not _ready(stage, page, screen, words):
+                return FAILED
+            acts.reset(stage, page)
+            tutor = Tutor(page, stage, screen, words, save=lambda progress: None, auto=auto)
+            try:
+                return FINE if tutor.lead(Progress()) else NOT_PASSED
+            except (Quit, EOFError):
+                return FINE
+            finally:
+                acts.reset(stage, page)
+
+    return _guarded(lang, ran, typing=0 if auto else 0.015)
+
+
+def list_walkthroughs(lang: str | None = None) -> int:
+    def listed(screen: Screen, words: Words) -> int:
+        pages = {name: catalog.load(catalog.WALKTHROUGHS, name, catalog.language(lang))
+                 for name in catalog.pages(catalog.WALKTHROUGHS)}  # fmt: skip
+        screen.table([words("list-name"), words("list-title"), words("list-minutes")],
+                     [(name, page.title, str(page.minutes)) for name, page in pages.items()])  # fmt: skip
+        return FINE
+
+    return _guarded(lang, listed)
+
+
+@contextmanager
+def _stage(cluster_name: str, lab: Lab) -> Iterator[Stage]:
+    machines = Machines(load_cluster(cluster_name), lab.name)
+    try:
+        machines.bring(lab.path.parent, lab.name)
+        yield machines
+    finally:
+        machines.close()
+
+
+def _ready(stage: Stage, lab: Lab, screen: Screen, words: Words) -> bool:
+    ready = stage.agents()
+    if len(ready) >= lab.agents:
+        return True
+    there = ", ".join(ready) or words("none")
+    screen.say(words("agents", title=lab.title, n=lab.agents, ready=there), "bad")
+    return False
+
+
+def _guide(stage: Stage, lab: Lab, screen: Screen, words: Words, book: ProgressFile) -> int:
+    tutor = Tutor(lab, stage, screen, words, save=lambda progress: book.save(lab.name, progress))
+    try:
+        tutor.lead(book.load(lab.name))
+    except (Quit, EOFError):
+        screen.say(words("kept", lab=lab.name), "quiet")
+        return NOT_PASSED
+    except KeyboardInterrupt:
+        screen.say("\n" + words("stopped"), "quiet")
+        return INTERRUPTED
+    screen.say(words("finished", title=lab.title, lab=lab.name), "good")
+    return FINE
+
+
+def _reset(stage: Stage, lab: Lab, screen: Screen, words: Words, book: ProgressFile) -> int:
+    screen.say(words("resetting"), "quiet")
+    troubles = acts.reset(stage, lab)
+    book.forget(lab.name)
+    for trouble in troubles:
+        screen.say(words("reset-failed", what=trouble), "bad")
+    if not troubles:
+        screen.say(words("reset-done", lab=lab.name), "good")
+    return FAILED if troubles else FINE
+
+
+def _prove(stage: Stage, lab: Lab, screen: Screen, words: Words, keep: bool) -> int:
+    started = time.monotonic()
+    verdicts: list[Verdict] = []
+
+    def heard(found: Verdict) -> None:
+        verdicts.append(found)
+        no_yes = (words("no"), words("yes"))
+        before = f"{words('play-before')}: {no_yes[found.failed_before]}"
+        after = f"{words('play-after')}: {no_yes[found.passed_after]} ({found.seconds:.1f} s)"
+        where = f"  {lab.path.name}:{found.line:<5}{found.step:<16}"
+        screen.say(f"{where}{before}  {after}", "" if found.good else "bad")
+        if not found.passed_after and found.said:
+            screen.output(found.said)
+
+    screen.say(f"{lab.name}: {lab.title}")
+    acts.reset(stage, lab)
+    try:
+        good = prove(stage, lab, heard)
+    except StepBroken as exc:
+        screen.say(str(exc), "bad")
+        return FAILED
+    finally:
+        troubles = [] if keep else acts.reset(stage, lab)
+    bad = sum(not found.good for found in verdicts)
+    for trouble in troubles:
+        screen.say(words("reset-failed", what=trouble), "bad")
+    if good and not troubles:
+        screen.say(words("play-ok", n=len(verdicts), seconds=time.monotonic() - started), "good")
+        return FINE
+    screen.say(words("play-bad", n=len(verdicts), bad=bad), "bad")
+    return NOT_PASSED
+
+
+def _guarded(lang: str | None, ran: Callable[[Screen, Words], int], typing: float = 0) -> int:
+    """Expected failures become one clear message and an exit code."""
+    try:
+        return ran(Terminal(typing), Words(catalog.language(lang)))
+    except LabError as exc:
+        shown = exc.path.relative_to(Path.cwd()) if exc.path.is_relative_to(Path.cwd()) else exc.path
+        print(str(exc).replace(str(exc.path), str(shown), 1), file=sys.stderr)
+        return WRONG
+    except CommandFailed as exc:
+        print(exc, file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return INTERRUPTED

@@ -1,0 +1,85 @@
+"""`labkit lab NAME --play`: the lab, played by its own solution.
+
+A lab proves itself when every check fails before its step and passes after it. Everything on the page is typed in its
+order: the shown commands, the solutions in comments, the answers. The cluster is left as it was found.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from labkit.guide import acts
+from labkit.guide.format import Ask, Check, Lab, Run, Step
+from labkit.guide.places import NowhereError
+from labkit.guide.stage import Outcome, Stage
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One check: did it fail before its step, did it pass after it, in how many seconds, and what it said last."""
+
+    step: str
+    line: int
+    failed_before: bool
+    passed_after: bool
+    seconds: float
+    said: str = ""
+
+    @property
+    def good(self) -> bool:
+        return self.failed_before and self.passed_after
+
+
+Typed = Callable[[Run, Outcome], None]
+
+
+class StepBroken(Exception):
+    """A command of the page did not end as it should: the lab cannot go on."""
+
+    def __init__(self, lab: Lab, run: Run, outcome: Outcome) -> None:
+        self.outcome = outcome
+        meant = "an error" if run.fails else "exit code 0"
+        super().__init__(f"{lab.path}:{run.line}: exit code {outcome.rc}, expected {meant}: {outcome.text.strip()}")
+
+
+def prove(stage: Stage, lab: Lab, verdict: Callable[[Verdict], None], typed: Typed = lambda run, outcome: None) -> bool:
+    """True when every check of every step did as it must. Raises StepBroken."""
+    answers: dict[str, str] = {}
+    _type(stage, lab, [part for part in lab.intro if isinstance(part, Run)], answers, typed)
+    good = True
+    for step in lab.steps:
+        good = _prove_step(stage, lab, step, answers, verdict, typed) and good
+    return good
+
+
+def _prove_step(
+    stage: Stage, lab: Lab, step: Step, answers: dict[str, str], verdict: Callable[[Verdict], None], typed: Typed
+) -> bool:
+    before = {check: acts.check(stage, lab, check, answers, within=0).rc != 0 for check in step.checks}
+    good = bool(step.checks)
+    for part in step.parts:
+        if isinstance(part, Run):
+            _type(stage, lab, [part], answers, typed)
+        elif isinstance(part, Ask):
+            answers[part.name] = _type(stage, lab, [part.answer], answers, lambda run, outcome: None).text.strip()
+        elif isinstance(part, Check):
+            started = time.monotonic()
+            after = acts.check(stage, lab, part, answers)
+            seconds = time.monotonic() - started
+            found = Verdict(step.id, part.line, before[part], after.rc == 0, seconds, after.text.strip())
+            verdict(found)
+            good = good and found.good
+    return good
+
+
+def _type(stage: Stage, lab: Lab, runs: list[Run], answers: dict[str, str], typed: Typed) -> Outcome:
+    outcome = Outcome(0, "")
+    for run in runs:
+        try:
+            outcome = acts.do(stage, run, answers)
+        except NowhereError as exc:
+            raise StepBroken(lab, run, Outcome(1, str(exc))) from exc
+        typed(run, outcome)
+        if not acts.as_meant(run, outcome):
+            raise StepBroken(lab, run, outcome)
+    return outcome

@@ -1,0 +1,91 @@
+"""What the learner sees: rich on a terminal of any width, plain lines where there is none (or NO_COLOR, TERM=dumb).
+
+All input is a line ended by Enter, so it works over any connection and with a screen reader.
+"""
+
+import time
+from collections.abc import Iterable
+from typing import Protocol
+
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+
+class Screen(Protocol):
+    def title(self, text: str, under: str = "") -> None: ...
+    def markdown(self, text: str) -> None: ...
+    def code(self, language: str, text: str, caption: str) -> None: ...
+    def command(self, where: str, text: str, hand: str = "") -> None: ...
+    def output(self, text: str) -> None: ...
+    def say(self, text: str, mood: str = "") -> None: ...
+    def ask(self, prompt: str) -> str: ...
+    def table(self, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None: ...
+
+
+MOODS = {"good": "bold green", "bad": "bold red", "quiet": "dim", "hint": "yellow", "": ""}
+WIDTH = 100  # lines longer than this tire the eye
+
+
+class Terminal:
+    """`typing` is the time per character that commands take to appear (0: at once)."""
+
+    def __init__(self, typing: float = 0) -> None:
+        self.console = Console(highlight=False)
+        self.console.width = min(self.console.width, WIDTH)
+        self._typing = typing if self.console.is_terminal else 0
+
+    def title(self, text: str, under: str = "") -> None:
+        self.console.print()
+        self.console.print(Rule(Text(text, style="bold"), align="left"))
+        if under:
+            self.console.print(Text(under, style="dim"))
+
+    def markdown(self, text: str) -> None:
+        self.console.print()
+        self.console.print(Markdown(text, code_theme="ansi_dark"))
+
+    def code(self, language: str, text: str, caption: str) -> None:
+        self.console.print()
+        self.console.print(Text(caption, style="dim"))
+        shown = Syntax(text.rstrip("\n"), language, theme="ansi_dark", background_color="default", word_wrap=True)
+        self.console.print(Padding(shown, (0, 0, 0, 2)))
+
+    def command(self, where: str, text: str, hand: str = "") -> None:
+        """Long lines are not wrapped by us: what is copied must be what is typed."""
+        self.console.print()
+        if hand:
+            self.console.print(Text(hand, style="dim"))
+        self.console.print(Text(f"[{where}] ", style="cyan"), end="")
+        for index, line in enumerate(text.splitlines()):
+            self.console.print(Text("# " if index == 0 else "> ", style="cyan"), end="")
+            self._type(line)
+
+    def _type(self, line: str) -> None:
+        for char in line if self._typing else ():
+            self.console.print(Text(char, style="bold"), end="", soft_wrap=True)
+            time.sleep(self._typing)
+        self.console.print(Text("" if self._typing else line, style="bold"), soft_wrap=True)
+
+    def output(self, text: str) -> None:
+        if text:
+            self.console.print(Text(text.rstrip("\n")), soft_wrap=True)
+
+    def say(self, text: str, mood: str = "") -> None:
+        self.console.print(Text(text, style=MOODS[mood]))
+
+    def ask(self, prompt: str) -> str:
+        """One line without its end. Raises EOFError at the end of input."""
+        return self.console.input(Text(prompt, style="dim" if prompt.endswith("\n") else "")).strip()
+
+    def table(self, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        self.console.print(table)
