@@ -1,0 +1,139 @@
+"""kube-proxy makes every Service reachable at its cluster IP, from pods and from the machine itself.
+
+    pod or process --connect 10.0.0.11:6379--> iptables (nat) --> local port --> kube-proxy --> 10.244.2.7:6379
+                                               KUBE-PORTALS-*      one for each                  one of the Endpoints,
+                                               KUBE-NODEPORT-*     service port                  in turn
+
+It watches Services (what to open, which rules) and Endpoints (where connections go). Each change is acted on at once;
+every 5 seconds it looks whether its rules are still there and puts back what somebody flushed.
+
+Left behind on purpose: SIGTERM leaves the rules, so that a restart finds them, takes the same local ports and misses
+no new connection for longer than it is away. `--cleanup` takes everything away.
+
+Source: cmd/kube-proxy and pkg/proxy of Kubernetes 0.18.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from labkit.api.types import Endpoints, Service, key
+from labkit.client.informer import Informer
+from labkit.client.rest import Client
+from labkit.components.kube_proxy.balancer import Balancer
+from labkit.components.kube_proxy.nat import Iptables, IptablesFailed, removal
+from labkit.components.kube_proxy.relay import Relay, raise_descriptor_limit
+from labkit.components.kube_proxy.userspace import Userspace
+from labkit.trace import Tracer
+
+RESYNC_SECONDS = 5.0
+RETRY_SECONDS = 1.0
+CONNECTION_LINES_PER_SECOND = 10  # of those about single connections
+
+
+class Proxy:
+    """Watches, and brings the machine in step: `run()` works until it is cancelled."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        node_ip: str,
+        bind_address: str = "0.0.0.0",  # noqa: S104, the pods of every machine connect to it
+        trace: Tracer | None = None,
+        iptables: Iptables | None = None,
+    ) -> None:
+        self.trace = trace or Tracer("kube-proxy")
+        self.services = Informer(client, Service, trace=self.trace)
+        self.endpoints = Informer(client, Endpoints, trace=self.trace)
+        self.relay = Relay(Balancer(), ConnectionLines(self._tell_connection), raise_descriptor_limit())
+        self.mode = Userspace(self.relay, iptables or Iptables(), self.trace, bind_address, node_ip)
+        self.trouble = "waiting for the API server"
+        self._changed = asyncio.Event()
+        self._causes: dict[str, str] = {}
+        self.services.on_change(self._service_changed)
+        self.endpoints.on_change(self.mode.endpoints_changed)
+
+    async def run(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Follow Services and Endpoints; `ready()` is called when the first rules stand."""
+        carrying = asyncio.create_task(asyncio.to_thread(self.relay.run), name="relay")
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.services.run(), name="services")
+                group.create_task(self.endpoints.run(), name="endpoints")
+                group.create_task(self._follow(ready), name="sync")
+                await asyncio.shield(carrying)
+        finally:
+            self.relay.stop()
+            self.mode.close()
+            await carrying
+            self.relay.close()
+
+    async def _follow(self, ready: Callable[[], None]) -> None:
+        await self.services.synced()
+        await self.endpoints.synced()
+        told = False
+        while True:
+            await self._sync()
+            if not (told or self.trouble):
+                ready()
+                told = True
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), RETRY_SECONDS if self.trouble else RESYNC_SECONDS)
+
+    async def _sync(self) -> None:
+        self._changed.clear()
+        causes, self._causes = self._causes, {}
+        try:
+            await self.mode.sync(self.services.store, causes)
+        except IptablesFailed as exc:
+            if self.trouble != str(exc):
+                self.trace.log("cannot write the rules, trying again", level="error", error=str(exc))
+            self.trouble = str(exc)
+            self._causes = causes | self._causes
+        else:
+            self.trouble = ""
+
+    def _service_changed(self, old: Service | None, new: Service | None) -> None:
+        what = "added" if old is None else "deleted" if new is None else "updated"
+        changed = new or old
+        assert changed is not None
+        self._causes[key(changed)] = f"service {what}"
+        self._changed.set()
+
+    def _tell_connection(self, decision: str, name: str, **fields: Any) -> None:
+        service = self.mode.service(name)
+        if endpoint := fields.get("endpoint"):
+            fields["endpoint"] = "{}:{}".format(*endpoint)
+        self.trace.decision(decision, service, cause="connection", function=Balancer.next, port=name, **fields)
+
+
+class ConnectionLines:
+    """Lets a learner see each connection in the log, and a load test not drown in lines: so many a second."""
+
+    def __init__(self, tell: Callable[..., None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._tell = tell
+        self._clock = clock
+        self._second = 0
+        self._lines = 0
+
+    def __call__(self, decision: str, name: str, **fields: Any) -> None:
+        second = int(self._clock())
+        if second != self._second:
+            unsaid = max(0, self._lines - CONNECTION_LINES_PER_SECOND)
+            self._second, self._lines = second, 0
+            if unsaid:
+                fields["lines_left_out"] = unsaid
+        self._lines += 1
+        if self._lines <= CONNECTION_LINES_PER_SECOND:
+            self._tell(decision, name, **fields)
+
+
+async def cleanup(iptables: Iptables) -> bool:
+    """Take away every chain, rule and jump of kube-proxy; False when there was none."""
+    text = removal(await iptables.save())
+    if text:
+        await iptables.restore(text)
+    return bool(text)
