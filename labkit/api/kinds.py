@@ -4,10 +4,10 @@ One row is all that a kind needs for being routed, stored, listed, watched and f
 (defaults, validation, what may change) is its strategy in `api/strategies.py`.
 """
 
+import msgspec
+
 from labkit.api import types
 from labkit.api.types import Object
-
-import msgspec
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):

@@ -130,7 +130,7 @@ class SecretVolumeSource(Part):
     secret_name: str = ""
 
 
-class GCEPersistentDiskVolumeSource(Part, rename=lambda a: {"pd_name": "pdName", "fs_type": "fsType"}.get(a, json_name(a))):
+class GCEPersistentDiskVolumeSource(Part):
     pd_name: str = ""
     fs_type: str = ""
     partition: int | None = None
