@@ -6,7 +6,8 @@
 
 format    what a lab consists of                   parse    Markdown -> Lab, or LabError with file, line, expectation
 engine    pure: where the learner is, what is next  places   `on=pod/client` -> machine and the command typed there
-stage     runs commands on the machines             screen   shows and asks (rich; plain without a terminal)
+stage     the seam to a cluster; machines: over SSH  screen   shows and asks (rich; plain without a terminal)
+acts      commands and checks, done on a stage       tutor    leads a learner through a page
 progress  progress.json                             proof    `--play`: each check fails before its step, passes after
-play      what the command line calls               record   refreshes recorded outputs and shown code
+play      what the command line calls               record   refreshes recorded outputs, shown code
 """

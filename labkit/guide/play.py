@@ -15,10 +15,11 @@ from labkit.cluster import state_dir
 from labkit.guide import acts, catalog
 from labkit.guide.engine import Progress, percent
 from labkit.guide.format import Lab, LabError
+from labkit.guide.machines import Machines
 from labkit.guide.progress import ProgressFile
 from labkit.guide.proof import StepBroken, Verdict, prove
 from labkit.guide.screen import Screen, Terminal
-from labkit.guide.stage import Machines, Stage
+from labkit.guide.stage import Stage
 from labkit.guide.tutor import Quit, Tutor
 from labkit.guide.words import Words
 from labkit.provision.errors import CommandFailed

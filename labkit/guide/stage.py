@@ -1,8 +1,4 @@
-"""Where the commands of a lab run: the machines of a cluster, over SSH, as root.
-
-A lab's folder is copied to ~/labs/NAME of root on the master, and every command starts there, so that what the page
-shows is what a learner types after `labkit ssh master`.
-"""
+"""Where the commands of a page run: the seam between the guide and a cluster (machines.py is the real one)."""
 
 import shlex
 from collections.abc import Mapping
@@ -10,14 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from labkit.cluster import Cluster
-from labkit.guide.places import NowhereError, Place, Spot, find_spot, pod_query, typed_at
-from labkit.provision.errors import TimedOut
-from labkit.provision.ssh import Ssh
-
-KUBECONFIG = "/etc/kubernetes/admin.kubeconfig"
-# PATH of a root login shell: SSH's own has no /usr/sbin, where iptables is.
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+from labkit.guide.places import Place, Spot
 
 
 @dataclass(frozen=True)
@@ -40,64 +29,3 @@ def with_answers(command: str, answers: Mapping[str, str]) -> str:
     """The command behind the learner's findings, of which it sees only those that it names."""
     used = {name: text for name, text in answers.items() if f"${name}" in command or f"${{{name}" in command}
     return "".join(f"{name}={shlex.quote(text)}\n" for name, text in used.items()) + command
-
-
-def as_root(command: str, lab: str) -> str:
-    """Root's shell, in the lab's folder if this machine has it, with kubectl's credentials where there are any."""
-    setup = f"export PATH={_PATH} KUBECONFIG={KUBECONFIG} HOME=/root; cd /root/labs/{lab} 2>/dev/null || cd; exec 2>&1"
-    return "bash -c " + shlex.quote(f"{setup}\n{command}")
-
-
-class Machines:
-    """The stage of a running cluster."""
-
-    def __init__(self, cluster: Cluster, lab: str) -> None:
-        self._cluster = cluster
-        self._lab = lab
-        self._open: dict[str, Ssh] = {}
-        self._master = cluster.master.name
-
-    def _ssh(self, machine: str) -> Ssh:
-        if machine not in self._open:
-            try:
-                self._open[machine] = Ssh(self._cluster, self._cluster.machine(machine))
-            except KeyError as exc:
-                raise NowhereError(str(exc.args[0])) from exc
-        return self._open[machine]
-
-    def agents(self) -> list[str]:
-        """The names of the nodes that are Ready, without those that are master only."""
-        agents = {machine.name for machine in self._cluster.agents}
-        answer = self.run(Spot(self._master), "kubectl get nodes --no-headers", 20, {})
-        rows = [line.split() for line in answer.text.splitlines()]
-        return sorted(agents & {row[0] for row in rows if row[1:2] == ["Ready"]}) if answer.rc == 0 else []
-
-    def find(self, place: Place) -> Spot:
-        if place.kind == "machine":
-            return Spot(self._master if place.machine == "master" else place.machine)
-        answer = self.run(Spot(self._master), pod_query(place), 20, {})
-        if answer.rc != 0:
-            raise NowhereError(f"{place}: {answer.text.strip()}")
-        return find_spot(place, answer.text, [machine.name for machine in self._cluster.agents])
-
-    def run(self, spot: Spot, command: str, timeout: float, answers: Mapping[str, str]) -> Outcome:
-        typed = typed_at(spot, with_answers(command, answers))
-        try:
-            result = self._ssh(spot.machine).run(as_root(typed, self._lab), timeout=timeout, check=False, what=command)
-        except TimedOut as exc:
-            return Outcome(124, f"{exc.tail}\nended after {timeout:g} s".lstrip())
-        return Outcome(result.rc, result.out + result.err)
-
-    def shell(self, spot: Spot) -> None:
-        """A root shell on the machine, in this terminal, until the learner leaves it."""
-        self._ssh(spot.machine).shell()
-
-    def bring(self, folder: Path, name: str) -> None:
-        """`labs/01-redis-master/*.yaml` -> /root/labs/redis-master/ on the master."""
-        for path in sorted(folder.iterdir()):
-            if path.is_file() and path.suffix != ".md":
-                self._ssh(self._master).put(path.read_bytes(), f"/root/labs/{name}/{path.name}")
-
-    def close(self) -> None:
-        for ssh in self._open.values():
-            ssh.close()

@@ -1,0 +1,135 @@
+"""A learner led through a page: keys, mistakes, hints, blame, resuming."""
+
+from string import Formatter
+
+import pytest
+
+from labkit.guide.engine import Progress
+from labkit.guide.places import Spot
+from labkit.guide.tutor import Quit, Tutor
+from labkit.guide.words import WORDS, Words
+from tests.unit.guide.pages import PAGE, FakeScreen, FakeStage, page
+
+STEP_ONE = ["b", "", ""]  # prediction, run, go on behind the debrief
+STEP_TWO = ["a", "2"]  # quiz, finding
+
+
+class Lesson:
+    def __init__(self, typed: list[str], stage: FakeStage | None = None, text: str = PAGE, auto: bool = False) -> None:
+        self.saved: list[Progress] = []
+        self.screen = FakeScreen(typed)
+        self.stage = stage or FakeStage()
+        self.tutor = Tutor(page(text), self.stage, self.screen, Words("en"), self.saved.append, auto=auto)
+
+    def run(self, progress: Progress | None = None) -> "Lesson":
+        try:
+            self.finished = self.tutor.lead(progress or Progress())
+        except (Quit, EOFError):
+            self.finished = False
+        return self
+
+    @property
+    def last(self) -> Progress:
+        return self.saved[-1]
+
+
+def in_stage(stage: FakeStage, command: str) -> None:
+    stage.run(Spot("master"), command, 5, {})
+
+
+def test_from_beginning_to_end() -> None:
+    # the learner types the solution of the second step in a shell of their own
+    lesson = Lesson([*STEP_ONE, *STEP_TWO, "q"]).run()
+    assert lesson.last.passed == ("on",)
+    in_stage(lesson.stage, "touch bright")
+    rest = Lesson(["c", ""], lesson.stage).run(lesson.last)
+    assert rest.finished
+    assert rest.last.finished
+    assert "debrief" in lesson.screen.text
+
+
+def test_the_output_then_the_verdict_on_the_prediction() -> None:
+    lesson = Lesson(STEP_ONE).run()
+    shown = lesson.screen.shown
+    assert shown.index("on\n") < shown.index("You said b, and so it is.")
+    wrong = Lesson(["a", "", ""]).run()
+    assert "You said a. It is b. on" in wrong.screen.text
+    assert "Because it was told to." in wrong.screen.text
+
+
+def test_a_wrong_quiz_answer_is_asked_again() -> None:
+    lesson = Lesson([*STEP_ONE, "b", "a", "2", "q"]).run()
+    assert "Not that one" in lesson.screen.text
+    assert "Nothing is free." in lesson.screen.text
+
+
+def test_quit_keeps_the_place_and_resuming_shows_what_came_before() -> None:
+    first = Lesson(["b", "q"]).run()
+    assert (first.last.step, first.last.part) == ("on", 2)
+    again = Lesson(["", "", "q"], first.stage).run(first.last)
+    assert "The lamp is a file." in again.screen.text
+    assert again.last.passed == ("on",)
+
+
+def test_a_failed_check_blames_the_unit_and_a_hint_is_given_on_request() -> None:
+    text = PAGE.replace("within=1", "blames=kube-proxy").replace("echo on > lamp; cat lamp", "true")
+    lesson = Lesson(["b", "", "h", "h", "q"], text=text).run()
+    assert "labkit logs kube-proxy" in lesson.screen.text
+    assert "Look for the *switch*." in lesson.screen.text
+    assert "There are no more hints." in lesson.screen.text
+    assert lesson.last.hints == 1
+
+
+def test_a_failed_check_names_the_earlier_step_that_does_not_hold() -> None:
+    lesson = Lesson([*STEP_ONE, *STEP_TWO, "q"])
+    lesson.run()
+    assert 'step "Switch it on" does not hold any more' not in lesson.screen.text
+    stage = lesson.stage
+    in_stage(stage, "echo dark > lamp")
+    again = Lesson(["c", "q"], stage).run(lesson.last)
+    assert 'step "Switch it on" does not hold any more' in again.screen.text
+
+
+def test_a_wrong_finding_can_be_given_again() -> None:
+    stage = FakeStage()
+    in_stage(stage, "touch bright")
+    lesson = Lesson([*STEP_ONE, "a", "7", "a", "2", ""], stage).run()
+    assert lesson.last.answers == {"BRIGHT": "2"}
+    assert lesson.last.passed == ("on", "bright")
+
+
+def test_a_shell_opens_on_the_machine_of_the_command() -> None:
+    lesson = Lesson(["b", "s", "q"]).run()
+    assert lesson.stage.shells == ["master"]
+
+
+def test_a_command_that_ends_with_an_error_is_tried_again_or_left_alone() -> None:
+    text = PAGE.replace("echo on > lamp; cat lamp", "test -e x || { touch x; exit 4; }; echo on > lamp")
+    lesson = Lesson(["b", "", "", "", "q"], text=text).run()
+    assert "(exit code 4)" in lesson.screen.text
+    assert lesson.last.passed == ("on",)
+
+
+def test_a_pod_that_is_not_there_is_said_and_can_be_waited_for() -> None:
+    text = PAGE.replace("```sh on=master\necho on", "```sh on=pod/x\necho on")
+    lesson = Lesson(["b", "", "q"], text=text).run()
+    assert "cannot be found: pod x: there is none" in lesson.screen.text
+    assert lesson.last.part == 2
+
+
+def test_nobody_is_asked_when_unattended() -> None:
+    lesson = Lesson([], auto=True, text=PAGE.replace("needs=on blames=kubelet\ntest -e bright && ", "\n")).run()
+    assert lesson.finished
+    assert lesson.last.answers == {"BRIGHT": "2"}
+    assert not Lesson([], auto=True, text=PAGE.replace("cat lamp", "false")).run().finished
+
+
+def fields(text: str) -> set[str]:
+    return {name.partition(":")[0] for _, name, _, _ in Formatter().parse(text) if name}
+
+
+@pytest.mark.parametrize("lang", WORDS)
+def test_both_languages_say_the_same_things(lang: str) -> None:
+    assert {key: fields(text) for key, text in WORDS[lang].items()} == {
+        key: fields(text) for key, text in WORDS["en"].items()
+    }
