@@ -1,0 +1,1 @@
+"""kube-dns: gives every Service a name."""
