@@ -2,6 +2,7 @@
 
     replication   ReplicationController -> pods               replication.py
     endpoints     Service, pods         -> Endpoints          endpoints.py
+    nodes         Node                  -> Ready=Unknown, pods deleted    node_controller.py
 
 Each has an informer for what it looks at, a queue of keys, and a `sync(key)` that looks, decides and acts. They know
 nothing of each other: what one writes, the other sees.
@@ -9,6 +10,7 @@ nothing of each other: what one writes, the other sees.
 
 import argparse
 import asyncio
+import re
 
 from labkit.api.types import Pod
 from labkit.client.informer import Informer
@@ -16,6 +18,7 @@ from labkit.client.kubeconfig import KubeconfigError
 from labkit.client.process import run_until_signal
 from labkit.client.rest import Client
 from labkit.components.kube_controller_manager.endpoints import EndpointsController
+from labkit.components.kube_controller_manager.node_controller import NodeController, Timing
 from labkit.components.kube_controller_manager.replication import Replication
 from labkit.healthz import healthz
 from labkit.systemd import notify_ready
@@ -26,18 +29,26 @@ class ControllerManager:
     """All controllers; `run()` works until it is cancelled."""
 
     def __init__(
-        self, client: Client, *, rc_syncs: int = 5, endpoint_syncs: int = 5, trace: Tracer | None = None
+        self,
+        client: Client,
+        *,
+        rc_syncs: int = 5,
+        endpoint_syncs: int = 5,
+        timing: Timing | None = None,
+        trace: Tracer | None = None,
     ) -> None:
         trace = trace or Tracer("kube-controller-manager")
         self.pods = Informer(client, Pod, trace=trace)
         self.replication = Replication(client, self.pods, workers=rc_syncs, trace=trace)
         self.endpoints = EndpointsController(client, self.pods, workers=endpoint_syncs, trace=trace)
+        self.nodes = NodeController(client, timing, trace=trace)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.pods.run())
             group.create_task(self.replication.run())
             group.create_task(self.endpoints.run())
+            group.create_task(self.nodes.run())
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -50,22 +61,63 @@ def arguments() -> argparse.ArgumentParser:
         "--kubeconfig", required=True, help="where kube-apiserver is, and the certificate that says who we are"
     )
     parser.add_argument("--port", type=int, default=10252, help="/healthz on 127.0.0.1 (default %(default)s)")
+    for flag, default, text in (
+        ("--concurrent-rc-syncs", 5, "ReplicationControllers worked on at the same time"),
+        ("--concurrent-endpoint-syncs", 5, "Services worked on at the same time"),
+        ("--deleting-pods-burst", 10, "nodes that may be emptied at once"),
+    ):
+        parser.add_argument(flag, type=at_least_one, default=default, metavar="N", help=f"{text} (default %(default)s)")
+    for flag, default_seconds, text in (
+        ("--node-monitor-period", "5s", "how often the nodes are looked at"),
+        ("--node-monitor-grace-period", "40s", "silence after which a node's Ready becomes Unknown"),
+        ("--node-startup-grace-period", "60s", "the same for a node that never spoke"),
+        ("--pod-eviction-timeout", "5m", "silence (this minus the grace period) after which a node's pods are deleted"),
+    ):
+        parser.add_argument(
+            flag, type=seconds, default=default_seconds, metavar="TIME", help=f"{text} (default %(default)s)"
+        )
     parser.add_argument(
-        "--concurrent-rc-syncs", type=int, default=5, metavar="N",
-        help="ReplicationControllers worked on at the same time (default %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--concurrent-endpoint-syncs", type=int, default=5, metavar="N",
-        help="Services worked on at the same time (default %(default)s)",
+        "--deleting-pods-qps", type=float, default=0.1, metavar="N",
+        help="nodes that may be emptied per second after that (default %(default)s)",
     )  # fmt: skip
     return parser
+
+
+def at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number of 1 or more")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """`40s`, `5m`, `1m30s`, `500ms`, or a plain number of seconds."""
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a time such as 40s, 5m or 1m30s")
+    return sum(float(number) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[unit] for number, unit in parts)
+
+
+def timing_of(given: argparse.Namespace) -> Timing:
+    return Timing(
+        monitor_period=given.node_monitor_period,
+        grace=given.node_monitor_grace_period,
+        startup_grace=given.node_startup_grace_period,
+        eviction_timeout=given.pod_eviction_timeout,
+        deleting_pods_qps=given.deleting_pods_qps,
+        deleting_pods_burst=given.deleting_pods_burst,
+    )
 
 
 async def serve(client: Client, given: argparse.Namespace) -> None:
     """Run the controllers until cancelled."""
     async with client:
         controllers = ControllerManager(
-            client, rc_syncs=given.concurrent_rc_syncs, endpoint_syncs=given.concurrent_endpoint_syncs
+            client,
+            rc_syncs=given.concurrent_rc_syncs,
+            endpoint_syncs=given.concurrent_endpoint_syncs,
+            timing=timing_of(given),
         )
         async with healthz(given.port, lambda: trouble(controllers)):
             notify_ready()
@@ -80,9 +132,6 @@ def trouble(controllers: ControllerManager) -> str:
 def main() -> None:
     parser = arguments()
     given = parser.parse_args()
-    for flag in ("concurrent_rc_syncs", "concurrent_endpoint_syncs"):
-        if getattr(given, flag) < 1:
-            parser.error(f"--{flag.replace('_', '-')}: expected a number of 1 or more")
     try:
         client = Client.from_kubeconfig(given.kubeconfig)
     except KubeconfigError as exc:
