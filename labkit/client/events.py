@@ -13,7 +13,7 @@ from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from labkit.api.errors import ApiError, NotFound, ServerUnavailable
+from labkit.api.errors import ApiError, Conflict, NotFound, ServerUnavailable
 from labkit.api.types import Event, EventSource, Object, ObjectMeta, ObjectReference, copy
 from labkit.client.backoff import delay
 from labkit.client.rest import Client
@@ -82,7 +82,7 @@ class EventRecorder:
         return self._trace.log("event dropped, no API server", level="warning", reason=event.reason)
 
     async def _send(self, event: Event) -> None:
-        """Create it, or count one more when it was sent before (and has not expired since)."""
+        """Create it, or count one more when it was sent before (and has neither expired nor been changed since)."""
         ref = event.involved_object
         sameness = _Sameness(ref.uid, ref.name, ref.field_path, event.reason, event.message)
         stored = None
@@ -90,10 +90,9 @@ class EventRecorder:
             again = copy(known)
             again.count = (known.count or 1) + 1
             again.last_timestamp = event.last_timestamp
-            again.metadata.resource_version = ""  # nobody else writes it: an unconditional update
             try:
                 stored = await self._client.update(again)
-            except NotFound:
+            except (NotFound, Conflict):
                 pass
         self._sent[sameness] = stored or await self._client.create(event)
         self._sent.move_to_end(sameness)

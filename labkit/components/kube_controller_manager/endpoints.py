@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Iterable
 
 from labkit.api.errors import NotFound
+from labkit.api.subsets import repack
 from labkit.api.types import (
     EndpointAddress,
     EndpointPort,
@@ -38,20 +39,19 @@ from labkit.trace import Tracer
 
 
 def subsets(service: Service, pods: Iterable[Pod]) -> list[EndpointSubset]:
-    """The endpoints of a service: addresses that serve the same ports are one subset.
+    """The endpoints of a service: what serves the same ports is one subset.
 
-    Everything is sorted, so that the same pods always give the same answer and nothing is written for nothing.
+    The same pods in any order give the same answer, in the form that the API server stores: what has not changed is
+    not written again.
     """
-    by_ports: dict[tuple[tuple[str, int, str], ...], EndpointSubset] = {}
-    mine = [pod for pod in pods if selects(service.spec.selector, service.metadata.namespace, pod)]
-    for pod in sorted(mine, key=lambda pod: (pod.status.pod_ip, pod.metadata.uid)):
-        ports = _ports(service, pod)
-        if not (pod.status.pod_ip and is_active(pod) and ports):
-            continue
-        subset = by_ports.setdefault(tuple(sorted((p.name, p.port, p.protocol) for p in ports)), EndpointSubset())
-        subset.ports = sorted(ports, key=lambda port: (port.name, port.port, port.protocol))
-        (subset.addresses if is_ready(pod) else subset.not_ready_addresses).append(_address(pod))
-    return [by_ports[ports] for ports in sorted(by_ports)]
+    selector, namespace = service.spec.selector, service.metadata.namespace
+    each = []
+    for pod in sorted(pods, key=lambda pod: pod.metadata.uid):
+        if selects(selector, namespace, pod) and is_active(pod) and pod.status.pod_ip:
+            here = [_address(pod)]
+            ready, not_ready = (here, []) if is_ready(pod) else ([], here)
+            each.append(EndpointSubset(addresses=ready, not_ready_addresses=not_ready, ports=_ports(service, pod)))
+    return repack(each)
 
 
 def _ports(service: Service, pod: Pod) -> list[EndpointPort]:
