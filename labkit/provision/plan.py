@@ -1,0 +1,201 @@
+"""facts -> difference -> commands: what must be done to a machine so that it is what it should be.
+
+`plan` is pure. Its answer is a list of actions in order, each a shell command with a name, empty when there is nothing
+to do. An action that leaves something to remember writes a stamp (/opt/labkit/stamps/NAME) in the same command, so a
+run that was interrupted is taken up where it stopped.
+"""
+
+import io
+import shlex
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from labkit.provision.desired import Desired, File, Service
+from labkit.provision.facts import Facts
+from labkit.provision.registry import push_command
+from labkit.provision.wheels import Wheel
+
+STAMPS = "/opt/labkit/stamps"
+VENV = "/opt/labkit/venv"
+API_SERVER = "kube-apiserver"
+STAGES = (("etcd", "docker-registry", "docker-registry-push"), (API_SERVER,))
+"""What starts first, and together. All other services follow, together."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """One step on one machine.
+
+    command: for the machine's shell, as root; input: bytes for its stdin, made when they are needed; timeout: seconds;
+    units: the services whose journal tells why it failed; needs: a service of the cluster that must answer first.
+    """
+
+    title: str
+    command: str
+    input: Callable[[], bytes] = bytes
+    timeout: float = 60
+    units: tuple[str, ...] = ()
+    needs: str = ""
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What is installed on a machine, as bytes when they are asked for."""
+
+    labkit: Wheel
+    dependencies: Callable[[], bytes]
+    """A tar of wheels that fit the machine."""
+
+
+def plan(desired: Desired, facts: Facts, parcel: Parcel) -> list[Action]:
+    """What to do to the machine; empty when it is what it should be."""
+    return [
+        *_users(desired, facts),
+        *_boot(desired, facts),
+        *_files(desired, facts),
+        *_packages(desired, facts, parcel),
+        *_services(desired, facts),
+        *_images(desired, facts),
+    ]
+
+
+def _users(desired: Desired, facts: Facts) -> Iterator[Action]:
+    if any(file.owner == "kube" for file in desired.all_files()) and "kube" not in facts.users:
+        yield Action(
+            "create the user kube", "useradd --system --user-group --no-create-home --shell /usr/sbin/nologin kube"
+        )
+
+
+def _boot(desired: Desired, facts: Facts) -> Iterator[Action]:
+    file = desired.boot_conf
+    found = facts.files.get(file.path)
+    if found is None or found.digest != file.digest:
+        command = f"mkdir -p /etc/lab && cat > {file.path} && systemctl restart lab-net"
+        yield Action("renew routes and names of the other machines", command, lambda: file.content, units=("lab-net",))
+
+
+def _files(desired: Desired, facts: Facts) -> Iterator[Action]:
+    changed = [file for file in desired.all_files() if not _is_there(file, facts)]
+    if changed:
+        reload = " && systemctl daemon-reload" if any(file.path.endswith(".service") for file in changed) else ""
+        command = f"tar --extract --preserve-permissions --unlink-first --directory=/{reload}"
+        yield Action(f"write {_count(changed, 'file')}", command, lambda: tar(changed))
+
+
+def _is_there(file: File, facts: Facts) -> bool:
+    found = facts.files.get(file.path)
+    owner = f"{file.owner}:{file.owner}"
+    return found is not None and (found.digest, found.mode, found.owner) == (file.digest, file.mode, owner)
+
+
+def tar(files: list[File]) -> bytes:
+    """The files with their modes and owners, by name, as a tar whose paths are relative to /."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for file in files:
+            entry = tarfile.TarInfo(file.path.lstrip("/"))
+            entry.size, entry.mode = len(file.content), file.mode
+            entry.uname = entry.gname = file.owner
+            entry.uid = entry.gid = 65534  # counts only when the machine has no user of that name: nobody's then
+            archive.addfile(entry, io.BytesIO(file.content))
+    return out.getvalue()
+
+
+def _packages(desired: Desired, facts: Facts, parcel: Parcel) -> Iterator[Action]:
+    lock = f"{desired.lock} python{facts.python}"
+    fresh = facts.stamps.get("lock") != lock
+    if fresh:
+        yield Action(
+            f"install the components' dependencies for Python {facts.python}",
+            f"set -e; rm -rf {VENV} /opt/labkit/wheels; mkdir -p /opt/labkit/wheels {STAMPS}; rm -f {STAMPS}/labkit;"
+            " tar --extract --no-same-owner --directory=/opt/labkit/wheels;"
+            f" python3 -m venv --without-pip {VENV}; cd /opt/labkit/wheels;"
+            f" {_pip()} $(ls *.whl | grep -v '^pip-'); {_compile('')} {_stamp('lock', lock)}",
+            parcel.dependencies,
+            timeout=180,
+        )
+    if fresh or facts.stamps.get("labkit") != desired.labkit:
+        name = f"/opt/labkit/wheels/{parcel.labkit.name}"
+        yield Action(
+            "install labkit's components",
+            f"set -e; cat > {name}; cd /opt/labkit/wheels; {_pip()} --force-reinstall {name};"
+            f" {_compile('labkit')} {_stamp('labkit', desired.labkit)}",
+            lambda: parcel.labkit.content,
+            timeout=90,
+        )
+
+
+def _pip() -> str:
+    """pip from its own wheel, nothing of the network, nothing compiled yet."""
+    return (
+        f"{VENV}/bin/python -I $(ls pip-*.whl)/pip install --quiet --no-index --no-deps --no-compile --no-cache-dir"
+        " --disable-pip-version-check --root-user-action=ignore"
+    )
+
+
+def _compile(package: str) -> str:
+    """All at once and before anything starts: a component's user may not write into the venv."""
+    return f"{VENV}/bin/python -m compileall -q {VENV}/lib/python*/site-packages/{package};"
+
+
+def _services(desired: Desired, facts: Facts) -> Iterator[Action]:
+    early = [name for stage in STAGES for name in stage]
+    stages = [*STAGES, tuple(name for name in desired.unit_names() if name not in early)]
+    for stage in stages:
+        stale = [service for service in desired.services if service.name in stage and _needs_start(service, facts)]
+        if stale:
+            yield _start(stale, last=stage is stages[-1])
+        if "etcd" in stage and "etcd" in desired.unit_names() and not facts.etcd_auth:
+            yield Action("let etcd know its users", _etcd_auth(), units=("etcd",))
+
+
+def _needs_start(service: Service, facts: Facts) -> bool:
+    unit = facts.units.get(service.name)
+    running = unit is not None and unit.active == "active" and unit.enabled
+    return not running or facts.stamps.get(f"unit-{service.name}") != service.digest()
+
+
+def _start(services: list[Service], last: bool) -> Action:
+    names = [service.name for service in services]
+    units = " ".join(names)
+    stamps = "; ".join(_stamp(f"unit-{service.name}", service.digest()) for service in services)
+    return Action(
+        f"start {', '.join(names)}",
+        f"set -e; mkdir -p {STAMPS}; systemctl enable --quiet {units}; systemctl restart {units}; {stamps}",
+        timeout=90,
+        units=tuple(names),
+        needs=API_SERVER if last else "",
+    )
+
+
+def _etcd_auth() -> str:
+    """Users that come by certificate only. root must exist before auth can be enabled; nobody holds a certificate in
+    that name and it has no password, so nobody can be root afterwards."""
+    return """set -e
+e() { ETCDCTL_API=3 etcdctl --command-timeout=5s --endpoints=https://127.0.0.1:2379 --cacert=/etc/etcd/pki/ca.crt \\
+      --cert=/etc/etcd/pki/operator.crt --key=/etc/etcd/pki/operator.key "$@"; }
+e get /labkit 2>&1 | grep -q 'permission denied' && exit 0
+for user in root kube-apiserver operator; do e user get $user >/dev/null 2>&1 || e user add $user --no-password; done
+for role in root kube-apiserver operator; do e role get $role >/dev/null 2>&1 || e role add $role; done
+e role grant-permission kube-apiserver readwrite --prefix=true /registry/
+e role grant-permission operator read --prefix=true /registry/
+for user in root kube-apiserver operator; do e user grant-role $user $user; done
+e auth enable"""
+
+
+def _images(desired: Desired, facts: Facts) -> Iterator[Action]:
+    if not desired.machine.is_master:
+        return
+    for image, stamp in facts.images.items():
+        if image not in facts.pushed or facts.stamps.get(f"image-{image}") != stamp:
+            command = f"{push_command(image)} && {_stamp(f'image-{image}', stamp)}"
+            yield Action(f"push the image {image}", command, timeout=60, units=("docker-registry-push",))
+
+
+def _stamp(name: str, content: str) -> str:
+    return f"printf %s {shlex.quote(content)} > {STAMPS}/{name}"
+
+
+def _count(things: list[File], noun: str) -> str:
+    return f"{len(things)} {noun}{'s' if len(things) != 1 else ''}"

@@ -1,0 +1,282 @@
+"""One SSH connection per machine, with a bound on everything.
+
+    ssh = Ssh(cluster, machine)
+    ssh.connect(wait=60)                                   the machine may still be booting
+    ssh.run("systemctl is-active etcd", timeout=5).out     as root; CommandFailed unless it exits 0
+    ssh.put(b"...", "/etc/kubernetes/x", mode=0o600)
+
+The machine's host key is trusted when we meet a machine for the first time, that is: once for each machine that Vagrant
+made (known_hosts remembers Vagrant's id of it), and must be the same ever after. Only the cluster's key is offered.
+"""
+
+import shlex
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import paramiko
+
+from labkit.cluster import Cluster, Machine, write_private
+from labkit.provision.errors import CommandFailed, TimedOut, Unreachable
+from labkit.provision.vagrant import endpoint
+
+USER = "vagrant"
+CONNECT_SECONDS = 5.0
+POLL_SECONDS = 0.005
+LINGER_SECONDS = 0.5
+"""A command that has ended may leave a child that holds its output open: we wait no longer than this for the rest."""
+
+
+@dataclass(frozen=True)
+class Result:
+    rc: int
+    out: str
+    err: str
+
+
+class KnownHosts:
+    """STATE/ssh/known_hosts: `lab-master ssh-ed25519 AAAA... 0c1f...`; the last word is Vagrant's id of the machine."""
+
+    _lock = threading.Lock()
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def pinned(self, alias: str, machine_id: str) -> str | None:
+        """'ssh-ed25519 AAAA...' of exactly that machine; None when it is new to us."""
+        for line in self._lines():
+            name, kind, key, owner = [*line.split(), "", "", ""][:4]
+            if name == alias and owner == machine_id:
+                return f"{kind} {key}"
+        return None
+
+    def pin(self, alias: str, machine_id: str, key: str) -> None:
+        with self._lock:
+            others = [line for line in self._lines() if not line.startswith(f"{alias} ")]
+            write_private(self.path, "\n".join([*others, f"{alias} {key} {machine_id}", ""]).encode())
+
+    def _lines(self) -> list[str]:
+        return self.path.read_text().splitlines() if self.path.exists() else []
+
+
+class _PinOrRefuse(paramiko.MissingHostKeyPolicy):
+    def __init__(self, known: KnownHosts, alias: str, machine_id: str) -> None:
+        self.known, self.alias, self.machine_id = known, alias, machine_id
+
+    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
+        offered = f"{key.get_name()} {key.get_base64()}"
+        pinned = self.known.pinned(self.alias, self.machine_id)
+        if pinned is None:
+            self.known.pin(self.alias, self.machine_id, offered)
+        elif pinned != offered:
+            raise Unreachable(
+                self.alias, "checking its host key", "", None, f"it is not the key that {self.known.path} remembers"
+            )
+
+
+class Ssh:
+    """The connection to one machine; opened when first used, opened again when it was lost."""
+
+    def __init__(self, cluster: Cluster, machine: Machine) -> None:
+        self.cluster = cluster
+        self.machine = machine
+        self._client: paramiko.SSHClient | None = None
+
+    def __enter__(self) -> "Ssh":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._client:
+            self._client.close()
+        self._client = None
+
+    def connect(self, wait: float = CONNECT_SECONDS) -> None:
+        """Raises Unreachable when the machine does not let us in within `wait` seconds."""
+        deadline = time.monotonic() + wait
+        while not self._is_open():
+            try:
+                self._client = self._open()
+            except (OSError, EOFError, paramiko.SSHException) as exc:
+                if time.monotonic() > deadline:
+                    raise Unreachable(
+                        self.machine.name, f"an SSH connection within {wait:g} s", "ssh", None, str(exc) or repr(exc)
+                    ) from exc
+                time.sleep(0.2)
+
+    def _is_open(self) -> bool:
+        transport = self._client.get_transport() if self._client else None
+        return transport is not None and transport.is_active()
+
+    def _open(self) -> paramiko.SSHClient:
+        host, port = endpoint(self.cluster, self.machine)
+        client = paramiko.SSHClient()
+        client.set_missing_host_key_policy(_PinOrRefuse(self._known_hosts(), self._alias(), self._machine_id()))
+        try:
+            client.connect(
+                host,
+                port,
+                username=USER,
+                pkey=paramiko.Ed25519Key.from_private_key_file(str(self._key())),
+                allow_agent=False,
+                look_for_keys=False,
+                timeout=CONNECT_SECONDS,
+                banner_timeout=CONNECT_SECONDS,
+                auth_timeout=CONNECT_SECONDS,
+            )
+        except BaseException:
+            client.close()
+            raise
+        return client
+
+    def run(
+        self,
+        command: str,
+        timeout: float = 60,
+        check: bool = True,
+        input: bytes | str | None = None,
+        *,
+        user: str = "root",
+        what: str = "",
+        on_line: Callable[[str], None] | None = None,
+    ) -> Result:
+        """Run a shell command on the machine (as root unless `user` says otherwise).
+
+        Raises TimedOut after `timeout` seconds (the command is ended on the machine as well), CommandFailed when
+        `check` and it exits otherwise than 0. `on_line` hears each line of stdout as it comes.
+        """
+        what = what or command
+        self.connect()
+        assert self._client
+        transport = self._client.get_transport()
+        assert transport
+        try:
+            channel = transport.open_session(timeout=CONNECT_SECONDS)
+            channel.exec_command(as_user(command, user, timeout))
+            result = _Reader(channel, on_line).finish(input, timeout + 6)
+        except TimeoutError as exc:
+            raise TimedOut(self.machine.name, what, timeout, command) from exc
+        except (OSError, EOFError, paramiko.SSHException) as exc:
+            self.close()
+            raise Unreachable(self.machine.name, what, command, None, f"the connection was lost: {exc}") from exc
+        if result.rc in (124, 137):
+            raise TimedOut(self.machine.name, what, timeout, command, result.out + result.err)
+        if check and result.rc:
+            raise CommandFailed(self.machine.name, what, command, result.rc, result.out + result.err)
+        return result
+
+    def put(self, content: bytes | Path, remote: str, mode: int = 0o644, owner: str = "root:root") -> None:
+        """Write a file on the machine, whole or not at all; parents are made (0755)."""
+        data = content.read_bytes() if isinstance(content, Path) else content
+        quoted, temporary = shlex.quote(remote), shlex.quote(remote + ".labkit-new")
+        self.run(
+            f"mkdir -p $(dirname {quoted}) && umask 077 && cat > {temporary} && chown {owner} {temporary}"
+            f" && chmod {mode:o} {temporary} && mv {temporary} {quoted}",
+            input=data,
+            what=f"writing {remote}",
+        )
+
+    def shell_command(self, command: str = "", user: str = "root") -> list[str]:
+        """The `ssh ...` that opens a terminal on the machine, or runs one command there with this terminal."""
+        host, port = endpoint(self.cluster, self.machine)
+        options = {
+            "HostKeyAlias": self._alias(),
+            "UserKnownHostsFile": str(self._known_hosts().path),
+            "StrictHostKeyChecking": "yes",
+            "IdentitiesOnly": "yes",
+            "IdentityAgent": "none",
+            "LogLevel": "ERROR",
+        }
+        flags = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+        sudo = f"sudo -n -i -u {user}"
+        remote = f"{sudo} sh -c {shlex.quote(shlex.quote(command))}" if command else sudo
+        tty = ["-t"] if not command else []
+        return ["ssh", "-F", "none", *tty, "-i", str(self._key()), "-p", str(port), *flags, f"{USER}@{host}", remote]
+
+    def shell(self, command: str = "", user: str = "root") -> int:
+        """Hand this terminal to the machine; the exit code of the shell or the command."""
+        self.connect()  # a clear error when the machine is down, and its key is pinned
+        return subprocess.run(self.shell_command(command, user), check=False).returncode
+
+    def _alias(self) -> str:
+        return self.cluster.container(self.machine)
+
+    def _key(self) -> Path:
+        return self.cluster.state / "ssh" / "id_ed25519"
+
+    def _known_hosts(self) -> KnownHosts:
+        return KnownHosts(self.cluster.state / "ssh" / "known_hosts")
+
+    def _machine_id(self) -> str:
+        path = self.cluster.state / "vagrant" / "machines" / self.machine.name / self.cluster.provider / "id"
+        return path.read_text().strip() if path.exists() else "unknown"
+
+
+def as_user(command: str, user: str, timeout: float) -> str:
+    """The command as sshd gets it: as that user, and ended on the machine too when its time is up."""
+    return f"sudo -n -H -u {user} timeout -k 5 {timeout:g} sh -c {shlex.quote(command)}"
+
+
+class _Reader:
+    """Both outputs of one command, read as they come."""
+
+    def __init__(self, channel: paramiko.Channel, on_line: Callable[[str], None] | None) -> None:
+        self.channel = channel
+        self.on_line = on_line
+        self.out, self.err = bytearray(), bytearray()
+        self._told = 0
+
+    def finish(self, input: bytes | str | None, seconds: float) -> Result:
+        """Raises TimeoutError; the channel is closed in any case."""
+        deadline = time.monotonic() + seconds
+        try:
+            self._send(input.encode() if isinstance(input, str) else input or b"", deadline)
+            ended: float | None = None
+            while True:
+                while self._read():
+                    pass
+                if self.channel.exit_status_ready():
+                    ended = ended or time.monotonic()
+                    if self.channel.eof_received or time.monotonic() - ended > LINGER_SECONDS:
+                        break
+                if time.monotonic() > deadline:
+                    raise TimeoutError
+                time.sleep(POLL_SECONDS)
+            while self._read():
+                pass
+            return Result(
+                self.channel.recv_exit_status(), self.out.decode(errors="replace"), self.err.decode(errors="replace")
+            )
+        finally:
+            self.channel.close()
+
+    def _send(self, data: bytes, deadline: float) -> None:
+        self.channel.settimeout(max(1.0, deadline - time.monotonic()))
+        sent = 0
+        while sent < len(data) and not self.channel.exit_status_ready():
+            sent += self.channel.send(data[sent : sent + 65536])
+            self._read()
+        self.channel.shutdown_write()
+
+    def _read(self) -> bool:
+        got = False
+        if self.channel.recv_ready():
+            self.out += self.channel.recv(1 << 20)
+            self._tell()
+            got = True
+        if self.channel.recv_stderr_ready():
+            self.err += self.channel.recv_stderr(1 << 20)
+            got = True
+        return got
+
+    def _tell(self) -> None:
+        if self.on_line:
+            end = self.out.rfind(b"\n") + 1
+            for line in self.out[self._told : end].decode(errors="replace").splitlines():
+                self.on_line(line)
+            self._told = max(end, self._told)

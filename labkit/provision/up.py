@@ -1,0 +1,116 @@
+"""`labkit up`: from whatever there is to a cluster whose nodes are Ready.
+
+    host        check the host, build the machines' image, boot the machines (Vagrant), make certificates
+    machines    all at once, each: facts -> plan -> commands over SSH; agents wait where they need the master
+    cluster     the Service kube-dns; every node Ready
+
+A second run finds nothing to do; a run that was interrupted goes on where it stopped.
+"""
+
+import asyncio
+import functools
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from labkit.api.errors import ApiError
+from labkit.api.types import Node
+from labkit.client.rest import Client
+from labkit.cluster import Cluster
+from labkit.provision import admin, crew, host, image, journal, kube_system, registry, wheels
+from labkit.provision.desired import Sources, desired
+from labkit.provision.errors import TimedOut
+from labkit.provision.pki import Pki
+from labkit.provision.report import HOST, Report
+from labkit.provision.ssh import Ssh
+from labkit.provision.status import readiness
+from labkit.provision.vagrant import Vagrant
+
+API_SECONDS = 60
+READY_SECONDS = 90
+
+
+@dataclass
+class Outcome:
+    """actions: how many commands changed something on machines; repaired: objects of the API; nodes: that are Ready."""
+
+    actions: int = 0
+    repaired: list[str] = field(default_factory=list)
+    nodes: list[str] = field(default_factory=list)
+
+    @property
+    def nothing_to_do(self) -> bool:
+        return self.actions == 0 and not self.repaired
+
+
+def up(cluster: Cluster, report: Report) -> Outcome:
+    """The whole chain. Raises CommandFailed: the machine, what failed, its last log lines."""
+    boot(cluster, report)
+    report.step(HOST, "certificates and components")
+    prepared, wheel = sources(cluster)
+    report.step(HOST, "provision the machines")
+    wanted = [desired(prepared, machine) for machine in cluster.machines]
+    outcome = Outcome(crew.provision(cluster, wanted, wheel, report))
+    asyncio.run(_finish(cluster, report, outcome))
+    report.done(HOST)
+    return outcome
+
+
+def boot(cluster: Cluster, report: Report) -> None:
+    """The host's part: machines that run."""
+    report.step(HOST, "check the host")
+    host.preflight(cluster)
+    report.step(HOST, "machine image")
+    image.ensure_image(functools.partial(report.detail, HOST))
+    report.step(HOST, "boot the machines")
+    Vagrant(cluster).up(on_line=functools.partial(report.detail, HOST))
+
+
+def sources(cluster: Cluster) -> tuple[Sources, wheels.Wheel]:
+    """Certificates, secrets and labkit's own wheel: made when missing or stale."""
+    pki = Pki(cluster.state / "pki")
+    pki.ensure(cluster)
+    wheel = wheels.build()
+    return Sources(cluster, pki, registry.credentials(cluster.state), wheel.digest), wheel
+
+
+async def _finish(cluster: Cluster, report: Report, outcome: Outcome) -> None:
+    async with admin.client(cluster) as client:
+        report.step(HOST, "service kube-dns")
+        outcome.repaired = await _when_it_answers(cluster, lambda: kube_system.ensure(client, cluster))
+        report.step(HOST, "wait until every node is Ready")
+        outcome.nodes = await _nodes_ready(cluster, client, functools.partial(report.detail, HOST))
+
+
+async def _when_it_answers(cluster: Cluster, ask: Callable[[], Awaitable[list[str]]]) -> list[str]:
+    """Ask kube-apiserver until it answers at all: a machine that was halted is still starting its services."""
+    deadline = time.monotonic() + API_SECONDS
+    while True:
+        try:
+            return await ask()
+        except ApiError as exc:
+            if time.monotonic() > deadline:
+                raise TimedOut(cluster.master.name, "an answer of kube-apiserver", API_SECONDS, tail=str(exc)) from exc
+            await asyncio.sleep(0.3)
+
+
+async def _nodes_ready(cluster: Cluster, client: Client, on_line: Callable[[str], None]) -> list[str]:
+    """The names of the agents once all are Ready. Raises TimedOut with the last words of the first that is not."""
+    wanted = {machine.name for machine in cluster.agents}
+    deadline = time.monotonic() + READY_SECONDS
+    while missing := wanted - await _ready(cluster, client):
+        on_line(f"not yet: {', '.join(sorted(missing))}")
+        if time.monotonic() > deadline:
+            machine = cluster.machine(min(missing))
+            with Ssh(cluster, machine) as ssh:
+                words = ssh.run(journal.command("kubelet"), timeout=10, check=False).out
+            raise TimedOut(machine.name, "node Ready", READY_SECONDS, tail=words)
+        await asyncio.sleep(0.2)
+    return sorted(wanted)
+
+
+async def _ready(cluster: Cluster, client: Client) -> set[str]:
+    async def names() -> list[str]:
+        return [node.metadata.name for node in (await client.list(Node)).items if readiness(node) == "Ready"]
+
+    return set(await _when_it_answers(cluster, names))
