@@ -1,0 +1,322 @@
+"""Docker as the kubelet's container runtime: docker-py's low-level calls, each in a thread, some at a time.
+
+docker-py blocks and its sessions are not meant for several threads, so each thread has a client of its own; the API
+version is negotiated once and then pinned. What docker tells of an ended container never changes, and a running one
+changes only with an event: both are inspected once and remembered.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, TypeVar
+
+import requests
+from docker.api.client import APIClient
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.utils import parse_repository_tag
+
+from labkit.components.kubelet import runtime
+from labkit.components.kubelet.runtime import (
+    Container,
+    ContainerConfig,
+    ContainerEvent,
+    ExecResult,
+    LogOptions,
+    NoSuchContainer,
+    NoSuchImage,
+    RuntimeFailure,
+    RuntimeUnavailable,
+)
+from labkit.components.kubelet.streams import read_in_thread
+from labkit.components.kubelet.times import seconds
+
+T = TypeVar("T")
+
+CALL_SECONDS = 120
+PULL_STALLED_SECONDS = 300
+MESSAGE_BYTES = 4096
+CPU_PERIOD = 100_000  # microseconds, the kernel's default
+_EVENTS = ["start", "die", "destroy", "oom"]
+
+
+class Docker:
+    """The containers of one node on one docker. Another kubelet on the same docker has another node name."""
+
+    def __init__(self, endpoint: str, node: str, *, parallel: int = 6) -> None:
+        self._endpoint = endpoint
+        self._node = node
+        self._api_version = ""
+        self._local = threading.local()
+        self._clients: list[APIClient] = []
+        self._slots = asyncio.Semaphore(parallel)
+        self._inspected: dict[str, tuple[str, Container]] = {}
+
+    # -- the Runtime ----------------------------------------------------------------------------------------
+
+    async def version(self) -> str:
+        found = await self._call(lambda api: api.version())
+        return f"docker://{found['Version']}"
+
+    async def containers(self, pod_uid: str = "") -> list[Container]:
+        found = await self._call(lambda api: self._list(api, pod_uid))
+        return sorted(found, key=lambda container: container.created)
+
+    async def image(self, name: str) -> str:
+        found: dict[str, Any] = await self._call(lambda api: api.inspect_image(name))  # type: ignore[no-untyped-call]
+        return str(found["Id"])
+
+    async def pull(self, name: str) -> None:
+        repository, tag = parse_repository_tag(name)
+        steps = self._stream(lambda api: api.pull(repository, tag=tag or "latest", stream=True, decode=True))
+        async with aclosing(steps):
+            while True:
+                try:
+                    async with asyncio.timeout(PULL_STALLED_SECONDS):
+                        step = await anext(steps, None)
+                except TimeoutError as exc:
+                    raise RuntimeFailure(f"no progress for {PULL_STALLED_SECONDS} s") from exc
+                if step is None:
+                    return
+                if "error" in step:
+                    raise RuntimeFailure(str(step["error"]))
+
+    async def create(self, config: ContainerConfig) -> str:
+        made = await self._call(lambda api: api.create_container(**_arguments(api, config)))
+        return str(made["Id"])
+
+    async def start(self, container_id: str) -> None:
+        await self._call(lambda api: api.start(container_id))
+
+    async def signal(self, container_id: str, signal: str) -> None:
+        def send(api: APIClient) -> None:
+            wished = signal
+            if signal == "SIGTERM":
+                wished = api.inspect_container(container_id)["Config"].get("StopSignal") or signal
+            api.kill(container_id, wished)
+
+        try:
+            await self._call(send)
+        except NoSuchContainer:
+            pass
+        except RuntimeFailure as exc:
+            if "is not running" not in str(exc):
+                raise
+
+    async def remove(self, container_id: str) -> None:
+        try:
+            await self._call(lambda api: api.remove_container(container_id, v=True))
+        except NoSuchContainer:
+            pass
+        except RuntimeFailure as exc:
+            if "already in progress" not in str(exc):
+                raise
+        self._inspected.pop(container_id, None)
+
+    async def execute(self, container_id: str, command: list[str], timeout: float) -> ExecResult:
+        made = await self._call(lambda api: api.exec_create(container_id, command))
+        chunks: list[bytes] = []
+        async with asyncio.timeout(timeout):
+            async with aclosing(self._stream(lambda api: api.exec_start(made["Id"], stream=True))) as output:
+                async for chunk in output:
+                    chunks.append(chunk)
+            found = await self._call(lambda api: api.exec_inspect(made["Id"]))
+        return ExecResult(found["ExitCode"], b"".join(chunks).decode(errors="replace"))
+
+    async def logs(self, container_id: str, options: LogOptions) -> AsyncGenerator[bytes, None]:
+        def open_logs(api: APIClient) -> Any:
+            return api.logs(
+                container_id, stream=True, follow=options.follow, timestamps=options.timestamps,
+                tail="all" if options.tail is None else options.tail, since=options.since or None,
+            )  # fmt: skip
+
+        async with aclosing(self._stream(open_logs)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def events(self) -> AsyncGenerator[ContainerEvent, None]:
+        filters = {"type": "container", "event": _EVENTS, "label": f"{runtime.NODE}={self._node}"}
+
+        def forget() -> None:
+            self._inspected.clear()  # anything may have happened while nobody listened
+
+        stream = self._stream(lambda api: api.events(filters=filters, decode=True), on_open=forget)
+        async with aclosing(stream):
+            async for event in stream:
+                if event is None:
+                    yield ContainerEvent("connected")
+                    continue
+                actor = event["Actor"]
+                self._inspected.pop(actor["ID"], None)
+                yield ContainerEvent(event["Action"], actor["ID"], actor["Attributes"].get(runtime.POD_UID, ""))
+        raise RuntimeUnavailable("docker's event stream ended")
+
+    async def close(self) -> None:
+        for client in self._clients:
+            client.close()
+
+    # -- how docker is called -------------------------------------------------------------------------------
+
+    async def _call(self, function: Callable[[APIClient], T]) -> T:
+        """One call in a thread, its errors translated."""
+        async with self._slots:
+            try:
+                return await asyncio.to_thread(lambda: function(self._client()))
+            except (APIError, DockerException, requests.RequestException) as exc:
+                raise _translated(exc) from exc
+
+    async def _stream(
+        self, open_stream: Callable[[APIClient], Any], on_open: Callable[[], Any] | None = None
+    ) -> AsyncGenerator[Any, None]:
+        """A stream of docker's in a thread of its own, for as long as somebody reads it."""
+        try:
+            async with aclosing(read_in_thread(lambda: open_stream(self._client()), on_open)) as items:
+                async for item in items:
+                    yield item
+        except (APIError, DockerException, requests.RequestException) as exc:
+            raise _translated(exc) from exc
+
+    def _client(self) -> APIClient:
+        """This thread's client."""
+        if not hasattr(self._local, "client"):
+            client = APIClient(base_url=self._endpoint, version=self._api_version or "auto", timeout=CALL_SECONDS)
+            self._api_version = client.api_version
+            self._local.client = client
+            self._clients.append(client)
+        client = self._local.client
+        assert isinstance(client, APIClient)
+        return client
+
+    def _list(self, api: APIClient, pod_uid: str) -> list[Container]:
+        labels = [f"{runtime.NODE}={self._node}"]
+        if pod_uid:
+            labels.append(f"{runtime.POD_UID}={pod_uid}")
+        found = []
+        rows = api.containers(all=True, filters={"label": labels})
+        for row in rows:
+            known = self._inspected.get(row["Id"])
+            if known is None or known[0] != row["State"]:
+                try:
+                    known = (row["State"], container_of(api.inspect_container(row["Id"])))
+                except NotFound:
+                    continue
+                self._inspected[row["Id"]] = known
+            found.append(known[1])
+        if not pod_uid:
+            self._inspected = {c.id: self._inspected[c.id] for c in found if c.id in self._inspected}
+        return found
+
+
+# -- translations ----------------------------------------------------------------------------------------------------
+
+
+def container_of(shown: Mapping[str, Any]) -> Container:
+    """What `docker inspect` shows of a container of ours."""
+    state, labels = shown["State"], shown["Config"]["Labels"]
+    running = bool(state["Running"])
+    created = state["Status"] == "created"
+    return Container(
+        id=shown["Id"],
+        name=labels.get(runtime.CONTAINER, ""),
+        pod=labels.get(runtime.POD, ""),
+        pod_uid=labels.get(runtime.POD_UID, ""),
+        state="running" if running else "created" if created else "exited",
+        hash=labels.get(runtime.HASH, ""),
+        attempt=int(labels.get(runtime.ATTEMPT, 0)),
+        backoff=float(labels.get(runtime.BACKOFF, 0)),
+        grace=int(labels.get(runtime.GRACE, 30)),
+        image=shown["Config"]["Image"],
+        image_id=shown["Image"],
+        created=seconds(shown["Created"]),
+        started=seconds(state["StartedAt"]),
+        finished=0.0 if running else seconds(state["FinishedAt"]),
+        exit_code=state["ExitCode"],
+        oom_killed=bool(state.get("OOMKilled")),
+        error=state["Error"] if created else "",
+        ip=_address(shown["NetworkSettings"]) if running else "",
+        message="" if running else _last_words(labels.get(runtime.MESSAGE_FILE, "")),
+    )
+
+
+def _address(settings: Mapping[str, Any]) -> str:
+    networks = settings.get("Networks") or {}
+    return settings.get("IPAddress") or next((n["IPAddress"] for n in networks.values() if n.get("IPAddress")), "")
+
+
+def _last_words(path: str) -> str:
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(MESSAGE_BYTES).decode(errors="replace")
+    except OSError:  # none was mounted, or the pod's directory is gone
+        return ""
+
+
+def _arguments(api: APIClient, config: ContainerConfig) -> dict[str, Any]:
+    """What docker-py's create_container takes."""
+    return {
+        "image": config.image,
+        "name": config.name,
+        "labels": dict(config.labels),
+        "entrypoint": list(config.command) or None,
+        "command": list(config.args) or None,
+        "environment": [f"{name}={value}" for name, value in config.env],
+        "working_dir": config.working_dir or None,
+        "user": config.user or None,
+        "hostname": config.hostname or None,
+        "ports": [(port.container_port, port.protocol) for port in config.ports] or None,
+        "tty": config.tty,
+        "stdin_open": config.stdin,
+        "host_config": api.create_host_config(**_host_arguments(config)),
+    }
+
+
+def _host_arguments(config: ContainerConfig) -> dict[str, Any]:
+    joins = config.network not in ("", "host")
+    arguments: dict[str, Any] = {
+        "network_mode": f"container:{config.network}" if joins else config.network or "default",
+        # an app can join the IPC namespace of a pause container only if that one was made to share it
+        "ipc_mode": f"container:{config.ipc}" if config.ipc not in ("", "host") else config.ipc or "shareable",
+        "pid_mode": "host" if config.host_pid else None,
+        "binds": [f"{m.source}:{m.target}{':ro' if m.read_only else ''}" for m in config.mounts],
+        "privileged": config.privileged,
+        "cap_add": list(config.capabilities_added) or None,
+        "cap_drop": list(config.capabilities_dropped) or None,
+        "port_bindings": _bindings(config) or None,
+    }
+    if config.resolver is not None:
+        arguments |= {
+            "dns": list(config.resolver.nameservers),
+            "dns_search": list(config.resolver.searches) or ["."],  # none, and not the host's either
+            "dns_opt": list(config.resolver.options),
+        }
+    return arguments | _limits(config)
+
+
+def _bindings(config: ContainerConfig) -> dict[str, list[tuple[str, int]]]:
+    bindings: dict[str, list[tuple[str, int]]] = {}
+    for port in config.ports:
+        bindings.setdefault(f"{port.container_port}/{port.protocol}", []).append((port.host_ip, port.host_port))
+    return bindings
+
+
+def _limits(config: ContainerConfig) -> dict[str, Any]:
+    """Memory, without swap on top. Shares are the weight when cores are short, the quota is a bound at all times."""
+    wanted = config.resources
+    limits: dict[str, Any] = {}
+    if wanted.memory:
+        limits |= {"mem_limit": wanted.memory, "memswap_limit": wanted.memory}
+    if share := wanted.cpu_request or wanted.cpu_limit:
+        limits["cpu_shares"] = max(2, share * 1024 // 1000)
+    if wanted.cpu_limit:
+        limits |= {"cpu_period": CPU_PERIOD, "cpu_quota": max(1000, wanted.cpu_limit * CPU_PERIOD // 1000)}
+    return limits
+
+
+def _translated(exc: Exception) -> RuntimeFailure:
+    if isinstance(exc, ImageNotFound) or (isinstance(exc, NotFound) and "No such image" in str(exc)):
+        return NoSuchImage("no such image")
+    if isinstance(exc, APIError):
+        kind = NoSuchContainer if isinstance(exc, NotFound) else RuntimeFailure
+        return kind(f"API error ({exc.status_code}): {exc.explanation}")
+    return RuntimeUnavailable(f"docker does not answer: {exc}")

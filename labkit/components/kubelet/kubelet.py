@@ -1,0 +1,161 @@
+"""kubelet: sees to it that the pods which the scheduler put on this node run, and says how they are.
+
+       kube-apiserver                                  kubelet                                   docker
+    pods of this node  --watch-->  one worker per pod:  look, decide, act, report  <--list, inspect--  containers
+    services           --watch-->  their variables      |                    |     ---create, start->
+    pod status, events <-----------------------------------------------------+     <--start, die, oom--  events
+    node status        <--every 10 s--  node.py
+
+The decision is `plan(pod, containers, memory, now)` in plan.py, the loop around it `Worker.sync` in worker.py. This
+file gives each pod its worker and wakes it: when the API server has something new, when docker says that a container
+started or died, and - because events can be missed - when a full look every 10 s finds a difference.
+Source: Kubernetes 0.18, pkg/kubelet.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import aclosing
+from typing import Any
+
+from labkit.api.types import Node, Pod, Service, key
+from labkit.client.backoff import delay
+from labkit.client.events import EventRecorder
+from labkit.client.informer import Informer
+from labkit.client.rest import Client
+from labkit.components.kubelet.images import Images
+from labkit.components.kubelet.node import NodeReporter
+from labkit.components.kubelet.report import Reports
+from labkit.components.kubelet.runtime import Container, Runtime, RuntimeFailure
+from labkit.components.kubelet.settings import Settings
+from labkit.components.kubelet.volumes import VolumeFailure, Volumes
+from labkit.components.kubelet.worker import Shared, Worker, orphan
+from labkit.trace import Tracer
+
+__all__ = ["Kubelet", "Settings"]
+
+
+class Kubelet:
+    """The pods of one node on one runtime; `run()` works until it is cancelled. The pods run on without it."""
+
+    def __init__(self, client: Client, runtime: Runtime, settings: Settings, *, trace: Tracer | None = None) -> None:
+        self.trace = trace or Tracer("kubelet")
+        self.settings = settings
+        self.runtime = runtime
+        self.volumes = Volumes(settings.root_dir)
+        self.recorder = EventRecorder(client, "kubelet", settings.node, trace=self.trace)
+        self.pods = Informer(client, Pod, field_selector=f"spec.nodeName={settings.node}", trace=self.trace)
+        self.services = Informer(client, Service, trace=self.trace)
+        self.node = NodeReporter(client, runtime, settings, self.recorder, self.trace)
+        self.reports = Reports(client, self.trace)
+        self.images = Images(runtime)
+        self.workers: dict[str, Worker] = {}
+        self._relist = asyncio.Event()
+
+    async def run(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                for task in (self.recorder, self.reports, self.node, self.pods, self.services):
+                    self._spawn(task.run(), type(task).__name__)
+                # a pod is told of every service that exists: without them it must not start
+                await self.services.synced()
+                await self.pods.synced()
+                self._adopt()
+                self._spawn(self._follow_events(), "docker events")
+                self._spawn(self._keep_honest(), "relist")
+        finally:
+            await self.images.close()
+
+    # -- what wakes a worker --------------------------------------------------------------------------------
+
+    def _adopt(self) -> None:
+        """Give every pod its worker; from now on changes are told."""
+        self.recorder.event(Node(metadata=self.node.metadata), "starting", "Starting kubelet.")
+        self.pods.on_change(self._pod_changed)
+        for pod in self.pods.store.values():
+            self._pod_changed(None, pod)
+
+    def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+        if new is None:
+            if old is not None and (worker := self.workers.get(old.metadata.uid)):
+                worker.gone = True
+                worker.wake("the API server has removed the pod")
+        elif worker := self.workers.get(new.metadata.uid):
+            worker.update(new)
+        else:
+            self._start_worker(new)
+
+    async def _follow_events(self) -> None:
+        """Docker's events wake the pod whose container it was; after a gap in them everything is looked at."""
+        failures = 0
+        while True:
+            try:
+                async with aclosing(self.runtime.events()) as events:
+                    async for event in events:
+                        failures = 0
+                        if event.what == "connected":
+                            self._relist.set()
+                        elif worker := self.workers.get(event.pod_uid):
+                            worker.wake(f"docker: {event.what} {event.container_id[:12]}")
+            except RuntimeFailure as exc:
+                failures += 1
+                self.trace.log("lost docker's events", level="warning", error=str(exc))
+            await asyncio.sleep(delay(failures, first=0.2, most=5.0))
+
+    async def _keep_honest(self) -> None:
+        """Every 10 s compare all containers with what the workers last saw: events can be missed."""
+        while True:
+            try:
+                await self.relist()
+            except (RuntimeFailure, VolumeFailure) as exc:
+                self.trace.log("relist failed", level="warning", error=str(exc))
+            self._relist.clear()
+            try:
+                async with asyncio.timeout(self.settings.relist_seconds):
+                    await self._relist.wait()
+            except TimeoutError:
+                pass
+
+    async def relist(self) -> None:
+        """Wake the workers of pods whose containers changed, and find what no pod is known for."""
+        by_uid: dict[str, list[Container]] = {}
+        for container in await self.runtime.containers():
+            by_uid.setdefault(container.pod_uid, []).append(container)
+        for uid, containers in by_uid.items():
+            worker = self.workers.get(uid)
+            if worker is None:
+                self.trace.log("containers without a pod", pod=containers[0].pod, uid=uid)
+                self._start_worker(orphan(containers)).gone = True
+            elif worker.seen != frozenset((container.id, container.state) for container in containers):
+                worker.wake("relist found a difference")
+        for uid, worker in self.workers.items():
+            if uid not in by_uid and worker.seen:
+                worker.wake("relist found its containers gone")
+        for uid in self.volumes.pods() - set(self.workers):
+            self.trace.log("directory without a pod removed", uid=uid)
+            await asyncio.to_thread(self.volumes.tear_down, uid)
+
+    # -- workers --------------------------------------------------------------------------------------------
+
+    def _start_worker(self, pod: Pod) -> Worker:
+        shared = Shared(
+            settings=self.settings,
+            runtime=self.runtime,
+            images=self.images,
+            volumes=self.volumes,
+            reports=self.reports,
+            recorder=self.recorder,
+            services=lambda: [self.services.store[name] for name in sorted(self.services.store)],
+            spawn=self._spawn,
+            trace=self.trace,
+        )
+        worker = self.workers[pod.metadata.uid] = Worker(shared, pod)
+        self._spawn(self._work(worker), f"pod {key(pod)}")
+        return worker
+
+    async def _work(self, worker: Worker) -> None:
+        await worker.run()
+        del self.workers[worker.uid]
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        return self._group.create_task(work, name=name)

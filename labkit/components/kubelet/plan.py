@@ -1,0 +1,311 @@
+"""What to do about one pod: look at what docker shows, decide, act - this is the decision.
+
+        the pod         +     its containers     +     what we wait for     ->     actions, and when to look again
+    (what should be)           (what is)                  (Memory)
+
+            no pause container   -> StartPause         (the address of the pod)
+            not there            -> Start              attempt 0
+            ended, to be run     -> Start              attempt n+1: the first at once, then after 10, 20, ... 300 s
+            to go                -> Signal SIGTERM, after the grace period SIGKILL
+            ended, not needed    -> Remove             the last two of a name stay: `kubectl logs --previous`
+
+The decision looks at the present state only and never at how it came about; that is why it does not matter who was
+away in between: the kubelet, docker or the whole machine. Each call gives what can be done *now*; the loop in worker.py
+acts, looks again and asks again, until nothing is left to do.
+"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import inf
+
+import msgspec
+
+from labkit.api.types import Container as Spec
+from labkit.api.types import ContainerStateWaiting, Pod
+from labkit.components.kubelet.runtime import PAUSE, Container
+
+FIRST_BACKOFF = 10.0
+LONGEST_BACKOFF = 300.0
+LIVED_WELL = 600.0  # a container that ran this long starts at once again
+DEFAULT_GRACE = 30
+KILL_AGAIN = 10
+KEPT_DEAD = 2
+
+
+@dataclass(frozen=True)
+class StartPause:
+    attempt: int
+    backoff: float
+    cause: str
+
+
+@dataclass(frozen=True)
+class Start:
+    name: str
+    attempt: int
+    backoff: float
+    cause: str
+
+
+@dataclass(frozen=True)
+class Signal:
+    container: Container
+    signal: str
+    cause: str
+
+
+@dataclass(frozen=True)
+class Remove:
+    container: Container
+    cause: str
+
+
+Action = StartPause | Start | Signal | Remove
+
+
+@dataclass
+class Setback:
+    """Why a container cannot be started now, and when (seconds since 1970) to try again; inf: somebody will wake us."""
+
+    reason: str
+    message: str
+    until: float
+
+
+@dataclass
+class Memory:
+    """What docker cannot tell: by container name what keeps it from starting, by container id when its end began and
+    why it has to end."""
+
+    setbacks: dict[str, Setback] = field(default_factory=dict)
+    signalled: dict[str, float] = field(default_factory=dict)
+    unhealthy: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Plan:
+    """actions: in this order. waiting: why a container does not run yet. due: when to look again, inf for never.
+    gone: the pod was to go, and nothing is left of it."""
+
+    actions: list[Action] = field(default_factory=list)
+    waiting: dict[str, ContainerStateWaiting] = field(default_factory=dict)
+    due: float = inf
+    gone: bool = False
+
+    def wait(self, name: str, reason: str, message: str, until: float) -> None:
+        self.waiting[name] = ContainerStateWaiting(reason=reason, message=message)
+        self.due = min(self.due, until)
+
+
+def plan(pod: Pod | None, containers: Sequence[Container], memory: Memory, now: float) -> Plan:
+    """Decide about one pod; None is a pod that the API server no longer knows."""
+    if pod is None or pod.metadata.deletion_timestamp:
+        return _dismantle(pod, containers, memory, now)
+    decided = Plan()
+    newest = latest(containers)
+    wanted = [spec for spec in pod.spec.containers if _wanted(pod, spec, newest.get(spec.name), memory)]
+    doomed = _doomed(pod, wanted, containers, newest, memory)
+    for container, cause in doomed:
+        _end(decided, container, grace_period(pod, container), cause, memory, now)
+    if wanted:
+        _run(decided, pod, wanted, containers, newest, memory, now)
+    decided.actions += _surplus(containers, newest)
+    return decided
+
+
+def spec_hash(spec: Spec) -> str:
+    """Eight hex digits that change when anything in a container's spec does: then it is made anew."""
+    return f"{zlib.adler32(msgspec.json.encode(spec)):08x}"
+
+
+def latest(containers: Sequence[Container]) -> dict[str, Container]:
+    """The newest container of each name."""
+    return {container.name: container for container in sorted(containers, key=lambda c: c.created)}
+
+
+def has_ended(pod: Pod) -> bool:
+    return pod.status.phase in ("Succeeded", "Failed")
+
+
+def grace_period(pod: Pod | None, container: Container) -> int:
+    """Seconds between SIGTERM and SIGKILL; of a pod that is gone, what its containers remember."""
+    if pod is None:
+        return container.grace
+    asked = pod.metadata.deletion_grace_period_seconds
+    return asked if pod.metadata.deletion_timestamp and asked is not None else grace_of(pod)
+
+
+def grace_of(pod: Pod) -> int:
+    seconds = pod.spec.termination_grace_period_seconds
+    return DEFAULT_GRACE if seconds is None else seconds
+
+
+# -- the rules -----------------------------------------------------------------------------------------------------
+
+
+def _wanted(pod: Pod, spec: Spec, last: Container | None, memory: Memory) -> bool:
+    """Whether this container should be running, by its restart policy."""
+    if has_ended(pod):
+        return False
+    if last is None or not last.died:
+        return True
+    changed = last.hash != spec_hash(spec)
+    if last.id in memory.signalled and (changed or pod.spec.restart_policy != "Never"):
+        return True  # it did not end by itself: we ended it, to make it anew
+    match pod.spec.restart_policy:
+        case "Never":
+            return False
+        case "OnFailure":
+            return last.exit_code != 0 or bool(last.error)
+        case _:
+            return True
+
+
+def _doomed(
+    pod: Pod, wanted: Sequence[Spec], containers: Sequence[Container], newest: dict[str, Container], memory: Memory
+) -> list[tuple[Container, str]]:
+    """The running containers that have to end, and why."""
+    specs = {spec.name: spec for spec in pod.spec.containers}
+    pause_runs = (pause := newest.get(PAUSE)) is not None and pause.running
+
+    def cause(container: Container) -> str:
+        if container is not newest[container.name]:
+            return "a newer one runs"
+        if container.name == PAUSE:
+            return "" if wanted else "all containers of the pod have ended"
+        if container.name not in specs:
+            return "not in the pod's spec"
+        if has_ended(pod):
+            return f"the pod is {pod.status.phase}"
+        if container.hash != spec_hash(specs[container.name]):
+            return "its spec changed"
+        if not pause_runs:
+            return "the pause container died"
+        return memory.unhealthy.get(container.id, "")
+
+    return [(container, why) for container in containers if container.running and (why := cause(container))]
+
+
+def _run(
+    decided: Plan, pod: Pod, wanted: Sequence[Spec], containers: Sequence[Container], newest: dict[str, Container],
+    memory: Memory, now: float,
+) -> None:  # fmt: skip
+    """Start what should run: the pause container first, everything else once that runs."""
+    for spec in wanted:
+        last = newest.get(spec.name)
+        if last is None or not last.running:
+            decided.wait(spec.name, "ContainerCreating", "", inf)
+    pause = newest.get(PAUSE)
+    if pause is None or not pause.running:
+        if not any(container.running for container in containers):  # else wait: they have lost their network
+            _start_pause(decided, pause, memory, now)
+        return
+    for spec in wanted:
+        last = newest.get(spec.name)
+        if last is None or not last.running:
+            _start(decided, pod, spec, last, pause, memory, now)
+
+
+def _start_pause(decided: Plan, last: Container | None, memory: Memory, now: float) -> None:
+    if (setback := memory.setbacks.get(PAUSE)) and setback.until > now:
+        for name in decided.waiting:
+            decided.wait(name, setback.reason, setback.message, setback.until)
+    elif last is None or not last.died:
+        decided.actions.append(StartPause(attempt=0, backoff=0.0, cause="pod has no pause container"))
+    elif (ready := _ready_at(last)) > now:
+        for name in decided.waiting:
+            decided.wait(name, "ContainerCreating", last.error or "the pause container died", ready)
+    else:
+        decided.actions.append(StartPause(last.attempt + 1, _next_backoff(last), "the pause container died"))
+
+
+def _start(
+    decided: Plan, pod: Pod, spec: Spec, last: Container | None, pause: Container, memory: Memory, now: float
+) -> None:
+    """Start one container, or say what it waits for."""
+    if (setback := memory.setbacks.get(spec.name)) and setback.until > now:
+        decided.wait(spec.name, setback.reason, setback.message, setback.until)
+    elif last is None or not last.died:
+        decided.actions.append(Start(spec.name, _attempt(pod, spec, last), 0.0, "not there yet"))
+    elif not _ended_by_us(last, pause, memory) and (ready := _ready_at(last)) > now:
+        decided.wait(spec.name, *_back_off(pod, spec, last), ready)
+    else:
+        cause = f"ended with exit code {last.exit_code}, restartPolicy {pod.spec.restart_policy}"
+        decided.actions.append(Start(spec.name, last.attempt + 1, _next_backoff(last), cause))
+
+
+def _back_off(pod: Pod, spec: Spec, last: Container) -> tuple[str, str]:
+    """Reason and message for a container that waits for its next try."""
+    if last.error:
+        return "RunContainerError", last.error
+    meta = pod.metadata
+    failed = f"container={spec.name} pod={meta.name}_{meta.namespace}({meta.uid})"
+    return "CrashLoopBackOff", f"Back-off {last.backoff:.0f}s restarting failed {failed}"
+
+
+def _attempt(pod: Pod, spec: Spec, last: Container | None) -> int:
+    """How often it was started before; when docker has forgotten it, the pod's status still knows."""
+    if last is not None:
+        return last.attempt
+    known = next((status for status in pod.status.container_statuses if status.name == spec.name), None)
+    return known.restart_count + 1 if known and known.container_id else 0
+
+
+def _ended_by_us(last: Container, pause: Container, memory: Memory) -> bool:
+    """It ended because its pod was rebuilt or its spec changed, which is no crash."""
+    return (last.finished or last.created) < pause.created or (
+        last.id in memory.signalled and last.id not in memory.unhealthy
+    )
+
+
+def _ready_at(last: Container) -> float:
+    ended = last.finished or last.created
+    return ended if last.started and ended - last.started >= LIVED_WELL else ended + last.backoff
+
+
+def _next_backoff(last: Container) -> float:
+    """What the next one will have to wait after its death: 10 s, then twice as long each time."""
+    if last.started and last.finished - last.started >= LIVED_WELL:
+        return 0.0
+    return min(LONGEST_BACKOFF, max(FIRST_BACKOFF, 2 * last.backoff))
+
+
+def _end(decided: Plan, container: Container, grace: int, cause: str, memory: Memory, now: float) -> None:
+    """The next step of a container's end: SIGTERM, then SIGKILL. The pause container has nothing to put in order."""
+    since = memory.signalled.get(container.id)
+    gently = grace > 0 and container.name != PAUSE
+    patience = grace if gently else KILL_AGAIN
+    if since is None:
+        decided.actions.append(Signal(container, "SIGTERM" if gently else "SIGKILL", cause))
+    elif now >= since + patience:
+        decided.actions.append(Signal(container, "SIGKILL", f"{cause}; still there after {patience} s"))
+    else:
+        decided.due = min(decided.due, since + patience)
+
+
+def _dismantle(pod: Pod | None, containers: Sequence[Container], memory: Memory, now: float) -> Plan:
+    """Take a pod apart: the containers first, then the pause container under them, then what is left of all."""
+    decided = Plan(gone=not containers)
+    cause = "the pod is gone" if pod is None else "the pod is to be deleted"
+    apps = [container for container in containers if container.running and container.name != PAUSE]
+    pauses = [container for container in containers if container.running and container.name == PAUSE]
+    for container in apps or pauses:
+        _end(decided, container, grace_period(pod, container), cause, memory, now)
+    if not apps and not pauses:
+        decided.actions += [Remove(container, cause) for container in containers]
+    return decided
+
+
+def _surplus(containers: Sequence[Container], newest: dict[str, Container]) -> list[Action]:
+    """Ended containers that nobody needs any more, and those that were made but never started."""
+    actions: list[Action] = []
+    for name, last in newest.items():
+        kept = 1 if name == PAUSE else KEPT_DEAD
+        dead = [container for container in containers if container.name == name and container.died]
+        dead.sort(key=lambda container: container.created)
+        spare = dead[: max(0, len(dead) - kept + (1 if last.running else 0))]
+        half_made = [c for c in containers if c.name == name and not c.running and not c.died]
+        actions += [Remove(container, "a newer one ended") for container in spare]
+        actions += [Remove(container, "made but never started") for container in half_made]
+    return actions

@@ -1,0 +1,224 @@
+"""What the kubelet asks of a container runtime: the seam between pods and docker.
+
+A pod is a group of containers around one that does nothing: the *pause* container holds the pod's IP address and IPC
+namespace, and the others join it. Everything the kubelet knows of a container it wrote on the container itself, name
+and labels, so a kubelet that was restarted recognises what runs:
+
+    k8s_redis.472a4b9f_redis-master-x7f2k_default_46808703-e65f-11f1-9015-a6741066c382_19c7a0e3
+        |     |            |                 |       |                                    random
+        |     |            pod               |       the pod's uid
+        |     hash of its spec               namespace
+        container (POD is the pause container)
+
+`Docker` (docker.py) is the real runtime, `FakeRuntime` (fake.py) its twin; both pass the same contract tests.
+
+    RuntimeFailure                what docker said, "API error (500): ..."
+    ├── RuntimeUnavailable        nobody answers: docker is down or restarting
+    ├── NoSuchContainer
+    └── NoSuchImage
+"""
+
+import secrets
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+PAUSE = "POD"
+
+# The labels of a container. The first is all that Kubernetes 0.18 wrote (namespace/name), most others came with later
+# versions; the node's lets two kubelets share one docker, each seeing only its own containers.
+POD = "io.kubernetes.pod.name"
+POD_UID = "io.kubernetes.pod.uid"
+CONTAINER = "io.kubernetes.container.name"
+HASH = "io.kubernetes.container.hash"
+ATTEMPT = "io.kubernetes.container.restartCount"
+MESSAGE_FILE = "io.kubernetes.container.terminationMessagePath"
+GRACE = "io.kubernetes.pod.terminationGracePeriod"
+NODE = "io.kubernetes.node"
+BACKOFF = "io.labkit.container.backoff"
+
+
+class RuntimeFailure(Exception):
+    """The runtime refused, in its own words."""
+
+
+class RuntimeUnavailable(RuntimeFailure):
+    pass
+
+
+class NoSuchContainer(RuntimeFailure):
+    pass
+
+
+class NoSuchImage(RuntimeFailure):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container as the runtime shows it. Times are seconds since 1970, 0 for never.
+
+    state: created (never ran; `error` says why when its start failed), running, exited.
+    attempt: how often this container of the pod was started before. backoff: seconds to wait after its death.
+    ip: the pod's address, known by the pause container. message: what it left in its termination message file.
+    """
+
+    id: str
+    name: str
+    pod: str
+    pod_uid: str
+    state: str
+    hash: str = ""
+    attempt: int = 0
+    backoff: float = 0.0
+    grace: int = 30
+    image: str = ""
+    image_id: str = ""
+    created: float = 0.0
+    started: float = 0.0
+    finished: float = 0.0
+    exit_code: int = 0
+    oom_killed: bool = False
+    error: str = ""
+    ip: str = ""
+    message: str = ""
+
+    @property
+    def running(self) -> bool:
+        return self.state == "running"
+
+    @property
+    def died(self) -> bool:
+        """It ran and ended, or could not be started; a container that was only created did neither."""
+        return self.state == "exited" or bool(self.error)
+
+
+@dataclass(frozen=True)
+class Resolver:
+    """The content of a pod's resolv.conf."""
+
+    nameservers: tuple[str, ...]
+    searches: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PortMapping:
+    container_port: int
+    host_port: int
+    protocol: str = "tcp"
+    host_ip: str = ""
+
+
+@dataclass(frozen=True)
+class Mount:
+    source: str
+    target: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
+class Resources:
+    """memory in bytes, cpu in thousandths of a core; 0 for no bound."""
+
+    memory: int = 0
+    cpu_limit: int = 0
+    cpu_request: int = 0
+
+
+@dataclass(frozen=True)
+class ContainerConfig:
+    """A container to be made.
+
+    network, ipc: "" for an own one, "host", or the id of the container whose it joins. hostname, resolver and ports go
+    with an own network: docker refuses them on a container that joins another's and copies the other's instead.
+    """
+
+    name: str
+    image: str
+    labels: Mapping[str, str]
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    working_dir: str = ""
+    user: str = ""
+    mounts: tuple[Mount, ...] = ()
+    network: str = ""
+    ipc: str = ""
+    host_pid: bool = False
+    hostname: str = ""
+    resolver: Resolver | None = None
+    ports: tuple[PortMapping, ...] = ()
+    resources: Resources = field(default_factory=Resources)
+    privileged: bool = False
+    capabilities_added: tuple[str, ...] = ()
+    capabilities_dropped: tuple[str, ...] = ()
+    tty: bool = False
+    stdin: bool = False
+
+
+@dataclass(frozen=True)
+class ContainerEvent:
+    """Something happened to a container: start, die, destroy or oom. "connected": events may have been missed."""
+
+    what: str
+    container_id: str = ""
+    pod_uid: str = ""
+
+
+@dataclass(frozen=True)
+class LogOptions:
+    """tail: number of lines from the end, None for all. since: seconds since 1970."""
+
+    follow: bool = False
+    tail: int | None = None
+    since: float = 0.0
+    timestamps: bool = False
+
+
+@dataclass(frozen=True)
+class ExecResult:
+    exit_code: int
+    output: str
+
+
+class Runtime(Protocol):
+    """Every method raises RuntimeFailure or one of its kinds, and is bounded in time."""
+
+    async def version(self) -> str:
+        """`docker://20.10.24`; answers only when the runtime works."""
+
+    async def containers(self, pod_uid: str = "") -> list[Container]:
+        """The containers of this node (of one pod of it), dead ones too, oldest first."""
+
+    async def image(self, name: str) -> str:
+        """The id of a present image; NoSuchImage when it is not here."""
+
+    async def pull(self, name: str) -> None: ...
+
+    async def create(self, config: ContainerConfig) -> str:
+        """Make a container and give its id; NoSuchImage when the image is not here."""
+
+    async def start(self, container_id: str) -> None: ...
+
+    async def signal(self, container_id: str, signal: str) -> None:
+        """Send SIGTERM (or what the image wants in its place) or SIGKILL; a container that has ended is no error."""
+
+    async def remove(self, container_id: str) -> None:
+        """Remove an ended container with its anonymous volumes; one that is gone is no error."""
+
+    async def execute(self, container_id: str, command: list[str], timeout: float) -> ExecResult:
+        """Run a command inside; TimeoutError when it takes too long."""
+
+    def logs(self, container_id: str, options: LogOptions) -> AsyncGenerator[bytes, None]: ...
+
+    def events(self) -> AsyncGenerator[ContainerEvent, None]:
+        """Starts with "connected"; ends with RuntimeUnavailable when the runtime goes away."""
+
+    async def close(self) -> None: ...
+
+
+def container_name(name: str, spec_hash: str, pod: str, pod_uid: str) -> str:
+    """The name on docker's list; `pod` is namespace/name."""
+    namespace, _, pod_name = pod.partition("/")
+    return f"k8s_{name}.{spec_hash}_{pod_name}_{namespace}_{pod_uid}_{secrets.token_hex(4)}"

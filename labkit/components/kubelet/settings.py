@@ -1,0 +1,25 @@
+"""What a kubelet is told by its flags."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from labkit.components.kubelet.runtime import Resolver
+
+
+@dataclass(frozen=True)
+class Settings:
+    """node: the name of the Node object. address: the machine's, as the API server reaches it. Times in seconds."""
+
+    node: str
+    address: str = "127.0.0.1"
+    port: int = 10250
+    cluster_dns: str = "10.0.0.10"
+    cluster_domain: str = "cluster.local"
+    pause_image: str = "pause"
+    root_dir: Path = Path("/var/lib/kubelet")
+    labels: dict[str, str] = field(default_factory=dict)
+    machine_resolver: Resolver = field(default_factory=lambda: Resolver(("127.0.0.1",)))
+    allow_privileged: bool = False
+    max_pods: int = 100
+    node_status_seconds: float = 10.0
+    relist_seconds: float = 10.0
