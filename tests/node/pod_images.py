@@ -11,25 +11,10 @@ from pathlib import Path
 PREFIX = "labkit-test"
 BUSYBOX = f"{PREFIX}/busybox:1"
 PAUSE = f"{PREFIX}/pause:1"
-_APPLETS = [
-    "sh",
-    "sleep",
-    "echo",
-    "cat",
-    "env",
-    "hostname",
-    "httpd",
-    "ls",
-    "mkdir",
-    "true",
-    "false",
-    "wget",
-    "id",
-    "touch",
-    "ip",
-    "ipcs",
-    "nc",
-]
+_APPLETS = (
+    "sh", "sleep", "echo", "cat", "env", "hostname", "httpd", "ls", "mkdir", "true", "false", "wget", "id", "touch",
+    "ip", "ipcs", "nc",
+)  # fmt: skip
 
 
 @contextmanager

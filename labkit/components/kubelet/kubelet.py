@@ -66,6 +66,14 @@ class Kubelet:
         finally:
             await self.images.close()
 
+    def worker_of(self, pod: str) -> Worker | None:
+        """The worker of a pod that the API server knows, by its key."""
+        return next((w for w in self.workers.values() if key(w.pod) == pod and not w.gone), None)
+
+    def trouble(self) -> str:
+        """What is wrong, "" when all is well."""
+        return self.node.trouble
+
     # -- what wakes a worker --------------------------------------------------------------------------------
 
     def _adopt(self) -> None:

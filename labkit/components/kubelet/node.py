@@ -50,6 +50,7 @@ class NodeReporter:
         self._trace = trace
         self._machine = inspect()
         self._ready = ""  # the Ready status that we last wrote
+        self.trouble = ""  # for /healthz
         # events about the node carry its name as uid, so that they can be told before it is registered
         self.metadata = ObjectMeta(name=settings.node, uid=settings.node)
 
@@ -69,6 +70,7 @@ class NodeReporter:
     async def beat(self) -> None:
         """Write the status once, registering the node first when it is not known."""
         version = await self._runtime_version()
+        self.trouble = "" if version else RUNTIME_DOWN
         try:
             node = await self._client.get(Node, self._settings.node)
         except NotFound:

@@ -1,0 +1,120 @@
+"""`python -m labkit.components.kubelet`: the flags and the life of the kubelet."""
+
+import argparse
+import asyncio
+import ssl
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from labkit.client.kubeconfig import KubeconfigError
+from labkit.client.process import run_until_signal
+from labkit.client.rest import Client
+from labkit.components.kubelet.docker import Docker
+from labkit.components.kubelet.kubelet import Kubelet
+from labkit.components.kubelet.resolver import parse_resolv_conf
+from labkit.components.kubelet.server import serving, tls_context
+from labkit.components.kubelet.settings import Settings
+from labkit.healthz import healthz
+from labkit.systemd import notify_ready
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kubelet",
+        description="Runs the pods that the scheduler put on this node: each is a group of docker containers around a"
+        " pause container that holds its address. Reports their status and the node's to kube-apiserver. The pods run"
+        " on when the kubelet ends, and it recognises them when it comes back.",
+    )
+    flag = parser.add_argument
+    flag("--kubeconfig", required=True, help="where kube-apiserver is, and the certificate that says who we are")
+    flag("--hostname-override", required=True, metavar="NODE", help="the name of this node's object")
+    flag("--address", default="127.0.0.1", help="this machine's address: told to others, and listened on")
+    flag("--port", type=int, default=10250, help="logs and pods for kube-apiserver, over TLS (default %(default)s)")
+    flag("--healthz-port", type=int, default=10248, help="/healthz on 127.0.0.1 (default %(default)s)")
+    flag("--tls-cert-file", required=True, help="the certificate of our server on --port")
+    flag("--tls-private-key-file", required=True, help="its key")
+    flag("--client-ca-file", required=True, help="the CA that kube-apiserver's client certificate must be from")
+    flag("--cluster-dns", default="10.0.0.10", help='nameserver of the pods; "" gives them the machine\'s')
+    flag("--cluster-domain", default="cluster.local", help="domain of the pods' search list (default %(default)s)")
+    flag("--resolv-conf", default="/etc/resolv.conf", help="the machine's resolver, for pods with dnsPolicy Default")
+    flag("--pod-infra-container-image", default="pause", help="image of the pause container (default %(default)s)")
+    flag("--root-dir", default="/var/lib/kubelet", help="where volumes of pods are kept (default %(default)s)")
+    flag("--docker-endpoint", default="unix:///var/run/docker.sock", help="docker's socket (default %(default)s)")
+    flag("--node-status-update-frequency", type=float, default=10.0, metavar="SECONDS",
+         help="how often the node says that it is alive (default %(default)s)")  # fmt: skip
+    flag("--node-labels", type=labels, default={}, metavar="A=B,C=D", help="labels of the node, for nodeSelector")
+    flag("--max-pods", type=int, default=100, help="how many pods the node offers to run (default %(default)s)")
+    flag("--allow-privileged", type=truth, default=False, metavar="true|false",
+         help="run containers that ask for every right on this machine (default false)")  # fmt: skip
+    flag("--loop", choices=("uvloop", "asyncio"), default="uvloop", help="the event loop (default %(default)s)")
+    return parser
+
+
+def labels(text: str) -> dict[str, str]:
+    """`a=b,c=d`."""
+    result = {}
+    for pair in filter(None, text.split(",")):
+        name, equals, value = pair.partition("=")
+        if not name or not equals:
+            raise argparse.ArgumentTypeError(f"{pair!r} is not of the form name=value")
+        result[name] = value
+    return result
+
+
+def truth(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return text == "true"
+
+
+def settings_of(given: argparse.Namespace) -> Settings:
+    """OSError when the machine's resolv.conf cannot be read."""
+    return Settings(
+        node=given.hostname_override,
+        address=given.address,
+        port=given.port,
+        cluster_dns=given.cluster_dns,
+        cluster_domain=given.cluster_domain,
+        pause_image=given.pod_infra_container_image,
+        root_dir=Path(given.root_dir),
+        labels=given.node_labels,
+        machine_resolver=parse_resolv_conf(Path(given.resolv_conf).read_text()),
+        allow_privileged=given.allow_privileged,
+        max_pods=given.max_pods,
+        node_status_seconds=given.node_status_update_frequency,
+    )
+
+
+async def serve(client: Client, settings: Settings, endpoint: str, healthz_port: int, tls: ssl.SSLContext) -> None:
+    """Run the node's pods until cancelled."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(client)
+        docker = Docker(endpoint, settings.node)
+        stack.push_async_callback(docker.close)
+        kubelet = Kubelet(client, docker, settings)
+        await stack.enter_async_context(healthz(healthz_port, kubelet.trouble))
+        await stack.enter_async_context(serving(kubelet, settings.address, settings.port, tls))
+        notify_ready()
+        await kubelet.run()
+
+
+def main() -> None:
+    parser = arguments()
+    given = parser.parse_args()
+    try:
+        client = Client.from_kubeconfig(given.kubeconfig)
+        settings = settings_of(given)
+        tls = tls_context(given.tls_cert_file, given.tls_private_key_file, given.client_ca_file)
+    except KubeconfigError as exc:
+        parser.error(f"--kubeconfig: {exc}")
+    except (OSError, ssl.SSLError) as exc:
+        parser.error(f"a file of the flags cannot be used: {exc}")
+    if given.loop == "uvloop":
+        import uvloop
+
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    run_until_signal(serve(client, settings, given.docker_endpoint, given.healthz_port, tls))
+
+
+if __name__ == "__main__":
+    main()
