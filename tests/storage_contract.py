@@ -164,4 +164,4 @@ class StorageContract:
             with pytest.raises(Compacted):
                 await anext(watch)
         async with contextlib.aclosing(storage.watch("/registry/", revision - 1)) as watch, asyncio.timeout(10):
-            assert [c.value for c in await anext(watch)][0] == b"3"
+            assert (await anext(watch))[0].value == b"3"

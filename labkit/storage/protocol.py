@@ -10,7 +10,7 @@ wrote it last. That number is what clients see as resourceVersion.
     └── StorageUnavailable  the store does not answer; whether a running transaction took place is unknown
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 
@@ -98,7 +98,7 @@ class Storage(Protocol):
         what was put vanishes (rounded up to a minute more). Raises Mismatch, TooLarge.
         """
 
-    def watch(self, prefix: str, revision: int) -> "AsyncIterator[Sequence[Change]]":
+    def watch(self, prefix: str, revision: int) -> AsyncGenerator[Sequence[Change], None]:
         """Every change from `revision` on (that one included), in order, in batches that never split a transaction.
 
         The iterator raises Compacted when history from there is gone, StorageUnavailable when the stream breaks.

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from real_etcd import Authority, EtcdServer, etcd_server
-from storage_contract import StorageContract, create
 
 from labkit.storage.etcd import Etcd, Tls
 from labkit.storage.protocol import StorageUnavailable
+from tests.node.real_etcd import Authority, EtcdServer, etcd_server
+from tests.storage_contract import StorageContract, create
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +50,7 @@ class TestEtcd(StorageContract):
                                                           tmp_path: Path) -> None:  # fmt: skip
         other = Authority(tmp_path)
         certificate, key = other.issue("kube-apiserver")
-        stranger = Etcd(
-            server.address, Tls(authority.ca.read_bytes(), certificate.read_bytes(), key.read_bytes())
-        )
+        stranger = Etcd(server.address, Tls(authority.ca.read_bytes(), certificate.read_bytes(), key.read_bytes()))
         with pytest.raises(StorageUnavailable):
             await stranger.get("/registry/a")
         await stranger.close()

@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from storage_contract import StorageContract
 
 from labkit.storage.memory import Memory
+from tests.storage_contract import StorageContract
 
 
 @pytest.fixture

@@ -1,0 +1,79 @@
+"""What clients send: objects, patches, options. Everything that is wrong with it becomes a Status here.
+
+Objects come as JSON or (kubectl 1.32 and later) as protobuf; a body without a Content-Type is taken for JSON, YAML is
+refused as by the original.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from labkit.api import codec, patch, protobuf
+from labkit.api.errors import BadRequest, UnsupportedMediaType
+from labkit.api.types import DeleteOptions
+from labkit.components.kube_apiserver.messages import JSON, Request
+
+PROTOBUF = "application/vnd.kubernetes.protobuf"
+
+
+def content_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def read(request: Request, what: type[Any]) -> tuple[Any, list[str]]:
+    """The object in the body, and what a client should be warned of (fieldValidation=Warn)."""
+    given = content_type(request)
+    if given == PROTOBUF:
+        return codec.from_builtins(protobuf.decode(request.body), what), []
+    if given not in ("", JSON, "*/*"):
+        raise UnsupportedMediaType(f"the body is {given}: expected {JSON} or {PROTOBUF}")
+    return codec.decode(request.body, what), _field_warnings(request, what)
+
+
+def _field_warnings(request: Request, what: type[Any]) -> list[str]:
+    """Unknown and doubled fields: an error under Strict, warnings under Warn, nothing otherwise (as in 1.0)."""
+    mode = request.query.get("fieldValidation", "Ignore")
+    if mode not in ("", "Ignore", "Warn", "Strict"):
+        raise BadRequest(f"fieldValidation: unsupported value {mode!r}: expected Ignore, Warn or Strict")
+    faults = codec.field_faults(request.body, what) if mode in ("Warn", "Strict") else []
+    if faults and mode == "Strict":
+        raise codec.strict_error(what, faults)
+    return faults
+
+
+def read_patch(request: Request, what: type[Any]) -> Callable[[Any], Any]:
+    """A function from the object that is there to the patched one; its faults come out when it is called."""
+    given, body = content_type(request), request.body
+
+    def change(old: Any) -> Any:
+        return codec.from_builtins(patch.apply(given, codec.to_builtins(old), body, what), what)
+
+    return change
+
+
+def read_delete_options(request: Request) -> DeleteOptions:
+    """Body and query may both carry them; the body wins."""
+    options = DeleteOptions()
+    if request.body.strip():
+        options = read(request, DeleteOptions)[0]
+    asked = request.query.get("gracePeriodSeconds")
+    if asked is not None and options.grace_period_seconds is None:
+        options.grace_period_seconds = number(asked, "gracePeriodSeconds")
+    return options
+
+
+def is_dry_run(request: Request, options: DeleteOptions | None = None) -> bool:
+    asked = request.query.get("dryRun", "") or (",".join(options.dry_run) if options else "")
+    if asked not in ("", "All"):
+        raise BadRequest(f"dryRun: unsupported value {asked!r}: expected All")
+    return asked == "All"
+
+
+def number(text: str, name: str) -> int:
+    """A count from the query; 0 when absent."""
+    if not text:
+        return 0
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise BadRequest(f"{name}: invalid value {text!r}: expected a number of at least 0")
+    return int(text)

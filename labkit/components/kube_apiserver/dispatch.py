@@ -1,0 +1,71 @@
+"""One request's way: who asks, what is meant, may they, then the verb's function.
+
+Request -> authn (a user or 401) -> routes.route -> authz (or 403) -> Resources or a subresource -> Answer | Stream
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from labkit.api.errors import ApiError, NotFound, Unauthorized
+from labkit.components.kube_apiserver import authz, subresources
+from labkit.components.kube_apiserver.kubelets import Kubelets
+from labkit.components.kube_apiserver.messages import Answer, Request, Stream
+from labkit.components.kube_apiserver.pages import Pages
+from labkit.components.kube_apiserver.resources import Resources
+from labkit.components.kube_apiserver.routes import Route, route, verb_of
+
+_COLLECTION_VERBS = frozenset(("list", "watch", "create", "deletecollection"))
+_OBJECT_VERBS = frozenset(("get", "watch", "update", "patch", "delete"))
+
+
+class Dispatch:
+    """The handler of all requests. `rules` None: everybody may everything (--authorization-mode=AlwaysAllow)."""
+
+    def __init__(
+        self, resources: Resources, pages: Pages, kubelets: Kubelets, rules: Sequence[authz.Rule] | None
+    ) -> None:
+        self._resources = resources
+        self._pages = pages
+        self._kubelets = kubelets
+        self._rules = rules
+
+    async def handle(self, request: Request) -> Answer | Stream:
+        """Raises ApiError for whatever is refused."""
+        if not request.user.name:
+            raise Unauthorized("Unauthorized")
+        at = route(request.path)
+        if at is None:
+            self._authorize(request, "", "", "get" if request.method in ("GET", "HEAD") else request.method.lower())
+            return await self._pages.answer(request)
+        verb = verb_of(request.method, at, request.flag("watch"))
+        self._authorize(request, at.full_resource, at.namespace, verb)
+        if at.subresource or at.kind is None:
+            return await self._subresource(request, at)
+        allowed = _OBJECT_VERBS if at.name else _COLLECTION_VERBS
+        if verb not in allowed or request.method == "HEAD" or (at.watch and verb != "watch"):
+            raise subresources.not_allowed()
+        answer: Answer | Stream = await getattr(self._resources, verb)(request, at, at.kind)
+        return answer
+
+    def _authorize(self, request: Request, resource: str, namespace: str, verb: str) -> None:
+        wish = authz.Attributes(request.user, verb, namespace, resource, request.path)
+        if self._rules is not None and not authz.allowed(self._rules, wish):
+            raise authz.forbidden(wish)
+
+    async def _subresource(self, request: Request, at: Route) -> Answer | Stream:
+        registries = self._resources.registries
+        if at.kind is None or at.subresource == "binding":
+            return await subresources.bind(registries["pods"], request, at)
+        registry = registries[at.resource]
+        if at.subresource == "status":
+            return await subresources.status(registry, request, at, at.kind)
+        if at.subresource == "scale":
+            return await subresources.scale(registry, request, at)
+        if at.subresource == "log":
+            return await subresources.log(registry, registries["nodes"], self._kubelets, request, at)
+        raise not_found()
+
+
+def not_found() -> ApiError:
+    return NotFound("the server could not find the requested resource")

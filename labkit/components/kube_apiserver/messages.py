@@ -1,0 +1,62 @@
+"""What goes in and out of the handlers, free of any HTTP library: Request in, Answer or Stream out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+
+JSON = "application/json"
+TEXT = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who asks: a certificate's CN and its O's. `name` "" is nobody."""
+
+    name: str = ""
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Request:
+    """One HTTP request; `headers` has lower-case names, `body` is complete."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    user: User = User()
+
+    def flag(self, name: str) -> bool:
+        """A query parameter that is true: `?watch=true`, `?watch=1`, or only `?watch`."""
+        return name in self.query and self.query[name].lower() not in ("0", "false", "f")
+
+    @property
+    def caller(self) -> str:
+        """For the trace: who did it, and with what."""
+        agent = self.headers.get("user-agent", "").partition(" ")[0]
+        return (
+            f"{self.method} by {self.user.name or 'nobody'} ({agent})"
+            if agent
+            else f"{self.method} by {self.user.name}"
+        )
+
+
+@dataclass(slots=True)
+class Answer:
+    """A whole answer."""
+
+    status: int
+    body: bytes
+    content_type: str = JSON
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Stream:
+    """An answer that goes on: each chunk is sent at once. Closed by the server with `chunks.aclose()`."""
+
+    chunks: AsyncGenerator[bytes, None]
+    content_type: str = JSON
+    status: int = 200

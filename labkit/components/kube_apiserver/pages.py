@@ -1,0 +1,46 @@
+"""What is served besides objects: /healthz, /version, and what clients ask first (/api, /apis, /openapi)."""
+
+from __future__ import annotations
+
+import asyncio
+
+from labkit.api import discovery
+from labkit.api.errors import NotFound
+from labkit.components.kube_apiserver import answers
+from labkit.components.kube_apiserver.messages import TEXT, Answer, Request
+from labkit.components.kube_apiserver.subresources import not_allowed
+from labkit.storage.protocol import Storage, StorageError
+
+HEALTH_SECONDS = 2.0
+
+
+class Pages:
+    """Everything outside of the kinds' paths."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    async def answer(self, request: Request) -> Answer:
+        """Raises NotFound for what there is not, MethodNotAllowed for anything but GET of what there is."""
+        path = request.path.rstrip("/") or "/"
+        if path in ("/healthz", "/healthz/ping"):
+            return await self._healthz(path)
+        document = discovery.document(path, request.headers.get("accept", ""))
+        if document is None:
+            raise NotFound("the server could not find the requested resource")
+        if request.method != "GET":
+            raise not_allowed()
+        body, content_type = document
+        answer = answers.answer(request, body) if "json" in content_type else Answer(200, body)
+        answer.content_type = content_type
+        return answer
+
+    async def _healthz(self, path: str) -> Answer:
+        """ "ok" when the store answers; /healthz/ping when this process does."""
+        if path == "/healthz":
+            try:
+                async with asyncio.timeout(HEALTH_SECONDS):
+                    await self._storage.revision()
+            except (StorageError, TimeoutError) as error:
+                return Answer(500, f"etcd: {error or 'no answer'}\n".encode(), TEXT)
+        return Answer(200, b"ok", TEXT)

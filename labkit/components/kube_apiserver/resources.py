@@ -1,0 +1,184 @@
+"""What each verb does to the objects of any kind.
+
+list, watch      selection from the query -> entries of the cache -> JSON joined, or a stream
+create, update   body -> object -> registry
+patch            the change is applied to what is there, as often as it takes
+delete           registry -> the pod or namespace itself, for other kinds a Status
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+
+import msgspec
+
+from labkit.api.errors import Gone, MethodNotAllowed, NotFound
+from labkit.api.fields import parse_field_selector
+from labkit.api.kinds import Kind
+from labkit.api.labels import parse_selector
+from labkit.api.types import Status, StatusDetails, copy
+from labkit.components.kube_apiserver import answers, bodies, changes, watching
+from labkit.components.kube_apiserver.messages import Answer, Request, Stream
+from labkit.components.kube_apiserver.routes import Route
+from labkit.storage import deletion
+from labkit.storage.cache import Cache
+from labkit.storage.entry import Entry
+from labkit.storage.protocol import Compacted
+from labkit.storage.registry import Intent, Registry
+from labkit.storage.selection import Selection
+
+WATCH_SECONDS = 1800.0  # a watch lasts at random one to two times this, as 1.0's --min-request-timeout
+
+
+class Resources:
+    """The verbs of objects and collections, subresources excepted."""
+
+    def __init__(self, cache: Cache, registries: dict[str, Registry]) -> None:
+        self._cache = cache
+        self.registries = registries
+
+    async def get(self, request: Request, at: Route, kind: Kind) -> Answer:
+        asked = request.query.get("resourceVersion", "")
+        if asked not in ("", "0"):
+            await self._cache.reached(watching.parse_revision(asked))
+        registry = self.registries[at.resource]
+        entry = await registry.get(at.namespace, at.name, current=not asked)
+        return answers.object_answer(request, kind, entry)
+
+    # -- collections ---------------------------------------------------------------------------------------------
+
+    async def list(self, request: Request, at: Route, kind: Kind) -> Answer:
+        query = request.query
+        selection = selection_of(request, at, kind)
+        limit = bodies.number(query.get("limit", ""), "limit")
+        if query.get("continue"):
+            return await self._list_on(request, at, kind, selection, limit)
+        asked = query.get("resourceVersion", "")
+        if not asked:
+            await self._cache.current()
+        elif asked != "0":
+            await self._cache.reached(watching.parse_revision(asked))
+        revision = self._cache.revision
+        entries = self.registries[at.resource].shelf.within(at.namespace)
+        if not selection.whole:
+            entries = [entry for entry in entries if selection.matches(entry)]
+        return _part(request, at, kind, selection, entries, revision, limit)
+
+    async def _list_on(self, request: Request, at: Route, kind: Kind, selection: Selection, limit: int) -> Answer:
+        """The next part of a list: read from the store as of the first part's revision."""
+        after, revision = answers.read_token(request.query["continue"])
+        shelf = self.registries[at.resource].shelf
+        prefix = f"{shelf.prefix}{at.namespace}/" if at.namespace else shelf.prefix
+        try:
+            page = await self._cache.storage.list(prefix, after=f"{shelf.prefix}{after}", revision=revision)
+        except Compacted as error:
+            text = "The provided continue parameter is too old to display a consistent list result: list again"
+            raise Gone(text) from error
+        entries = [shelf.codec.entry(key[len(shelf.prefix) :], value, at_) for key, value, at_ in page.items]
+        entries = [entry for entry in entries if selection.matches(entry)]
+        return _part(request, at, kind, selection, entries, revision, limit)
+
+    async def watch(self, request: Request, at: Route, kind: Kind) -> Stream:
+        query = request.query
+        seconds = bodies.number(query.get("timeoutSeconds", ""), "timeoutSeconds")
+        watch = watching.Watch(
+            selection_of(request, at, kind),
+            watching.watch_revision(query.get("resourceVersion", "")),
+            float(seconds or random.uniform(WATCH_SECONDS, 2 * WATCH_SECONDS)),
+            request.flag("allowWatchBookmarks"),
+        )
+        if not query.get("resourceVersion"):
+            await self._cache.current()
+        shelf, writer = self.registries[at.resource].shelf, watching.Frames(request, kind)
+        start = watching.begin(self._cache, shelf, watch, writer)
+        return Stream(watching.frames(self._cache, shelf, watch, writer, start))
+
+    # -- changes -------------------------------------------------------------------------------------------------
+
+    async def create(self, request: Request, at: Route, kind: Kind) -> Answer:
+        if kind.namespaced and not at.namespace:
+            raise MethodNotAllowed("the server does not allow this method on the requested resource")
+        obj, warnings = bodies.read(request, kind.type)
+        entry = await self.registries[at.resource].create(obj, intent_of(request, at))
+        return _warned(answers.object_answer(request, kind, entry, 201), warnings)
+
+    async def update(self, request: Request, at: Route, kind: Kind) -> Answer:
+        sent, warnings = bodies.read(request, kind.type)
+        registry = self.registries[at.resource]
+        change, strategy, status = intent_of(request, at), registry.strategy, 200
+        try:
+            entry = await registry.update(change, lambda old: changes.replaced(strategy, old, sent))
+        except NotFound:
+            if not strategy.create_on_update:
+                raise
+            entry, status = await registry.create(copy(sent), change), 201
+        return _warned(answers.object_answer(request, kind, entry, status), warnings)
+
+    async def patch(self, request: Request, at: Route, kind: Kind) -> Answer:
+        registry, patched = self.registries[at.resource], bodies.read_patch(request, kind.type)
+        strategy = registry.strategy
+        entry = await registry.update(intent_of(request, at), lambda old: changes.replaced(strategy, old, patched(old)))
+        return answers.object_answer(request, kind, entry)
+
+    async def delete(self, request: Request, at: Route, kind: Kind) -> Answer:
+        options = bodies.read_delete_options(request)
+        change = intent_of(request, at)._replace(dry_run=bodies.is_dry_run(request, options))
+        done = await deletion.delete(self.registries[at.resource], change, options)
+        if self.registries[at.resource].strategy.delete_answers_object:
+            return answers.object_answer(request, kind, done.entry)
+        return success(request, kind, done.entry)
+
+    async def deletecollection(self, request: Request, at: Route, kind: Kind) -> Answer:
+        """Delete what the selectors name, each on its own; answers with the list of what was there."""
+        options = bodies.read_delete_options(request)
+        selection = selection_of(request, at, kind)
+        registry = self.registries[at.resource]
+        await self._cache.current()
+        gone = [entry for entry in registry.shelf.within(at.namespace) if selection.matches(entry)]
+        for entry in gone:
+            namespace, _, name = entry.path.rpartition("/")
+            change = intent_of(request, at._replace(namespace=namespace, name=name))
+            with contextlib.suppress(NotFound):
+                await deletion.delete(registry, change, options)
+        return answers.list_answer(request, kind, request.path, gone, self._cache.revision, None)
+
+
+def selection_of(request: Request, at: Route, kind: Kind) -> Selection:
+    """From path and query; raises BadRequest for selectors that are none."""
+    fields = request.query.get("fieldSelector", "")
+    if at.name:
+        fields = f"metadata.name={at.name}" + (f",{fields}" if fields else "")
+    labels = parse_selector(request.query.get("labelSelector", ""))
+    return Selection(at.namespace, labels, parse_field_selector(kind, fields))
+
+
+def intent_of(request: Request, at: Route) -> Intent:
+    return Intent(at.namespace, at.name, bodies.is_dry_run(request), request.caller)
+
+
+def success(request: Request, kind: Kind, entry: Entry) -> Answer:
+    """What DELETE of most kinds answers."""
+    meta = entry.decode().metadata
+    details = StatusDetails(name=meta.name, kind=kind.resource, uid=meta.uid)
+    return answers.answer(request, msgspec.json.encode(Status(status="Success", details=details, code=200)))
+
+
+def _warned(answer: Answer, warnings: list[str]) -> Answer:
+    """`Warning: 299 - "unknown field ..."`, which kubectl prints."""
+    if warnings:
+        texts = ", ".join('299 - "{}"'.format(text.replace('"', '\\"')) for text in warnings)
+        answer.headers = {**answer.headers, "Warning": texts}
+    return answer
+
+
+def _part(
+    request: Request, at: Route, kind: Kind, selection: Selection, entries: list[Entry], revision: int, limit: int
+) -> Answer:
+    """The list, or its first `limit` objects and a token for the rest."""
+    rest = None
+    if limit and len(entries) > limit:
+        more = len(entries) - limit if selection.whole else -1
+        rest = (answers.continue_token(entries[limit - 1].path, revision), more)
+        entries = entries[:limit]
+    return answers.list_answer(request, kind, request.path, entries, revision, rest)

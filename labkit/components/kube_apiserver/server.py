@@ -1,0 +1,142 @@
+"""The server, put together: storage, cache, registries, handlers, HTTP, and the loops beside them.
+
+start: storage -> cache filled -> ranges repaired -> own service there -> listening
+stop:  watches ended -> requests finished -> loops cancelled -> storage closed
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from labkit.api.kinds import KINDS
+from labkit.api.strategies import strategy_of
+from labkit.components.kube_apiserver import authn, authz, kubelets
+from labkit.components.kube_apiserver.allocator import ServiceAllocator
+from labkit.components.kube_apiserver.dispatch import Dispatch
+from labkit.components.kube_apiserver.http import HttpServer
+from labkit.components.kube_apiserver.messages import User
+from labkit.components.kube_apiserver.own_service import Own, OwnService
+from labkit.components.kube_apiserver.pages import Pages
+from labkit.components.kube_apiserver.ranges import Addresses, Ports
+from labkit.components.kube_apiserver.resources import Resources
+from labkit.components.kube_apiserver.settings import Settings
+from labkit.storage.cache import Cache
+from labkit.storage.compaction import compact_for_ever
+from labkit.storage.entry import Codec
+from labkit.storage.memory import Memory
+from labkit.storage.protocol import Storage
+from labkit.storage.registry import Registry
+from labkit.trace import Tracer
+
+TESTER = User("test", (authz.MASTERS,))
+
+
+class Server:
+    """One API server. `insecure`: plain HTTP on which everybody is a master; only `start_in_process` says so."""
+
+    def __init__(self, storage: Storage, settings: Settings, trace: Tracer, *, insecure: bool = False) -> None:
+        self.storage = storage
+        self.base_url = ""
+        self._settings = settings
+        self._trace = trace
+        self._insecure = insecure
+        self._tasks: list[asyncio.Task[None]] = []
+        self._cache = Cache(storage, [Codec(kind) for kind in KINDS.values()], trace)
+        addresses = Addresses(settings.service_cluster_ip_range)
+        self._service_ip = addresses.name(0)
+        self._allocator = ServiceAllocator(storage, addresses, Ports(settings.service_node_port_range), trace)
+        self._registries = self._make_registries()
+        tls = None
+        if settings.kubelet_client_certificate:
+            tls = kubelets.Tls(settings.kubelet_certificate_authority, settings.kubelet_client_certificate,
+                               settings.kubelet_client_key)  # fmt: skip
+        self._kubelets = kubelets.Kubelets(settings.kubelet_port, tls)
+        dispatch = Dispatch(Resources(self._cache, self._registries), Pages(storage), self._kubelets, self._rules())
+        self._http = HttpServer(dispatch.handle, trace, TESTER if insecure else None)
+
+    def _make_registries(self) -> dict[str, Registry]:
+        special = {"services": {"companion": self._allocator}, "events": {"ttl": self._settings.event_ttl}}
+        return {
+            name: Registry(
+                kind, strategy_of(kind), self.storage, self._cache, self._trace,
+                **special.get(name, {}),  # type: ignore[arg-type]
+            )
+            for name, kind in KINDS.items()
+        }  # fmt: skip
+
+    def _rules(self) -> Sequence[authz.Rule] | None:
+        if self._settings.authorization_mode != "ABAC":
+            return None
+        return authz.read_policy(Path(self._settings.authorization_policy_file))
+
+    async def start(self) -> None:
+        """Listen; raises StorageError (the store is away), OSError (the address is taken)."""
+        settings = self._settings
+        await self._cache.load()
+        self._tasks.append(asyncio.create_task(self._cache.run(), name="watch cache"))
+        await self._allocator.repair()
+        context = None
+        if not self._insecure:
+            context = authn.server_context(
+                settings.tls_cert_file, settings.tls_private_key_file, settings.client_ca_file,
+                settings.tls_client_auth,
+            )  # fmt: skip
+        port = await self._http.start(settings.bind_address, settings.secure_port, context)
+        self.base_url = f"{'http' if self._insecure else 'https'}://{settings.bind_address}:{port}"
+        own = Own(settings.advertise_address, port, self._service_ip, settings.apiserver_count)
+        own_service = OwnService(self._registries, own, self._trace)
+        await own_service.sync()
+        self._tasks.append(asyncio.create_task(own_service.run(), name="own service"))
+        self._tasks.append(asyncio.create_task(compact_for_ever(self.storage, self._trace), name="compaction"))
+        self._trace.log(f"serving on {self.base_url}, the cache is at revision {self._cache.revision}")
+
+    async def stop(self) -> None:
+        await self._http.stop()
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        self._tasks.clear()
+        await self._kubelets.close()
+
+    async def wait(self) -> None:
+        """For ever; a loop that ends by a bug ends the server with its traceback."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+
+async def start_in_process(
+    storage: Storage | None = None, *, service_cluster_ip_range: str = "10.0.0.0/16",
+    service_node_port_range: str = "30000-32767", advertise_address: str = "127.0.0.1", kubelet_port: int = 10250,
+    trace: Tracer | None = None,
+) -> Server:  # fmt: skip
+    """For tests only: a server on plain HTTP, on a free loopback port, on which every request may do everything.
+
+    When it returns, `server.base_url` answers. `storage` None: a Memory of its own.
+    """
+    settings = Settings(
+        service_cluster_ip_range=service_cluster_ip_range, service_node_port_range=service_node_port_range,
+        advertise_address=advertise_address, kubelet_port=kubelet_port,
+    )  # fmt: skip
+    server = Server(storage or Memory(), settings, trace or Tracer("kube-apiserver"), insecure=True)
+    try:
+        await server.start()
+    except BaseException:
+        await server.stop()
+        raise
+    return server

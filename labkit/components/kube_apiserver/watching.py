@@ -1,0 +1,130 @@
+"""The stream of a watch: what is there now (when no resourceVersion says where to begin), then what happens.
+
+Each wake-up takes all that happened since, and sends it as one chunk: `{"type":...,"object":...}` and a newline for
+each event. Frames are made once for all watchers. Source: the Kubernetes API conventions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from labkit.api.errors import ApiError, BadRequest, Gone
+from labkit.api.kinds import Kind
+from labkit.components.kube_apiserver.answers import table_of, wants_table
+from labkit.components.kube_apiserver.messages import Request
+from labkit.storage.cache import Cache, Shelf
+from labkit.storage.entry import Entry
+from labkit.storage.history import Event, TooOld, frame_of, seen_by
+from labkit.storage.selection import Selection
+
+BOOKMARK_SECONDS = 60.0
+
+
+class Watch(NamedTuple):
+    """Where a watch begins and how long it lasts. `revision` None: begin with what is there."""
+
+    selection: Selection
+    revision: int | None
+    seconds: float
+    bookmarks: bool
+
+
+class Frames:
+    """How events are written for one watcher: objects, or Tables whose columns come with the first only."""
+
+    def __init__(self, request: Request, kind: Kind) -> None:
+        self._request = request
+        self._kind = kind
+        self._table = wants_table(request)
+        self._columns_sent = False
+
+    def of_event(self, type: str, event: Event) -> bytes:
+        return self._table_frame(type, event.shown(type)) if self._table else event.frame(type)
+
+    def of_entry(self, entry: Entry) -> bytes:
+        return self._table_frame("ADDED", entry) if self._table else frame_of("ADDED", entry.data)
+
+    def _table_frame(self, type: str, entry: Entry) -> bytes:
+        table = table_of(self._request, self._kind, [entry])
+        if self._columns_sent:
+            table["columnDefinitions"] = None
+        self._columns_sent = True
+        table["metadata"] = {"resourceVersion": str(entry.revision)}
+        return frame_of(type, msgspec.json.encode(table))
+
+    def bookmark(self, revision: int) -> bytes:
+        head = f'"kind":"{self._kind.kind}","apiVersion":"v1"'
+        return frame_of("BOOKMARK", f'{{{head},"metadata":{{"resourceVersion":"{revision}"}}}}'.encode())
+
+
+def error_frame(error: ApiError) -> bytes:
+    """How a watch that has begun reports its end."""
+    return frame_of("ERROR", msgspec.json.encode(error.status()))
+
+
+class Start(NamedTuple):
+    """The first place in the history, the revision after which events count, and what is sent at once."""
+
+    place: int
+    after: int
+    first: bytes
+
+
+def begin(cache: Cache, shelf: Shelf, watch: Watch, writer: Frames) -> Start:
+    """Raises Gone when the history does not reach back to the asked revision."""
+    if watch.revision is None:
+        entries = [entry for entry in shelf.within(watch.selection.namespace) if watch.selection.matches(entry)]
+        return Start(shelf.history.end, cache.revision, b"".join([writer.of_entry(entry) for entry in entries]))
+    try:
+        return Start(shelf.history.place(watch.revision), watch.revision, b"")
+    except TooOld as error:
+        raise Gone(str(error)) from error
+
+
+async def frames(cache: Cache, shelf: Shelf, watch: Watch, writer: Frames, start: Start) -> AsyncGenerator[bytes, None]:
+    """The chunks of a watch until its time is over; a watcher that cannot be served further is told Gone."""
+    time = asyncio.get_running_loop().time
+    place, after, first = start
+    if first:
+        yield first
+    deadline, bookmark_at = time() + watch.seconds, time() + BOOKMARK_SECONDS
+    while (left := deadline - time()) > 0:
+        await shelf.history.wait(place, min(left, BOOKMARK_SECONDS))
+        try:
+            events = shelf.history.since(place)
+        except TooOld as error:
+            yield error_frame(Gone(str(error)))
+            return
+        place += len(events)
+        chunk = _chunk(events, after, watch.selection, writer)
+        if chunk:
+            yield chunk
+        if watch.bookmarks and not events and time() >= bookmark_at:
+            yield writer.bookmark(max(cache.revision, after))
+            bookmark_at = time() + BOOKMARK_SECONDS
+
+
+def _chunk(events: Sequence[Event], after: int, selection: Selection, writer: Frames) -> bytes:
+    if len(events) == 1:  # the common case
+        event = events[0]
+        type = seen_by(selection, event)
+        return writer.of_event(type, event) if type and event.revision > after else b""
+    seen = [(seen_by(selection, event), event) for event in events if event.revision > after]
+    return b"".join([writer.of_event(type, event) for type, event in seen if type])
+
+
+def watch_revision(text: str) -> int | None:
+    """The query's resourceVersion; None for "" and "0": begin with what is there."""
+    if text in ("", "0"):
+        return None
+    return parse_revision(text)
+
+
+def parse_revision(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 19:
+        raise BadRequest(f"resourceVersion: invalid value {text!r}: expected a number, as lists and objects carry it")
+    return int(text)

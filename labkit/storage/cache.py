@@ -1,0 +1,192 @@
+"""The watch cache: every object's JSON, kept current by one watch of the whole store.
+
+    etcd --one watch--> apply --> Shelf of the kind: entries by path, in key order
+                              --> History of the kind: the ring that watchers read
+
+A read that must be current asks the store for its revision and waits until the cache has got there (`current`). One
+question serves all readers that were waiting when it was put: 32 readers cost one or two questions, not 32. The other
+way, reading the object itself from etcd, costs each reader a question and a decoded value; lists would be read, decoded
+and encoded anew each time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import bisect
+import contextlib
+from collections.abc import Sequence
+
+import msgspec
+
+from labkit.storage.entry import Codec, Entry
+from labkit.storage.history import Event, History
+from labkit.storage.protocol import Change, Compacted, Storage, StorageError, StorageUnavailable
+from labkit.trace import Tracer
+
+ROOT = "/registry/"
+# Written when somebody else's keys raised the store's revision and our watch cannot see it.
+_NUDGE = ROOT + "labkit/nudge"
+
+
+class Shelf:
+    """The objects of one kind, findable by path ("namespace/name") and in key order."""
+
+    def __init__(self, codec: Codec, revision: int) -> None:
+        self.codec = codec
+        self.prefix = codec.kind.storage_prefix + "/"
+        self.entries: dict[str, Entry] = {}
+        self.history = History(revision)
+        self._paths: list[str] = []
+
+    def within(self, namespace: str) -> list[Entry]:
+        """Entries of a namespace ("": all), in key order."""
+        if not namespace:
+            return [self.entries[path] for path in self._paths]
+        start = bisect.bisect_left(self._paths, f"{namespace}/")
+        end = bisect.bisect_left(self._paths, f"{namespace}0")  # "0" follows "/"
+        return [self.entries[path] for path in self._paths[start:end]]
+
+    def put(self, entry: Entry) -> Event:
+        previous = self.entries.get(entry.path)
+        if previous is None:
+            bisect.insort(self._paths, entry.path)
+        self.entries[entry.path] = entry
+        return Event("MODIFIED" if previous else "ADDED", entry, previous)
+
+    def remove(self, path: str, revision: int) -> Event | None:
+        previous = self.entries.pop(path, None)
+        if previous is None:
+            return None
+        del self._paths[bisect.bisect_left(self._paths, path)]
+        return Event("DELETED", self.codec.moved(previous, revision), previous)
+
+    def clear(self) -> None:
+        self.entries.clear()
+        self._paths.clear()
+
+
+class Cache:
+    """All shelves. `load()` once, then `run()` as a task for as long as the server lives."""
+
+    def __init__(self, storage: Storage, codecs: Sequence[Codec], trace: Tracer) -> None:
+        self.storage = storage
+        self.revision = 0  # everything up to this revision is here
+        self._shelves = {codec.kind.storage_prefix: Shelf(codec, 0) for codec in codecs}
+        self._trace = trace
+        self._asking: asyncio.Future[int] | None = None
+        self._next: asyncio.Future[int] | None = None
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+
+    def shelf(self, prefix: str) -> Shelf:
+        """The shelf of a kind's storage_prefix."""
+        return self._shelves[prefix]
+
+    async def load(self) -> None:
+        """Read the whole store; watchers of before fall out and list again."""
+        page = await self.storage.list(ROOT)
+        for shelf in self._shelves.values():
+            shelf.clear()
+        for key, value, revision in page.items:
+            self._take(Change(key, value, revision))
+        self.revision = page.revision
+        for shelf in self._shelves.values():
+            shelf.history.forget(page.revision)
+        self._reached()
+
+    async def run(self) -> None:
+        """Follow the store for ever; survives its absence and its compactions."""
+        while True:
+            try:
+                async with contextlib.aclosing(self.storage.watch(ROOT, self.revision + 1)) as watch:
+                    async for batch in watch:
+                        self.apply(batch)
+            except Compacted:
+                self._trace.log("history was compacted under the watch: reading everything anew", level="warning")
+                await self._reload()
+            except StorageError as error:
+                self._trace.log(f"the watch broke, trying again: {error}", level="warning")
+                await asyncio.sleep(0.2)
+
+    async def _reload(self) -> None:
+        try:
+            await self.load()
+        except StorageError as error:
+            self._trace.log(f"cannot read the store, trying again: {error}", level="warning")
+            await asyncio.sleep(0.2)
+
+    def apply(self, batch: Sequence[Change]) -> None:
+        """Take a batch of changes; watchers of each kind are woken once."""
+        happened: dict[Shelf, list[Event]] = {}
+        for change in batch:
+            taken = self._take(change)
+            if taken:
+                happened.setdefault(taken[0], []).append(taken[1])
+        self.revision = batch[-1].revision
+        for shelf, events in happened.items():
+            shelf.history.append(events)
+        self._reached()
+
+    def _take(self, change: Change) -> tuple[Shelf, Event] | None:
+        shelf = self._shelf_of(change.key)
+        if shelf is None:
+            return None
+        path = change.key[len(shelf.prefix) :]
+        if change.value is None:
+            event = shelf.remove(path, change.revision)
+        else:
+            try:
+                event = shelf.put(shelf.codec.entry(path, change.value, change.revision))
+            except msgspec.MsgspecError as error:
+                self._trace.log(f"{change.key} in the store is no {shelf.codec.kind.kind}: {error}", level="error")
+                event = shelf.remove(path, change.revision)
+        return (shelf, event) if event else None
+
+    def _shelf_of(self, key: str) -> Shelf | None:
+        """`/registry/pods/ns/x` -> pods; `/registry/services/specs/ns/x` -> services."""
+        parts = key.split("/", 4)
+        return self._shelves.get("/".join(parts[:3])) or self._shelves.get("/".join(parts[:4]))
+
+    async def current(self) -> None:
+        """Return when all that was committed before this call is here; raises StorageUnavailable."""
+        if self._next is None:
+            self._next = asyncio.ensure_future(self._ask(self._asking))
+        await self.reached(await asyncio.shield(self._next))
+
+    async def _ask(self, before: asyncio.Future[int] | None) -> int:
+        # A question already under way may have been answered before this reader came: it waits for the next one.
+        if before is not None:
+            await asyncio.wait([before])
+        self._asking, self._next = self._next, None
+        try:
+            return await self.storage.revision()
+        finally:
+            self._asking = None if self._asking is asyncio.current_task() else self._asking
+
+    async def reached(self, revision: int, seconds: float = 5.0) -> None:
+        """Wait until the cache has got to `revision`."""
+        if self.revision >= revision:
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append((revision, waiter))
+        try:
+            async with asyncio.timeout(seconds):
+                await asyncio.wait([waiter], timeout=0.5)
+                if not waiter.done():
+                    await self.storage.commit({}, {_NUDGE: b"{}"})
+                    await waiter
+        except TimeoutError as error:
+            raise StorageUnavailable(f"the watch cache is at {self.revision}, the store at {revision}") from error
+        finally:
+            if (revision, waiter) in self._waiters:
+                self._waiters.remove((revision, waiter))
+
+    def _reached(self) -> None:
+        if not self._waiters:
+            return
+        still = []
+        for revision, waiter in self._waiters:
+            if revision > self.revision:
+                still.append((revision, waiter))
+            elif not waiter.done():
+                waiter.set_result(None)
+        self._waiters = still

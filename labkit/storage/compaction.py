@@ -1,0 +1,24 @@
+"""History is kept for a while, so that watches and lists in parts can go on, and then thrown away."""
+
+from __future__ import annotations
+
+import asyncio
+
+from labkit.storage.protocol import Storage, StorageError
+from labkit.trace import Tracer
+
+PERIOD = 300.0  # seconds; history is kept for one to two periods, as by Kubernetes since etcd 3
+
+
+async def compact_for_ever(storage: Storage, trace: Tracer, period: float = PERIOD) -> None:
+    """Every period, forget what is older than the revision of one period ago."""
+    before = 0
+    while True:
+        await asyncio.sleep(period)
+        try:
+            if before:
+                await storage.compact(before)
+                trace.log(f"history before revision {before} was compacted")
+            before = await storage.revision()
+        except StorageError as error:
+            trace.log(f"history could not be compacted: {error}", level="warning")

@@ -1,0 +1,78 @@
+"""What DELETE does: preconditions, the grace period of pods, whole collections.
+
+A pod that is bound to a node may be given time to end: DELETE with a grace period marks it (deletionTimestamp,
+deletionGracePeriodSeconds), its kubelet stops the containers and sends DELETE with grace 0, which removes it. The grace
+is the request's, else the pod's terminationGracePeriodSeconds, else 0: Kubernetes 0.18 and 1.0 knew no default and
+removed at once, and so does a plain `kubectl delete pod` here; the kubelet then ends what is no longer wanted.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any, NamedTuple
+
+from labkit.api.errors import Conflict, ServerTimeout
+from labkit.api.types import DeleteOptions, Pod, Preconditions
+from labkit.storage.entry import Entry
+from labkit.storage.protocol import Mismatch
+from labkit.storage.registry import ATTEMPTS, Intent, Registry, now, timestamp
+
+
+class Deletion(NamedTuple):
+    """The object as it was last, or as it is while it ends (`removed` is False then)."""
+
+    entry: Entry
+    removed: bool
+
+
+async def delete(registry: Registry, intent: Intent, options: DeleteOptions) -> Deletion:
+    """Remove an object, or mark a pod that gets time to end. Raises NotFound, Conflict (a precondition)."""
+    entry = await registry.found(intent)
+    for _ in range(ATTEMPTS):
+        obj = entry.decode()
+        check_preconditions(registry.kind.error_name, obj, options.preconditions)
+        seconds = grace_seconds(obj, options)
+        try:
+            if seconds == 0:
+                await registry.remove(entry, intent)
+                return Deletion(entry, True)
+            marked = intent._replace(decision="deletion started")
+            return Deletion(await registry.update(marked, lambda old: mark(old, options, now())), False)
+        except Mismatch as error:
+            entry = registry.left_by_another(entry, error)
+    raise ServerTimeout(f"{registry.kind.error_name} {intent.name!r} is being changed too often, try again")
+
+
+def check_preconditions(kind: str, obj: Any, wanted: Preconditions | None) -> None:
+    """Raises Conflict when it is another object than the client meant."""
+    if wanted is None:
+        return
+    meta = obj.metadata
+    for field, want, have in (
+        ("UID", wanted.uid, meta.uid),
+        ("ResourceVersion", wanted.resource_version, meta.resource_version),
+    ):
+        if want is not None and want != have:
+            why = f"Precondition failed: {field} in precondition: {want}, {field} in object meta: {have}"
+            raise Conflict.of(kind, meta.name, why)
+
+
+def grace_seconds(obj: Any, options: DeleteOptions) -> int:
+    """How long the object may take to end; 0: remove it now."""
+    if not isinstance(obj, Pod) or not obj.spec.node_name or obj.status.phase in ("Succeeded", "Failed"):
+        return 0
+    asked = options.grace_period_seconds
+    if asked is None:
+        asked = obj.spec.termination_grace_period_seconds or 0
+    return max(asked, 0)
+
+
+def mark(pod: Pod, options: DeleteOptions, when: datetime.datetime) -> Pod:
+    """The pod with its time to end; a second DELETE may only shorten it."""
+    seconds = grace_seconds(pod, options)
+    meta = pod.metadata
+    running_out = meta.deletion_grace_period_seconds
+    if meta.deletion_timestamp is None or (running_out is not None and seconds < running_out):
+        meta.deletion_timestamp = timestamp(when + datetime.timedelta(seconds=seconds))
+        meta.deletion_grace_period_seconds = seconds
+    return pod

@@ -1,0 +1,254 @@
+"""One registry for every kind: what POST, GET, PUT, PATCH and DELETE do to objects.
+
+    create   name it, date it, default, validate            commit expects: absent
+    update   read, change, validate                         commit expects: the revision that was read
+    delete   preconditions, grace period                    commit expects: the revision that was read
+
+Races are settled by the store's transaction alone. Reads for a change come from the cache without asking whether it is
+current: when it was not, the transaction fails, shows what is there, and the change is tried on that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import secrets
+import string
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from labkit.api.errors import (
+    AlreadyExists,
+    BadRequest,
+    Conflict,
+    Invalid,
+    NotFound,
+    RequestEntityTooLarge,
+    ServerTimeout,
+)
+from labkit.api.kinds import Kind
+from labkit.api.strategies import Strategy
+from labkit.api.types import Object
+from labkit.storage.cache import Cache
+from labkit.storage.entry import Entry
+from labkit.storage.protocol import Mismatch, Storage, TooLarge
+from labkit.trace import Tracer
+
+ATTEMPTS = 16
+_SUFFIX = string.ascii_lowercase + string.digits
+MODIFIED_MEANWHILE = "the object has been modified; please apply your changes to the latest version and try again"
+
+
+class Writes(NamedTuple):
+    """Other keys that change in the transaction of an object: what they must be, and what they become."""
+
+    expect: Mapping[str, int] = {}
+    put: Mapping[str, bytes] = {}
+
+
+class Companion(Protocol):
+    """Plans the writes that go along with an object's change (a Service's addresses). May fill in `new`.
+
+    `turn` is held from the plan to the end of its transaction: within one server nobody plans in vain.
+    """
+
+    turn: asyncio.Lock
+
+    async def plan(self, old: Any | None, new: Any | None) -> Writes: ...
+
+
+class Intent(NamedTuple):
+    """Which object is to be changed, and what the trace tells of it: the decision and who asked (`cause`)."""
+
+    namespace: str
+    name: str
+    dry_run: bool = False
+    cause: str = ""
+    decision: str = "updated"
+    function: Callable[..., Any] | None = None  # what decided, where it is not the registry
+
+
+def now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+def timestamp(when: datetime.datetime) -> str:
+    """RFC 3339 to the second, as every time of the API is written."""
+    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def generated_name(prefix: str) -> str:
+    return prefix + "".join(secrets.choice(_SUFFIX) for _ in range(5))
+
+
+def self_link(kind: Kind, namespace: str, name: str) -> str:
+    scope = f"/namespaces/{namespace}" if kind.namespaced else ""
+    return f"/api/v1{scope}/{kind.resource}/{name}"
+
+
+class Registry:
+    """All objects of one kind. `ttl`: seconds that they live (events), 0 for ever."""
+
+    def __init__(
+        self, kind: Kind, strategy: Strategy[Any], storage: Storage, cache: Cache, trace: Tracer,
+        companion: Companion | None = None, ttl: int = 0,
+    ) -> None:  # fmt: skip
+        self.kind = kind
+        self.strategy = strategy
+        self.shelf = cache.shelf(kind.storage_prefix)
+        self.cache = cache
+        self._storage = storage
+        self._trace = trace
+        self._companion = companion
+        self._ttl = ttl
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    async def get(self, namespace: str, name: str, *, current: bool = True) -> Entry:
+        """The object; `current`: nothing older than this call will do. Raises NotFound."""
+        if current:
+            await self.cache.current()
+        entry = self.shelf.entries.get(self._path(namespace, name))
+        if entry is None:
+            raise NotFound.of(self.kind.error_name, name)
+        return entry
+
+    def _path(self, namespace: str, name: str) -> str:
+        return f"{namespace}/{name}" if self.kind.namespaced else name
+
+    # -- creating ------------------------------------------------------------------------------------------------
+
+    async def create(self, obj: Any, intent: Intent) -> Entry:
+        """Store a new object in the intent's namespace. Raises Invalid, AlreadyExists, BadRequest."""
+        _check_namespace(obj, intent.namespace)
+        if obj.metadata.resource_version:
+            raise BadRequest("resourceVersion may not be set on objects to be created")
+        prefix = "" if obj.metadata.name else obj.metadata.generate_name
+        self._begin(obj, intent.namespace)
+        for _ in range(ATTEMPTS):
+            if prefix:
+                obj.metadata.name = generated_name(prefix)
+            try:
+                return await self._create_once(obj, intent)
+            except AlreadyExists:
+                if not prefix:
+                    raise
+        raise ServerTimeout(f"no free name with prefix {prefix!r} was found, try again")
+
+    def _begin(self, obj: Object, namespace: str) -> None:
+        """What the server says of a new object, whatever the client said."""
+        self.strategy.defaults(obj)
+        self.strategy.prepare_for_create(obj)
+        meta = obj.metadata
+        meta.namespace = namespace if self.kind.namespaced else ""
+        meta.uid = str(uuid.uuid4())
+        meta.creation_timestamp = timestamp(now())
+        meta.deletion_timestamp = meta.deletion_grace_period_seconds = None
+
+    async def _create_once(self, obj: Any, intent: Intent) -> Entry:
+        meta = obj.metadata
+        meta.self_link = self_link(self.kind, meta.namespace, meta.name)
+        faults = self.strategy.validate(obj)
+        if faults:
+            raise Invalid.of(self.strategy.invalid_name, meta.name, faults)
+        path = self._path(meta.namespace, meta.name)
+        for _ in range(ATTEMPTS):
+            try:
+                return await self._write(None, obj, path, intent._replace(decision="created"), self.create)
+            except Mismatch as error:
+                if error.current[f"{self.shelf.prefix}{path}"] is not None:
+                    raise AlreadyExists.of(self.kind.error_name, meta.name) from None
+        raise ServerTimeout(f"{self.kind.error_name} {meta.name!r} could not be created, try again")
+
+    # -- changing ------------------------------------------------------------------------------------------------
+
+    async def update(self, intent: Intent, change: Callable[[Any], Any]) -> Entry:
+        """Read, change, write. `change(old) -> new` may be called again, on what another writer left.
+
+        A new object that carries a resourceVersion is only written over that revision (else Conflict); without one it
+        is written over whatever is there. Raises NotFound and whatever `change` raises.
+        """
+        entry = await self.found(intent)
+        for _ in range(ATTEMPTS):
+            new = change(entry.decode())
+            asked = new.metadata.resource_version
+            try:
+                if not asked or asked == str(entry.revision):
+                    return await self._write(entry, new, entry.path, intent, self.update)
+                entry = await self._newer(entry, intent)
+            except Mismatch as error:
+                entry = self.left_by_another(entry, error)
+        raise ServerTimeout(f"{self.kind.error_name} {intent.name!r} is being changed too often, try again")
+
+    async def found(self, intent: Intent) -> Entry:
+        """The cache's entry, or the store's when the cache has none (yet). Raises NotFound."""
+        path = self._path(intent.namespace, intent.name)
+        return self.shelf.entries.get(path) or await self._stored(path)
+
+    async def _stored(self, path: str) -> Entry:
+        stored = await self._storage.get(f"{self.shelf.prefix}{path}")
+        if stored is None:
+            raise NotFound.of(self.kind.error_name, path.rpartition("/")[2])
+        return self.shelf.codec.entry(path, stored.value, stored.revision)
+
+    async def _newer(self, entry: Entry, intent: Intent) -> Entry:
+        """What the store holds beyond a cached entry; Conflict when the cache was right."""
+        stored = await self._stored(entry.path)
+        if stored.revision == entry.revision:
+            raise Conflict.of(self.kind.error_name, intent.name, MODIFIED_MEANWHILE)
+        return stored
+
+    def left_by_another(self, entry: Entry, error: Mismatch) -> Entry:
+        """What is there in place of the entry that a transaction expected. Raises NotFound."""
+        stored = error.current[f"{self.shelf.prefix}{entry.path}"]
+        if stored is None:
+            raise NotFound.of(self.kind.error_name, entry.path.rpartition("/")[2])
+        return self.shelf.codec.entry(entry.path, stored.value, stored.revision)
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    async def _write(
+        self, old: Entry | None, new: Any, path: str, intent: Intent, function: Callable[..., Any]
+    ) -> Entry:
+        """One transaction: the object and what goes along with it. Raises Mismatch."""
+        async with self._companion.turn if self._companion else contextlib.nullcontext():
+            return await self._write_in_turn(old, new, path, intent, function)
+
+    async def _write_in_turn(
+        self, old: Entry | None, new: Any, path: str, intent: Intent, function: Callable[..., Any]
+    ) -> Entry:
+        along = await self._companion.plan(old.decode() if old else None, new) if self._companion else Writes()
+        value, revision = self.shelf.codec.value(new), old.revision if old else 0
+        if intent.dry_run:
+            return self.shelf.codec.unwritten(path, value)
+        if old is not None and self.shelf.codec.entry(path, value, revision).data == old.data:
+            return old  # nothing changed: no new revision
+        key = f"{self.shelf.prefix}{path}"
+        written = await self._commit({key: revision, **along.expect}, {key: value, **along.put})
+        new.metadata.resource_version = str(written)
+        self._trace.decision(intent.decision, new, cause=intent.cause, function=intent.function or function)
+        return self.shelf.codec.entry(path, value, written)
+
+    async def remove(self, old: Entry, intent: Intent) -> None:
+        """Delete what `old` is, and free what went along with it. Raises Mismatch."""
+        if intent.dry_run:
+            return
+        obj, key = old.decode(), f"{self.shelf.prefix}{old.path}"
+        async with self._companion.turn if self._companion else contextlib.nullcontext():
+            along = await self._companion.plan(obj, None) if self._companion else Writes()
+            written = await self._commit({key: old.revision, **along.expect}, along.put, [key])
+        obj.metadata.resource_version = str(written)
+        self._trace.decision("deleted", obj, cause=intent.cause, function=self.remove)
+
+    async def _commit(self, expect: Mapping[str, int], put: Mapping[str, bytes], delete: Sequence[str] = ()) -> int:
+        try:
+            return await self._storage.commit(expect, put, delete, self._ttl)
+        except TooLarge as error:
+            raise RequestEntityTooLarge(f"the object is too large to be stored: {error}") from error
+
+
+def _check_namespace(obj: Object, namespace: str) -> None:
+    if obj.metadata.namespace not in ("", namespace):
+        raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
