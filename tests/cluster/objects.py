@@ -1,5 +1,6 @@
 """The objects of the cluster tests, and questions about them."""
 
+from labkit.api.errors import NotFound
 from labkit.api.types import (
     Container,
     ContainerPort,
@@ -69,8 +70,11 @@ async def scale(client: Client, replicas: int, name: str = "web") -> Replication
 
 
 async def addresses(client: Client, name: str) -> list[str]:
-    """The ready addresses of a service."""
-    endpoints = await client.get(Endpoints, name, "default")
+    """The ready addresses of a service; none while it has no endpoints."""
+    try:
+        endpoints = await client.get(Endpoints, name, "default")
+    except NotFound:
+        return []
     return sorted(address.ip for subset in endpoints.subsets for address in subset.addresses)
 
 

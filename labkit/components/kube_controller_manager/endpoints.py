@@ -83,6 +83,15 @@ def _address(pod: Pod) -> EndpointAddress:
     return EndpointAddress(ip=pod.status.pod_ip, target_ref=target)
 
 
+def points_at_pods(endpoints: Endpoints) -> bool:
+    """Whether all addresses are pods', as this controller writes them; people write plain addresses."""
+    return all(
+        address.target_ref is not None and address.target_ref.kind == "Pod"
+        for subset in endpoints.subsets
+        for address in (*subset.addresses, *subset.not_ready_addresses)
+    )
+
+
 # -- the loop ------------------------------------------------------------------------------------------------------
 
 
@@ -107,9 +116,14 @@ class EndpointsController:
             group.create_task(self.services.run())
             group.create_task(self.endpoints.run())
             await asyncio.gather(self.services.synced(), self.endpoints.synced(), self.pods.synced())
-            for leftover in self.endpoints.store.keys() - self.services.store.keys():
-                self.queue.add(leftover, cause="its service is gone since we last ran")
+            self._look_for_leftovers()
             group.create_task(self.controller.run())
+
+    def _look_for_leftovers(self) -> None:
+        """Services that were deleted while we were away; what is prepared by hand for a service to come is kept."""
+        for name in self.endpoints.store.keys() - self.services.store.keys():
+            if points_at_pods(self.endpoints.store[name]):
+                self.queue.add(name, cause="its service was deleted while we were away")
 
     async def sync(self, key: str) -> None:
         """Look, decide, act for one service."""
