@@ -1,0 +1,5 @@
+"""`python -m labkit.cli` is `labkit`."""
+
+from labkit.cli import main
+
+main()

@@ -1,0 +1,211 @@
+"""The commands that make machines and look at them. Each imports what it needs when it runs: --help is quick."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from labkit import cluster as clusters
+from labkit.cli.terminal import DEFAULT_CLUSTER, Name, err, load_or_init, machine_of, out, reporting
+from labkit.cluster import Cluster, ClusterError
+
+app = typer.Typer()
+PANEL = "The machines"
+
+
+@app.command(rich_help_panel=PANEL)
+def init(
+    name: Name = DEFAULT_CLUSTER,
+    agents: Annotated[
+        int | None, typer.Option(min=0, help="How many agents. Those that exist keep name and address.")
+    ] = None,
+    provider: Annotated[str | None, typer.Option(help="docker, virtualbox or libvirt.")] = None,
+    timing: Annotated[
+        str | None, typer.Option(help="historic (a lost node costs 5 minutes) or classroom (under one).")
+    ] = None,
+    machines: Annotated[str | None, typer.Option(help="The machines' range (CIDR); only for a new cluster.")] = None,
+) -> None:
+    """Describe a cluster, or change how many machines it has. Nothing is booted: `labkit up` does that."""
+    cluster = clusters.init(name, agents, provider=provider, timing=timing, machines=machines)
+    for machine in cluster.machines:
+        out.print(f"{machine.name:<10} {'+'.join(machine.roles):<14} {machine.address}", highlight=False)
+    out.print(f"written to {cluster.state / 'cluster.json'}; next: labkit up", highlight=False, soft_wrap=True)
+
+
+@app.command(rich_help_panel=PANEL)
+def up(name: Name = DEFAULT_CLUSTER) -> None:
+    """Boot the machines and make them a cluster. Run it again when in doubt: it does what is missing, or nothing."""
+    from labkit.provision.up import up as bring_up
+
+    cluster = load_or_init(name)
+    with reporting("everything done so far is kept; `labkit up` goes on from here") as report:
+        outcome = bring_up(cluster, report)
+    if outcome.nothing_to_do:
+        out.print("nothing to do: every machine is what it should be")
+    for repaired in outcome.repaired:
+        out.print(f"made or repaired: {repaired}")
+    out.print(f"nodes Ready: {', '.join(outcome.nodes)}", style="green", highlight=False)
+    flag = "" if name == DEFAULT_CLUSTER else f" --cluster {name}"
+    for command, purpose in (
+        ("labkit lab redis-master", "the first lab: deploy redis-master and find it three ways"),
+        ("labkit status", "machines, services and nodes at a glance"),
+        ("labkit ssh master", "a shell where kubectl works"),
+        ("labkit kubeconfig > kubeconfig", "for the kubectl of this host"),
+    ):
+        verb, _, rest = command.partition(" ")
+        out.print(
+            f"  {verb} {rest}{flag if '>' not in rest else ''}".ljust(44) + purpose, highlight=False, soft_wrap=True
+        )
+
+
+@app.command(rich_help_panel=PANEL)
+def down(name: Name = DEFAULT_CLUSTER) -> None:
+    """Halt the machines. `labkit up` brings them back with everything that ran on them."""
+    from labkit.provision.vagrant import Vagrant
+
+    cluster = clusters.load(name)
+    with reporting("run `labkit down` again") as report:
+        report.step("host", "halt the machines")
+        Vagrant(cluster).halt()
+        report.done("host")
+
+
+@app.command(rich_help_panel=PANEL)
+def destroy(
+    name: Name = DEFAULT_CLUSTER,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Remove the machines and all that belongs to them: disks, network, keys, certificates, progress in labs."""
+    from labkit.provision.vagrant import Vagrant
+
+    cluster = clusters.load(name)
+    machines = ", ".join(machine.name for machine in cluster.machines)
+    if not yes and not typer.confirm(f"Remove cluster {name} ({machines}) and {cluster.state}?"):
+        out.print("nothing was removed")
+        raise typer.Exit(1)
+    with reporting("run `labkit destroy` again") as report:
+        report.step("host", "remove the machines")
+        Vagrant(cluster).destroy()
+        report.done("host")
+    shutil.rmtree(cluster.state)
+
+
+@app.command(rich_help_panel=PANEL)
+def status(name: Name = DEFAULT_CLUSTER) -> None:
+    """Machines, services and nodes at a glance; exit code 1 when something is not well."""
+    from labkit.cli.status_table import table
+    from labkit.provision import status as asking
+
+    found = asking.ask(clusters.load(name))
+    out.print(table(found))
+    troubles = found.troubles()
+    for line in troubles:
+        out.print(f"not well: {line}", style="red", highlight=False, soft_wrap=True)
+    if troubles:
+        raise typer.Exit(1)
+    out.print("all is well", style="green")
+
+
+@app.command(rich_help_panel=PANEL)
+def ssh(
+    machine: Annotated[str, typer.Argument(help="master, agent1, ...")],
+    command: Annotated[list[str] | None, typer.Argument(help="Run this and come back with its exit code.")] = None,
+    name: Name = DEFAULT_CLUSTER,
+) -> None:
+    """A root shell on a machine, or one command there."""
+    from labkit.provision.ssh import Ssh
+
+    cluster = clusters.load(name)
+    with Ssh(cluster, machine_of(cluster, machine)) as connection:
+        raise typer.Exit(connection.shell(" ".join(command or [])))
+
+
+@app.command(rich_help_panel=PANEL)
+def logs(
+    unit: Annotated[str, typer.Argument(metavar="NAME", help="kube-apiserver, kubelet, etcd, docker, ...")],
+    machine: Annotated[str | None, typer.Option("--machine", "-m", help="Only from this machine.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many of the last lines.")] = 20,
+    name: Name = DEFAULT_CLUSTER,
+) -> None:
+    """What a service wrote: one JSON line per decision."""
+    from labkit.provision import logs as showing
+
+    cluster = clusters.load(name)
+    machines = [machine_of(cluster, machine)] if machine else showing.where(cluster, unit)
+    prefix = len(machines) > 1
+
+    def tell(who: str, line: str) -> None:
+        sys.stdout.write(f"{who + ' ' if prefix else ''}{line}\n")
+        sys.stdout.flush()
+
+    showing.show(cluster, machines, unit, lines, follow, tell)
+
+
+@app.command(rich_help_panel=PANEL)
+def push(
+    components: Annotated[list[str], typer.Argument(metavar="COMPONENT...", help="kube-proxy, kubelet, ...")],
+    name: Name = DEFAULT_CLUSTER,
+) -> None:
+    """Put the code of a component as it is now on the machines that run it, and restart it there."""
+    from labkit.provision import push as pushing
+
+    cluster = clusters.load(name)
+    known = pushing.components(cluster)
+    if unknown := [each for each in components if each not in known]:
+        raise typer.BadParameter(f"{', '.join(unknown)}: expected some of {', '.join(known)}", param_hint="COMPONENT")
+    with reporting("run it again") as report:
+        touched = pushing.push(cluster, components, report)
+    out.print(f"{', '.join(components)} restarted on {', '.join(touched)}", style="green", highlight=False)
+
+
+@app.command(rich_help_panel=PANEL)
+def kubeconfig(
+    name: Name = DEFAULT_CLUSTER,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write it there (0600) instead of printing it.")
+    ] = None,
+) -> None:
+    """The kubeconfig with which kubectl on this host reaches the cluster, as admin."""
+    from labkit.provision import admin
+
+    cluster = clusters.load(name)
+    _must_be_up(cluster)
+    text = admin.kubeconfig(cluster)
+    if output is None:
+        sys.stdout.write(text)
+        return
+    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.fchmod(descriptor, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    err.print(f"kubectl --kubeconfig {output} get nodes", highlight=False)
+
+
+@app.command(rich_help_panel=PANEL)
+def doctor(name: Name = DEFAULT_CLUSTER) -> None:
+    """Look at this host: does it have what the machines need? Says how to mend what is missing."""
+    from labkit.provision import host
+
+    host.preflight(load_or_init(name))
+    out.print("this host has all that the machines need", style="green")
+
+
+@app.command(rich_help_panel=PANEL)
+def image() -> None:
+    """Build the machines' image now, if it is missing (`labkit up` does so by itself)."""
+    from labkit.provision.image import ensure_image
+
+    with reporting("what was fetched is kept") as report:
+        report.step("host", "machine image")
+        tag = ensure_image(lambda line: report.detail("host", line))
+        report.done("host")
+    out.print(tag, highlight=False)
+
+
+def _must_be_up(cluster: Cluster) -> None:
+    if not (cluster.state / "pki" / "admin.crt").exists():
+        raise ClusterError(cluster.state / "pki", [f"has no certificates yet: labkit up --cluster {cluster.name}"])
