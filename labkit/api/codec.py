@@ -268,7 +268,7 @@ def _faults(document: Any, what: Any, path: str) -> Iterator[str]:
     if isinstance(document, _Members):
         for name in dict.fromkeys(document.duplicates):
             yield f'duplicate field "{_join(path, name)}"'
-    fields = _fields_of(what)
+    fields = fields_of(what)
     if fields is not None and isinstance(document, dict):
         for name, member in document.items():
             if name in fields:
@@ -288,8 +288,8 @@ def _join(path: str, name: str) -> str:
 
 
 @lru_cache(maxsize=512)
-def _fields_of(what: Any) -> dict[str, Any] | None:
-    """JSON name -> type of each field of a Struct, without `| None`; None for anything else."""
+def fields_of(what: Any) -> dict[str, Any] | None:
+    """JSON name -> type of each field of a Struct, `| None` taken off; None for anything that is no Struct."""
     if not (isinstance(what, type) and issubclass(what, msgspec.Struct)):
         return None
     return {field.encode_name: _without_none(field.type) for field in msgspec.structs.fields(what)}

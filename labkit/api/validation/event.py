@@ -8,12 +8,12 @@ from labkit.api.validation import metadata
 
 
 def faults(event: Event) -> list[Fault]:
-    """Events about what has no namespace are kept in `default`."""
-    namespace = event.involved_object.namespace
-    if event.metadata.namespace != (namespace or "default"):
-        return [invalid("involvedObject.namespace", namespace, "namespace does not match involvedObject")]
-    why = DNS_SUBDOMAIN.fault(event.metadata.name)
-    return [invalid("metadata.name", event.metadata.name, why)] if why else []
+    """Events about a node may be kept anywhere, those about anything else without a namespace in `default`."""
+    found = metadata.object_faults(event, DNS_SUBDOMAIN)
+    about = event.involved_object
+    if about.kind != "Node" and event.metadata.namespace != (about.namespace or "default"):
+        found.append(invalid("involvedObject.namespace", about.namespace, "namespace does not match involvedObject"))
+    return found
 
 
 def update_faults(new: Event, old: Event) -> list[Fault]:

@@ -12,10 +12,6 @@ def faults(namespace: Namespace) -> list[Fault]:
 
 
 def update_faults(new: Namespace, old: Namespace) -> list[Fault]:
-    return metadata.update_faults(new, old)
-
-
-def finalize_update_faults(new: Namespace, old: Namespace) -> list[Fault]:
     return metadata.update_faults(new, old) + _finalizer_faults(new)
 
 

@@ -19,7 +19,7 @@ def faults(pod: Pod) -> list[Fault]:
 
 def update_faults(new: Pod, old: Pod) -> list[Fault]:
     """Of a pod's spec only the images may change."""
-    found = metadata.update_faults(new, old)
+    found = metadata.update_faults(new, old) + spec_faults(new.spec, "spec")
     if len(new.spec.containers) != len(old.spec.containers):
         why = "may not add or remove containers"
         return [*found, invalid("spec.containers", new.spec.containers, why)]

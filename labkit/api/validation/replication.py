@@ -12,7 +12,8 @@ def faults(rc: ReplicationController) -> list[Fault]:
 
 
 def update_faults(new: ReplicationController, old: ReplicationController) -> list[Fault]:
-    return metadata.update_faults(new, old) + _spec_faults(new.spec)
+    """The original looks at the spec twice and reports its faults twice."""
+    return _spec_faults(new.spec) + metadata.update_faults(new, old) + _spec_faults(new.spec)
 
 
 def status_update_faults(new: ReplicationController, old: ReplicationController) -> list[Fault]:

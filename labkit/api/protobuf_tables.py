@@ -1,0 +1,70 @@
+"""Field numbers of the messages that arrive as protobuf. Source: generated.proto of k8s.io/api and apimachinery."""
+
+from typing import NamedTuple
+
+
+class Field(NamedTuple):
+    """name: as in JSON. type: string, bytes, bool, int, time, int-or-string, or the name of another message."""
+
+    name: str
+    type: str = "string"
+    is_list: bool = False
+    is_map: bool = False
+    keeps_zero: bool = False  # a pointer in Go: 0 is not the same as absent
+
+
+def _list(name: str, of: str = "string") -> Field:
+    return Field(name, of, is_list=True)
+
+
+def _map(name: str, entry: str = "StringEntry") -> Field:
+    return Field(name, entry, is_map=True)
+
+
+MESSAGES: dict[str, dict[int, Field]] = {
+    "Unknown": {1: Field("typeMeta", "TypeMeta"), 2: Field("raw", "bytes")},
+    "TypeMeta": {1: Field("apiVersion"), 2: Field("kind")},
+    "StringEntry": {1: Field("key"), 2: Field("value")},
+    "Timestamp": {1: Field("seconds", "int")},
+    "IntOrString": {1: Field("kind", "int"), 2: Field("number", "int"), 3: Field("text")},
+    "ObjectMeta": {
+        1: Field("name"),
+        2: Field("generateName"),
+        3: Field("namespace"),
+        4: Field("selfLink"),
+        5: Field("uid"),
+        6: Field("resourceVersion"),
+        7: Field("generation", "int"),
+        8: Field("creationTimestamp", "time"),
+        11: _map("labels"),
+        12: _map("annotations"),
+        14: _list("finalizers"),
+    },
+    "Namespace": {1: Field("metadata", "ObjectMeta"), 2: Field("spec", "NamespaceSpec")},
+    "NamespaceSpec": {1: _list("finalizers")},
+    "Service": {1: Field("metadata", "ObjectMeta"), 2: Field("spec", "ServiceSpec")},
+    "ServiceSpec": {
+        1: _list("ports", "ServicePort"),
+        2: _map("selector"),
+        3: Field("clusterIP"),
+        4: Field("type"),
+        5: _list("externalIPs"),
+        7: Field("sessionAffinity"),
+        8: Field("loadBalancerIP"),
+    },
+    "ServicePort": {
+        1: Field("name"),
+        2: Field("protocol"),
+        3: Field("port", "int"),
+        4: Field("targetPort", "int-or-string"),
+        5: Field("nodePort", "int"),
+    },
+    "DeleteOptions": {
+        1: Field("gracePeriodSeconds", "int", keeps_zero=True),
+        2: Field("preconditions", "Preconditions"),
+        3: Field("orphanDependents", "bool", keeps_zero=True),
+        4: Field("propagationPolicy"),
+        5: _list("dryRun"),
+    },
+    "Preconditions": {1: Field("uid"), 2: Field("resourceVersion")},
+}
