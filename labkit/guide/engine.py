@@ -11,7 +11,7 @@ behind a step's checks is therefore its debrief.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from labkit.guide.format import Ask, Check, Lab, Part, Question, Run, Step
+from labkit.guide.format import Ask, Check, Code, Lab, Part, Question, Run, Step, Text
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,13 @@ def hint(lab: Lab, progress: Progress) -> tuple[Progress, str | None]:
     if step is None or progress.hints >= len(step.hints):
         return progress, None
     return replace(progress, hints=progress.hints + 1), step.hints[progress.hints]
+
+
+def pauses_after(parts: Sequence[Part], index: int) -> bool:
+    """Whether the reader is left alone with this text or code until Enter: at the end of a step, and behind code,
+    unless something follows that waits for them anyway."""
+    following = parts[index + 1 :]
+    return not following or (isinstance(parts[index], Code) and isinstance(following[0], Text | Code | Check))
 
 
 def predictions_for(parts: Sequence[Part], index: int) -> list[Question]:

@@ -87,9 +87,7 @@ class Tutor:
             self._screen.markdown(part.markdown)
         else:
             self._screen.code(part.language, source_of(part, self._lab.path), part.source)
-        parts = engine.parts_here(self._lab, progress)
-        last = progress.part == len(parts) - 1
-        if last and progress.step and not self._auto:
+        if engine.pauses_after(engine.parts_here(self._lab, progress), progress.part) and not self._auto:
             self._key("next?", {""})
 
     def _key(self, prompt: str, wanted: set[str], place: Place | None = None) -> str:

@@ -2,7 +2,7 @@
 
 from labkit.guide import engine
 from labkit.guide.engine import Progress
-from labkit.guide.format import Check, Text
+from labkit.guide.format import Check, Code, Text
 from tests.unit.guide.pages import page
 
 LAB = page()
@@ -82,3 +82,11 @@ def test_the_debrief_is_what_stands_behind_the_check() -> None:
     parts = LAB.steps[0].parts
     assert isinstance(parts[3], Check)
     assert parts[4] == Text("It shines: the debrief.", parts[4].line)
+
+
+def test_the_reader_is_left_alone_with_code_and_with_the_end_of_a_step() -> None:
+    text, code, check, run = Text("t", 1), Code("python", "a.py:f", "", 2), LAB.steps[0].parts[3], LAB.steps[0].parts[2]
+    assert [engine.pauses_after([text, code, text], i) for i in range(3)] == [False, True, True]
+    assert not engine.pauses_after([text, check], 0)
+    assert not engine.pauses_after([code, run], 0)
+    assert engine.pauses_after([code, check], 0)

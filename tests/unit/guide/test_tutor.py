@@ -10,7 +10,8 @@ from labkit.guide.tutor import Quit, Tutor
 from labkit.guide.words import WORDS, Words
 from tests.unit.guide.pages import PAGE, FakeScreen, FakeStage, page
 
-STEP_ONE = ["b", "", ""]  # prediction, run, go on behind the debrief
+INTRO = [""]  # go on
+STEP_ONE = [*INTRO, "b", "", ""]  # prediction, run, go on behind the debrief
 STEP_TWO = ["a", "2"]  # quiz, finding
 
 
@@ -52,7 +53,7 @@ def test_the_output_then_the_verdict_on_the_prediction() -> None:
     lesson = Lesson(STEP_ONE).run()
     shown = lesson.screen.shown
     assert shown.index("on\n") < shown.index("You said b, and so it is.")
-    wrong = Lesson(["a", "", ""]).run()
+    wrong = Lesson([*INTRO, "a", "", ""]).run()
     assert "You said a. It is b. on" in wrong.screen.text
     assert "Because it was told to." in wrong.screen.text
 
@@ -64,7 +65,7 @@ def test_a_wrong_quiz_answer_is_asked_again() -> None:
 
 
 def test_quit_keeps_the_place_and_resuming_shows_what_came_before() -> None:
-    first = Lesson(["b", "q"]).run()
+    first = Lesson([*INTRO, "b", "q"]).run()
     assert (first.last.step, first.last.part) == ("on", 2)
     again = Lesson(["", "", "q"], first.stage).run(first.last)
     assert "The lamp is a file." in again.screen.text
@@ -73,7 +74,7 @@ def test_quit_keeps_the_place_and_resuming_shows_what_came_before() -> None:
 
 def test_a_failed_check_blames_the_unit_and_a_hint_is_given_on_request() -> None:
     text = PAGE.replace("within=1", "blames=kube-proxy").replace("echo on > lamp; cat lamp", "true")
-    lesson = Lesson(["b", "", "h", "h", "q"], text=text).run()
+    lesson = Lesson([*INTRO, "b", "", "h", "h", "q"], text=text).run()
     assert "labkit logs kube-proxy" in lesson.screen.text
     assert "Look for the *switch*." in lesson.screen.text
     assert "There are no more hints." in lesson.screen.text
@@ -99,20 +100,20 @@ def test_a_wrong_finding_can_be_given_again() -> None:
 
 
 def test_a_shell_opens_on_the_machine_of_the_command() -> None:
-    lesson = Lesson(["b", "s", "q"]).run()
+    lesson = Lesson([*INTRO, "b", "s", "q"]).run()
     assert lesson.stage.shells == ["master"]
 
 
 def test_a_command_that_ends_with_an_error_is_tried_again_or_left_alone() -> None:
     text = PAGE.replace("echo on > lamp; cat lamp", "test -e x || { touch x; exit 4; }; echo on > lamp")
-    lesson = Lesson(["b", "", "", "", "q"], text=text).run()
+    lesson = Lesson([*INTRO, "b", "", "", "", "q"], text=text).run()
     assert "(exit code 4)" in lesson.screen.text
     assert lesson.last.passed == ("on",)
 
 
 def test_a_pod_that_is_not_there_is_said_and_can_be_waited_for() -> None:
     text = PAGE.replace("```sh on=master\necho on", "```sh on=pod/x\necho on")
-    lesson = Lesson(["b", "", "q"], text=text).run()
+    lesson = Lesson([*INTRO, "b", "", "q"], text=text).run()
     assert "cannot be found: pod x: there is none" in lesson.screen.text
     assert lesson.last.part == 2
 
