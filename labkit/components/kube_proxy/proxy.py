@@ -48,7 +48,8 @@ class Proxy:
         self.trace = trace or Tracer("kube-proxy")
         self.services = Informer(client, Service, trace=self.trace)
         self.endpoints = Informer(client, Endpoints, trace=self.trace)
-        self.relay = Relay(Balancer(), ConnectionLines(self._tell_connection), raise_descriptor_limit())
+        tell = ConnectionLines(self._tell_connection)
+        self.relay = Relay(Balancer(), tell, self._warn, raise_descriptor_limit())
         self.mode = Userspace(self.relay, iptables or Iptables(), self.trace, bind_address, node_ip)
         self.trouble = "waiting for the API server"
         self._changed = asyncio.Event()
@@ -102,6 +103,9 @@ class Proxy:
         assert changed is not None
         self._causes[key(changed)] = f"service {what}"
         self._changed.set()
+
+    def _warn(self, text: str, **fields: Any) -> None:
+        self.trace.log(text, level="warning", **fields)
 
     def _tell_connection(self, decision: str, name: str, **fields: Any) -> None:
         service = self.mode.service(name)

@@ -25,7 +25,8 @@ SWEEP_SECONDS = 0.25
 SPARE_DESCRIPTORS = 128  # for the API client, for iptables, for what a library opens
 NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
-Report = Callable[..., None]  # report(decision, name, **fields): something worth a line about a service port
+Report = Callable[..., None]  # report(decision, name, **fields): what became of a connection to a service port
+Warn = Callable[..., None]  # warn(text, **fields): a trouble of the relay as a whole
 
 
 class Expiring(Protocol):
@@ -63,9 +64,10 @@ def raise_descriptor_limit() -> int:
 class Relay:
     """Owns the sockets. `run()` works until `stop()`; give it a thread of its own."""
 
-    def __init__(self, balancer: Balancer, report: Report, descriptors: int = 1024) -> None:
+    def __init__(self, balancer: Balancer, report: Report, warn: Warn, descriptors: int = 1024) -> None:
         self.balancer = balancer
         self.report = report
+        self.warn = warn
         self.now = time.monotonic()
         self.buffer = bytearray(BUFFER_BYTES)
         self.view = memoryview(self.buffer)
@@ -207,10 +209,10 @@ class Relay:
             self._paused = True
             for port in self._ports.values():
                 port.pause()
-            self.report("stopped accepting", "", open=self._used, limit=self._descriptors)
+            self.warn("out of descriptors: no new connections", open=self._used, limit=self._descriptors)
 
     def _resume(self) -> None:
         self._paused = False
         for port in self._ports.values():
             port.resume()
-        self.report("accepting again", "", open=self._used, limit=self._descriptors)
+        self.warn("accepting new connections again", open=self._used, limit=self._descriptors)
