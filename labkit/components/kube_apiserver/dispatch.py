@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from labkit.api.errors import ApiError, NotFound, Unauthorized
-from labkit.components.kube_apiserver import authz, subresources
+from labkit.components.kube_apiserver import answers, authz, subresources
 from labkit.components.kube_apiserver.kubelets import Kubelets
 from labkit.components.kube_apiserver.messages import Answer, Request, Stream
 from labkit.components.kube_apiserver.pages import Pages
@@ -31,7 +33,13 @@ class Dispatch:
         self._rules = rules
 
     async def handle(self, request: Request) -> Answer | Stream:
-        """Raises ApiError for whatever is refused."""
+        """What is refused is answered with its Status; raises StorageError, and whatever is a bug."""
+        try:
+            return await self._answer(request)
+        except ApiError as error:
+            return answers.answer(request, msgspec.json.encode(error.status()), error.code)
+
+    async def _answer(self, request: Request) -> Answer | Stream:
         if not request.user.name:
             raise Unauthorized("Unauthorized")
         at = route(request.path)

@@ -92,8 +92,6 @@ class HttpServer:
     async def _answer(self, request: Request) -> Answer | Stream:
         try:
             return await self._handler(request)
-        except ApiError as error:
-            return status_answer(error)
         except StorageError as error:
             return status_answer(ServerUnavailable(f"the store does not answer: {error}"), **{"Retry-After": "1"})
         except Exception as error:

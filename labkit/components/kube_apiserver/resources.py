@@ -13,11 +13,12 @@ import random
 
 import msgspec
 
+from labkit.api import patch
 from labkit.api.errors import Gone, MethodNotAllowed, NotFound
 from labkit.api.fields import parse_field_selector
 from labkit.api.kinds import Kind
 from labkit.api.labels import parse_selector
-from labkit.api.types import Status, StatusDetails, copy
+from labkit.api.types import ObjectMeta, Status, StatusDetails, copy
 from labkit.components.kube_apiserver import answers, bodies, changes, watching
 from labkit.components.kube_apiserver.messages import Answer, Request, Stream
 from labkit.components.kube_apiserver.routes import Route
@@ -117,9 +118,16 @@ class Resources:
 
     async def patch(self, request: Request, at: Route, kind: Kind) -> Answer:
         registry, patched = self.registries[at.resource], bodies.read_patch(request, kind.type)
-        strategy = registry.strategy
-        entry = await registry.update(intent_of(request, at), lambda old: changes.replaced(strategy, old, patched(old)))
-        return answers.object_answer(request, kind, entry)
+        intent, strategy, status = intent_of(request, at), registry.strategy, 200
+        try:
+            entry = await registry.update(intent, lambda old: changes.replaced(strategy, old, patched(old)))
+        except NotFound:
+            if bodies.content_type(request) != patch.APPLY:
+                raise
+            # kubectl apply --server-side creates what is not there
+            empty = kind.type(metadata=ObjectMeta(name=at.name, namespace=at.namespace))
+            entry, status = await registry.create(patched(empty), intent), 201
+        return answers.object_answer(request, kind, entry, status)
 
     async def delete(self, request: Request, at: Route, kind: Kind) -> Answer:
         options = bodies.read_delete_options(request)
