@@ -25,17 +25,18 @@ TEMPLATES = Path(__file__).parent.parent / "templates"
 TIMINGS: dict[str, dict[str, str]] = {
     "historic": {
         "node_status_update_frequency": "10",
-        "node_monitor_grace_period": "40",
-        "pod_eviction_timeout": "300",
+        "node_monitor_period": "5s",
+        "node_monitor_grace_period": "40s",
+        "pod_eviction_timeout": "5m",
     },
     "classroom": {
         "node_status_update_frequency": "4",
-        "node_monitor_grace_period": "16",
-        "pod_eviction_timeout": "20",
+        "node_monitor_period": "2s",
+        "node_monitor_grace_period": "16s",
+        "pod_eviction_timeout": "20s",
     },
 }
-"""Seconds. `classroom` plays a node's failure through in under a minute."""
-
+"""The kubelet's flag is in seconds. `classroom` plays a node's failure through in under a minute."""
 
 MASTER_UNITS = (
     "etcd",

@@ -11,7 +11,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from labkit.provision.desired import Desired, File, Service
+from labkit.provision.desired import TEMPLATES, Desired, File, Service
 from labkit.provision.facts import Facts
 from labkit.provision.registry import push_command
 from labkit.provision.wheels import Wheel
@@ -19,6 +19,7 @@ from labkit.provision.wheels import Wheel
 STAMPS = "/opt/labkit/stamps"
 VENV = "/opt/labkit/venv"
 API_SERVER = "kube-apiserver"
+ETCD_USERS = TEMPLATES / "etcd" / "users.sh"
 STAGES = (("etcd", "docker-registry", "docker-registry-push"), (API_SERVER,))
 """What starts first, and together. All other services follow, together."""
 
@@ -147,7 +148,7 @@ def _services(desired: Desired, facts: Facts) -> Iterator[Action]:
         if stale:
             yield _start(stale, last=stage is stages[-1])
         if "etcd" in stage and "etcd" in desired.unit_names() and not facts.etcd_auth:
-            yield Action("let etcd know its users", _etcd_auth(), units=("etcd",))
+            yield Action("let etcd know its users", ETCD_USERS.read_text(), units=("etcd",))
 
 
 def _needs_start(service: Service, facts: Facts) -> bool:
@@ -167,21 +168,6 @@ def _start(services: list[Service], last: bool) -> Action:
         units=tuple(names),
         needs=API_SERVER if last else "",
     )
-
-
-def _etcd_auth() -> str:
-    """Users that come by certificate only. root must exist before auth can be enabled; nobody holds a certificate in
-    that name and it has no password, so nobody can be root afterwards."""
-    return """set -e
-e() { ETCDCTL_API=3 etcdctl --command-timeout=5s --endpoints=https://127.0.0.1:2379 --cacert=/etc/etcd/pki/ca.crt \\
-      --cert=/etc/etcd/pki/operator.crt --key=/etc/etcd/pki/operator.key "$@"; }
-e get /labkit 2>&1 | grep -q 'permission denied' && exit 0
-for user in root kube-apiserver operator; do e user get $user >/dev/null 2>&1 || e user add $user --no-password; done
-for role in root kube-apiserver operator; do e role get $role >/dev/null 2>&1 || e role add $role; done
-e role grant-permission kube-apiserver readwrite --prefix=true /registry/
-e role grant-permission operator read --prefix=true /registry/
-for user in root kube-apiserver operator; do e user grant-role $user $user; done
-e auth enable"""
 
 
 def _images(desired: Desired, facts: Facts) -> Iterator[Action]:
