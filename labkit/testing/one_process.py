@@ -14,14 +14,18 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from labkit.client.rest import Client
 from labkit.components.kube_apiserver.server import Server, start_in_process
+from labkit.components.kube_apiserver.settings import Settings
 from labkit.components.kube_controller_manager.main import ControllerManager
 from labkit.components.kube_controller_manager.node_controller import Timing
 from labkit.components.kube_scheduler.scheduler import Scheduler
 from labkit.components.kubelet.fake import FakeRuntime
-from labkit.components.kubelet.kubelet import Kubelet, Settings
+from labkit.components.kubelet.kubelet import Kubelet
+from labkit.components.kubelet.settings import Settings as KubeletSettings
+from labkit.trace import Tracer
 
 # A node's failure in seconds instead of minutes.
 QUICK = Timing(monitor_period=0.2, grace=1.5, startup_grace=5.0, eviction_timeout=4.0)
@@ -30,7 +34,7 @@ Start = Callable[[Client], Coroutine[Any, Any, None]]
 
 
 class OneProcess:
-    """The running cluster. Its components: kube-scheduler, kube-controller-manager, kubelet/agent1, kubelet/agent2 ..."""
+    """The running cluster. Its components: kube-scheduler, kube-controller-manager, kubelet/agent1, kubelet/agent2."""
 
     def __init__(self, server: Server, root: Path) -> None:
         self.server = server
@@ -46,7 +50,7 @@ class OneProcess:
     def add_node(self, name: str, *, max_pods: int = 100) -> None:
         """A machine with a kubelet; it registers itself."""
         runtime = self.runtimes[name] = FakeRuntime(name, subnet=len(self.runtimes) + 2)
-        settings = Settings(
+        settings = KubeletSettings(
             node=name, root_dir=self._root / name, node_status_seconds=0.5, relist_seconds=1.0, max_pods=max_pods
         )
         self._starts[f"kubelet/{name}"] = lambda client: Kubelet(client, runtime, settings).run()
@@ -73,10 +77,11 @@ class OneProcess:
 
     async def restart_server(self, away: float = 0.0) -> None:
         """Another API server on the same port and storage, after so many seconds; clients must cope."""
-        port, storage = self.server.port, self.server.storage
+        port = urlsplit(self.server.base_url).port or 0
         await self.server.stop()
         await asyncio.sleep(away)
-        self.server = await start_in_process(storage, port=port)
+        self.server = Server(self.server.storage, Settings(secure_port=port), Tracer("kube-apiserver"), insecure=True)
+        await self.server.start()
 
     async def close(self) -> None:
         try:

@@ -3,6 +3,9 @@
 import asyncio
 from contextlib import aclosing
 
+import pytest
+
+from labkit.api.errors import Conflict
 from labkit.api.types import (
     Condition,
     EndpointAddress,
@@ -180,7 +183,8 @@ async def test_endpoints_whose_service_went_unseen_are_removed(cluster: OneProce
     await eventually(gone, expect="the leftover removed")
 
 
-async def test_nodes_are_never_overfilled_and_room_is_used_at_once() -> None:
+async def test_nodes_are_never_overfilled_and_room_is_used_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labkit.client.queue.delay", lambda failures, first, most: 30.0)  # only changes wake a pod
     async with one_process(nodes=[]) as cluster:
         for name in ("agent1", "agent2"):
             cluster.add_node(name, max_pods=4)
@@ -206,7 +210,16 @@ async def test_nodes_are_never_overfilled_and_room_is_used_at_once() -> None:
         async def used() -> bool:
             return len([p for p in await pods(client) if p.spec.node_name == "agent3"]) == 4
 
-        await eventually(used, 3, expect="the new node filled, long before the back-off ends")
+        await eventually(used, expect="the new node filled")
+        await client.delete(ReplicationController, "web", "default")  # nobody makes new pods: a waiting one must do
+        victim = next(p for p in await pods(client) if p.spec.node_name == "agent1")
+        await client.delete(Pod, victim.metadata.name, "default")
+
+        async def reused() -> bool:
+            there = [p for p in await pods(client) if p.spec.node_name == "agent1"]
+            return len(there) == 4 and victim.metadata.name not in names(there)
+
+        await eventually(reused, expect="the free place taken")
 
 
 async def test_the_scheduler_may_be_away(cluster: OneProcess) -> None:
@@ -307,3 +320,17 @@ class LateClient(Client):
             async for event in watch:
                 await asyncio.sleep(0.1)
                 yield event
+
+
+async def test_of_two_writers_one_is_told(cluster: OneProcess) -> None:
+    client = cluster.client
+    mine = await client.create(rc(1))
+    theirs = await client.get(ReplicationController, "web", "default")
+    await count(cluster, 1)  # the controller has written its status meanwhile
+    mine.spec.replicas, theirs.spec.replicas = 2, 3
+    with pytest.raises(Conflict, match="the object has been modified"):
+        await client.update(mine)
+    with pytest.raises(Conflict):
+        await client.update(theirs)
+    await scale(client, 3)
+    await count(cluster, 3)
