@@ -1,0 +1,164 @@
+"""kube-dns as a process, asked by dig and by the C library, directly and through its own Service."""
+
+import asyncio
+import shutil
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from labkit.api.types import EndpointPort, Service, ServicePort
+from labkit.testing.eventually import eventually
+from tests.node.netns import NODE_IP
+from tests.node.world import Component, World, world
+
+CLUSTER_DNS = "10.0.0.10"
+REDIS = "redis-master.default.svc.cluster.local"
+
+
+@pytest.fixture
+async def lab(tmp_path: Path) -> AsyncIterator[World]:
+    async with world(tmp_path) as made:
+        yield made
+
+
+async def start_dns(lab: World) -> Component:
+    return await lab.start("kube_dns", f"--dns-bind-address={NODE_IP}", healthz_port=8081)
+
+
+async def add_redis(lab: World) -> None:
+    await lab.service("redis-master", "10.0.0.11", ServicePort(name="redis", port=6379, protocol="TCP"))
+
+
+async def add_dns_service(lab: World) -> None:
+    """As `labkit up` makes it: the Service has no selector, its Endpoints are where kube-dns listens."""
+    ports = (ServicePort(name="dns", port=53, protocol="UDP"), ServicePort(name="dns-tcp", port=53, protocol="TCP"))
+    await lab.service("kube-dns", CLUSTER_DNS, *ports)
+    targets = tuple(EndpointPort(name=port.name, port=53, protocol=port.protocol) for port in ports)
+    await lab.endpoints("kube-dns", NODE_IP, ports=targets)
+
+
+async def dig(lab: World, space: str, server: str, *arguments: str) -> list[str]:
+    """The lines of dig's answer, without blanks and remarks."""
+    said = await lab.run(space, "dig", f"@{server}", "+tries=1", "+time=2", "+noall", *arguments)
+    return [" ".join(line.split()) for line in said.splitlines() if line and not line.startswith(";")]
+
+
+async def status(lab: World, server: str, *arguments: str) -> str:
+    said = await lab.run("node", "dig", f"@{server}", "+tries=1", "+time=2", *arguments)
+    return said.partition("status: ")[2].partition(",")[0]
+
+
+async def test_names_of_services_over_udp_and_tcp(lab: World) -> None:
+    await add_redis(lab)
+    await start_dns(lab)
+    for transport in ("+notcp", "+tcp"):
+        assert await dig(lab, "node", NODE_IP, transport, "+answer", REDIS) == [f"{REDIS}. 30 IN A 10.0.0.11"]
+    older = "redis-master.default.cluster.local"
+    assert await dig(lab, "node", NODE_IP, "+answer", older) == [f"{older}. 30 IN A 10.0.0.11"]
+    assert await dig(lab, "node", NODE_IP, "+short", f"_redis._tcp.{REDIS}", "SRV") == [f"10 10 6379 {REDIS}."]
+    assert await dig(lab, "node", NODE_IP, "+short", "-x", "10.0.0.11") == [f"{REDIS}."]
+    assert await status(lab, NODE_IP, REDIS, "AAAA") == "NOERROR"
+    assert await status(lab, NODE_IP, f"nope.{REDIS}") == "NXDOMAIN"
+    assert await status(lab, NODE_IP, "www.example.com") == "REFUSED"
+
+
+async def test_it_follows_services_and_endpoints(lab: World) -> None:
+    dns = await start_dns(lab)
+    assert await status(lab, NODE_IP, REDIS) == "NXDOMAIN"
+    await add_redis(lab)
+    await eventually(lambda: dig(lab, "node", NODE_IP, "+short", REDIS), within=1)
+    await lab.client.delete(Service, "redis-master", "default")
+
+    async def gone() -> bool:
+        return await status(lab, NODE_IP, REDIS) == "NXDOMAIN"
+
+    await eventually(gone, within=1)
+    await lab.service("web", "None", ServicePort(port=80, protocol="TCP"))
+    name = "web.default.svc.cluster.local"
+    for ips in (["10.244.2.7"], ["10.244.2.7", "10.244.3.2"], ["10.244.3.2"]):
+        await lab.endpoints("web", *ips, ports=(EndpointPort(port=80, protocol="TCP"),))
+
+        async def followed(expected: list[str] = ips) -> bool:
+            return await dig(lab, "node", NODE_IP, "+short", name) == expected
+
+        await eventually(followed, within=1)
+    added = [line["record"] for line in dns.said(decision="record added", object="services/default/redis-master")]
+    assert f"{REDIS}. A 10.0.0.11" in added
+    assert dns.said(decision="record removed", cause="service deleted")
+
+
+async def test_a_name_that_appears_later_is_found_in_spite_of_the_cache(lab: World) -> None:
+    await start_dns(lab)
+    for _ in range(3):
+        assert await status(lab, NODE_IP, REDIS) == "NXDOMAIN"
+    await add_redis(lab)
+    await eventually(lambda: dig(lab, "node", NODE_IP, "+short", REDIS), within=1)
+
+
+async def test_pods_ask_it_through_its_service(lab: World) -> None:
+    await add_redis(lab)
+    await add_dns_service(lab)
+    await start_dns(lab)
+    await lab.proxy()
+    for space in ("pod-a", "node", "outside"):
+        for transport in ("+notcp", "+tcp"):
+            assert await dig(lab, space, CLUSTER_DNS, transport, "+short", REDIS) == ["10.0.0.11"]
+
+
+@pytest.fixture
+def resolv_conf(lab: World) -> Iterator[None]:
+    """The resolv.conf that a pod of the namespace default has, for pod-a (`ip netns exec` puts it into place)."""
+    folder = Path("/etc/netns") / lab.spaces["pod-a"].name
+    there = folder.parent.exists()
+    folder.mkdir(parents=True)
+    search = "default.svc.cluster.local svc.cluster.local cluster.local"
+    (folder / "resolv.conf").write_text(f"search {search}\nnameserver {CLUSTER_DNS}\noptions ndots:5\n")
+    yield
+    shutil.rmtree(folder)
+    if not there:
+        folder.parent.rmdir()
+
+
+async def test_the_c_library_finds_short_names_by_the_search_list(lab: World, resolv_conf: None) -> None:
+    await add_redis(lab)
+    await add_dns_service(lab)
+    await start_dns(lab)
+    await lab.proxy()
+    for name in ("redis-master", "redis-master.default", "redis-master.default.svc", REDIS, f"{REDIS}."):
+        assert (await lab.run("pod-a", "getent", "ahosts", name)).split()[0] == "10.0.0.11"
+    assert (await lab.run("pod-a", "getent", "hosts", "10.0.0.11")).split() == ["10.0.0.11", REDIS]
+    with pytest.raises(AssertionError, match="getent"):
+        await lab.run("pod-a", "getent", "hosts", "nope")
+
+
+async def test_garbage_and_idle_connections_disturb_nobody(lab: World) -> None:
+    await add_redis(lab)
+    dns = await start_dns(lab)
+    idle = [await lab.connect("node", NODE_IP, 53) for _ in range(220)]
+    noise = await lab.inside("node", lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    with noise:
+        for size in (0, 1, 11, 12, 100, 1400):
+            noise.sendto(b"\xff" * size, (NODE_IP, 53))
+            noise.sendto(b"\0" * size, (NODE_IP, 53))
+    idle[0].sendall(b"\xff\xff")
+    idle[1].sendall(b"\0\0" + b"\0\x0c" + b"\0" * 12)
+    assert await asyncio.to_thread(idle[1].recv, 100) == b"\0\x0c\0\0\x80\1\0\0\0\0\0\0\0\0"
+    assert await dig(lab, "node", NODE_IP, "+short", REDIS) == ["10.0.0.11"]
+    for sock in idle:
+        sock.close()
+
+    async def over_tcp() -> list[str]:
+        return await dig(lab, "node", NODE_IP, "+tcp", "+short", REDIS)
+
+    await eventually(over_tcp, within=3)
+    assert dns.process.returncode is None
+    assert dns.errors == []
+
+
+async def test_sigterm_ends_it_in_time(lab: World) -> None:
+    dns = await start_dns(lab)
+    held = await lab.connect("node", NODE_IP, 53)
+    with held:
+        assert await dns.stop() == 0
