@@ -109,13 +109,13 @@ def status(name: Name = DEFAULT_CLUSTER) -> None:
     out.print("all is well", style="green")
 
 
-@app.command(rich_help_panel=PANEL)
+@app.command(rich_help_panel=PANEL, context_settings={"allow_interspersed_args": False})
 def ssh(
     machine: Annotated[str, typer.Argument(help="master, agent1, ...")],
     command: Annotated[list[str] | None, typer.Argument(help="Run this and come back with its exit code.")] = None,
     name: Name = DEFAULT_CLUSTER,
 ) -> None:
-    """A root shell on a machine, or one command there."""
+    """A root shell on a machine, or one command there. Options of labkit come before the machine's name."""
     from labkit.provision.ssh import Ssh
 
     cluster = clusters.load(name)

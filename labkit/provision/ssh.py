@@ -193,8 +193,8 @@ class Ssh:
             "LogLevel": "ERROR",
         }
         flags = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-        sudo = f"sudo -n -i -u {user}"
-        remote = f"{sudo} sh -c {shlex.quote(shlex.quote(command))}" if command else sudo
+        ran = f"sudo -n -H -u {user} bash -c {shlex.quote('cd; ' + command)}"
+        remote = ran if command else f"sudo -n -i -u {user}"
         tty = ["-t"] if not command else []
         return ["ssh", "-F", "none", *tty, "-i", str(self._key()), "-p", str(port), *flags, f"{USER}@{host}", remote]
 

@@ -71,6 +71,9 @@ class Target:
 
 
 def cache_dir() -> Path:
+    """$LABKIT_WHEELS, or the user's cache."""
+    if given := os.environ.get("LABKIT_WHEELS"):
+        return Path(given)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "labkit" / "wheels"
 
 
