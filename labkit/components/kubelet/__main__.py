@@ -9,6 +9,7 @@ from pathlib import Path
 from labkit.client.kubeconfig import KubeconfigError
 from labkit.client.process import run_until_signal
 from labkit.client.rest import Client
+from labkit.components.kubelet import machine
 from labkit.components.kubelet.docker import Docker
 from labkit.components.kubelet.kubelet import Kubelet
 from labkit.components.kubelet.resolver import parse_resolv_conf
@@ -80,6 +81,7 @@ def settings_of(given: argparse.Namespace) -> Settings:
         labels=given.node_labels,
         machine_resolver=parse_resolv_conf(Path(given.resolv_conf).read_text()),
         allow_privileged=given.allow_privileged,
+        capabilities_missing=machine.inspect().capabilities_missing,
         max_pods=given.max_pods,
         node_status_seconds=given.node_status_update_frequency,
     )

@@ -27,8 +27,9 @@ from labkit.components.kubelet.node import NodeReporter
 from labkit.components.kubelet.report import Reports
 from labkit.components.kubelet.runtime import Container, Runtime, RuntimeFailure
 from labkit.components.kubelet.settings import Settings
+from labkit.components.kubelet.shared import Shared
 from labkit.components.kubelet.volumes import VolumeFailure, Volumes
-from labkit.components.kubelet.worker import Shared, Worker, orphan
+from labkit.components.kubelet.worker import Worker, orphan
 from labkit.trace import Tracer
 
 __all__ = ["Kubelet", "Settings"]

@@ -20,6 +20,7 @@ class Settings:
     labels: dict[str, str] = field(default_factory=dict)
     machine_resolver: Resolver = field(default_factory=lambda: Resolver(("127.0.0.1",)))
     allow_privileged: bool = False
+    capabilities_missing: frozenset[int] = frozenset()  # what no process of this machine can have
     max_pods: int = 100
     node_status_seconds: float = 10.0
     relist_seconds: float = 10.0

@@ -1,0 +1,216 @@
+"""Doing what was decided: one action of a plan at a time, with the events that people read in `kubectl describe`.
+
+Nothing here waits long: a pull goes on in the background, and what failed leaves a setback with a time to try again.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from math import inf
+
+from labkit.api.types import Container as Spec
+from labkit.api.types import Pod
+from labkit.components.kubelet.configure import Birth, configure_container, configure_pause
+from labkit.components.kubelet.env import env_for_services, env_of
+from labkit.components.kubelet.images import must_pull, pull_policy
+from labkit.components.kubelet.plan import (
+    FIRST_BACKOFF,
+    LONGEST_BACKOFF,
+    Action,
+    Memory,
+    Remove,
+    Setback,
+    Signal,
+    Start,
+    StartPause,
+    latest,
+)
+from labkit.components.kubelet.resolver import resolver_of
+from labkit.components.kubelet.runtime import (
+    PAUSE,
+    Container,
+    ContainerConfig,
+    NoSuchImage,
+    RuntimeFailure,
+    RuntimeUnavailable,
+)
+from labkit.components.kubelet.settings import Settings
+from labkit.components.kubelet.shared import Shared
+from labkit.components.kubelet.volumes import VolumeFailure
+
+
+class Hands:
+    """The actions of one pod. What they leave to be remembered goes into `memory`, which plan() reads."""
+
+    def __init__(self, shared: Shared, memory: Memory, wake: Callable[[str], None]) -> None:
+        self._shared = shared
+        self._memory = memory
+        self._wake = wake
+        self._pulls: dict[str, asyncio.Task[None]] = {}
+        self._pulled: set[str] = set()  # containers whose image is here for their next start
+        self._failures: dict[str, int] = {}
+
+    async def act(self, action: Action, pod: Pod, containers: Sequence[Container]) -> None:
+        """Do one thing; RuntimeFailure when docker refuses to end or remove, or does not answer."""
+        match action:
+            case StartPause():
+                await self._start_pause(action, pod)
+            case Start():
+                await self._start(action, pod, latest(containers)[PAUSE])
+            case Signal():
+                await self._signal(action, pod)
+            case Remove(container, cause):
+                self._shared.decided("remove container", pod, cause, container=container.name, id=container.id)
+                await self._shared.runtime.remove(container.id)
+
+    def forget(self, name: str) -> None:
+        """Start over with a container whose spec has changed."""
+        self._memory.setbacks.pop(name, None)
+        self._failures.pop(name, None)
+        self._pulled.discard(name)
+        if (task := self._pulls.pop(name, None)) is not None:
+            task.cancel()
+
+    def stop(self) -> None:
+        for task in self._pulls.values():
+            task.cancel()
+
+    # -- start and end ----------------------------------------------------------------------------------------------
+
+    async def _start_pause(self, action: StartPause, pod: Pod) -> None:
+        settings = self._shared.settings
+        try:
+            await asyncio.to_thread(self._shared.volumes.set_up, pod)
+        except (VolumeFailure, OSError) as exc:
+            self._shared.event(pod, "failedMount", f'Unable to mount volumes for pod "{pod.metadata.name}": {exc}')
+            return self._set_back(PAUSE, "ContainerCreating", f"volumes: {exc}")
+        if not await self._have_image(pod, Spec(name=PAUSE, image=settings.pause_image)):
+            return None
+        resolver = resolver_of(pod, settings.cluster_dns, settings.cluster_domain, settings.machine_resolver)
+        birth = Birth(action.attempt, action.backoff, settings.node)
+        config = configure_pause(pod, settings.pause_image, resolver, birth)
+        return await self._launch(pod, PAUSE, config, action)
+
+    async def _start(self, action: Start, pod: Pod, pause: Container) -> None:
+        spec = next(spec for spec in pod.spec.containers if spec.name == action.name)
+        if wrong := refusal(spec, self._shared.settings):
+            self._shared.event(pod, "failed", wrong, spec.name)
+            return self._set_back(spec.name, "Forbidden", wrong)
+        if not await self._have_image(pod, spec):
+            return None
+        try:
+            config = await asyncio.to_thread(self._configure, action, pod, spec, pause)
+        except (ValueError, KeyError, OSError, VolumeFailure) as exc:
+            self._shared.event(pod, "failed", f"Failed to create docker container with error: {exc}", spec.name)
+            return self._set_back(spec.name, "RunContainerError", str(exc))
+        return await self._launch(pod, spec.name, config, action)
+
+    def _configure(self, action: Start, pod: Pod, spec: Spec, pause: Container) -> ContainerConfig:
+        volumes, settings = self._shared.volumes, self._shared.settings
+        mounts = volumes.set_up(pod) | {"": str(volumes.termination_log(pod.metadata.uid, spec.name))}
+        services = env_for_services(self._shared.services(), pod.metadata.namespace)
+        address = settings.address if pod.spec.host_network else pause.ip
+        env = env_of(spec, pod, address, services)
+        birth = Birth(action.attempt, action.backoff, settings.node)
+        return configure_container(pod, spec, pause.id, env, mounts, birth)
+
+    async def _launch(self, pod: Pod, name: str, config: ContainerConfig, action: Start | StartPause) -> None:
+        """Create and start."""
+        shared = self._shared
+        about = {"container": name, "attempt": action.attempt, "image": config.image}
+        shared.decided("start container", pod, action.cause, **about)
+        try:
+            made = await shared.runtime.create(config)
+        except RuntimeUnavailable:
+            raise
+        except RuntimeFailure as exc:
+            shared.event(pod, "failed", f"Failed to create docker container with error: {exc}", name)
+            reason = "no such image" if isinstance(exc, NoSuchImage) else "RunContainerError"
+            return self._set_back(name, reason, str(exc))
+        shared.event(pod, "created", f"Created with docker id {made}", name)
+        try:
+            await shared.runtime.start(made)
+        except RuntimeUnavailable:
+            raise
+        except RuntimeFailure as exc:
+            shared.event(pod, "failed", f"Failed to start with docker id {made} with error: {exc}", name)
+            # docker keeps the error on the container, from where plan() takes its back-off
+            until = time.time() + max(1.0, action.backoff)
+            self._memory.setbacks[name] = Setback("RunContainerError", str(exc), until)
+            return None
+        shared.event(pod, "started", f"Started with docker id {made}", name)
+        self._memory.setbacks.pop(name, None)
+        self._failures.pop(name, None)
+        return None
+
+    async def _signal(self, action: Signal, pod: Pod) -> None:
+        container = action.container
+        about = {"container": container.name, "id": container.id, "signal": action.signal}
+        self._shared.decided("end container", pod, action.cause, **about)
+        if container.id not in self._memory.signalled:
+            self._shared.event(pod, "killing", f"Killing {container.id}", container.name)
+        await self._shared.runtime.signal(container.id, action.signal)
+        self._memory.signalled[container.id] = time.time()
+
+    def _set_back(self, name: str, reason: str, message: str) -> None:
+        """It did not work: try again in 10 s, then 20, ... 300."""
+        self._failures[name] = self._failures.get(name, 0) + 1
+        seconds = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** (self._failures[name] - 1))
+        self._memory.setbacks[name] = Setback(reason, message, time.time() + seconds)
+
+    # -- images -----------------------------------------------------------------------------------------------------
+
+    async def _have_image(self, pod: Pod, spec: Spec) -> bool:
+        """Whether the image is here for this start; if not, a pull has begun or a setback says why none has."""
+        if spec.name in self._pulled:
+            self._pulled.discard(spec.name)
+            return True
+        present = await self._present(spec.image)
+        policy = pull_policy(spec.image_pull_policy, spec.image)
+        if must_pull(policy, present):
+            self._memory.setbacks[spec.name] = Setback("ContainerCreating", f"pulling image {spec.image}", inf)
+            cause = f"imagePullPolicy {policy}, the image is {'' if present else 'not '}here"
+            self._shared.decided("pull image", pod, cause, image=spec.image)
+            self._pulls[spec.name] = self._shared.spawn(self._pull(pod, spec), f"image-{spec.image}")
+            return False
+        if not present:
+            self._shared.event(pod, "failed", "Failed to create docker container with error: no such image", spec.name)
+            self._set_back(spec.name, "no such image", f'"{spec.image}" is not here, and imagePullPolicy is Never')
+        elif spec.name == PAUSE:
+            message = f'Pod container image "{spec.image}" already present on machine'
+            self._shared.event(pod, "pulled", message, PAUSE)
+        return present
+
+    async def _present(self, image: str) -> bool:
+        try:
+            return bool(await self._shared.runtime.image(image))
+        except NoSuchImage:
+            return False
+
+    async def _pull(self, pod: Pod, spec: Spec) -> None:
+        """Pull in the background and wake the pod."""
+        try:
+            await self._shared.images.pull(spec.image)
+        except RuntimeFailure as exc:
+            message = f'Failed to pull image "{spec.image}": {exc}'
+            self._shared.event(pod, "failed", message, spec.name)
+            self._set_back(spec.name, "ImagePullBackOff" if spec.name in self._failures else "ErrImagePull", message)
+        else:
+            self._shared.event(pod, "pulled", f'Successfully pulled image "{spec.image}"', spec.name)
+            self._pulled.add(spec.name)
+            self._memory.setbacks.pop(spec.name, None)
+            self._failures.pop(spec.name, None)
+        del self._pulls[spec.name]
+        self._wake("the pull ended")
+
+
+def refusal(spec: Spec, settings: Settings) -> str:
+    """Why this kubelet will not run such a container; "" when it will."""
+    if spec.security_context is None or not spec.security_context.privileged:
+        return ""
+    wants = f'container "{spec.name}" wants to be privileged:'
+    if not settings.allow_privileged:
+        return f"{wants} this kubelet allows none (--allow-privileged=false)"
+    if settings.capabilities_missing:
+        return f"{wants} this machine itself lacks capabilities {sorted(settings.capabilities_missing)}"
+    return ""
