@@ -14,6 +14,9 @@ from rich.rule import Rule
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
+from rich.theme import Theme
+
+from labkit.guide.cjk import broken
 
 
 class Screen(Protocol):
@@ -35,7 +38,8 @@ class Terminal:
     """`typing` is the time per character that commands take to appear (0: at once)."""
 
     def __init__(self, typing: float = 0) -> None:
-        self.console = Console(highlight=False)
+        # Colours only of the terminal's own palette, no backgrounds: it may be light or dark.
+        self.console = Console(highlight=False, theme=Theme({"markdown.code": "cyan", "markdown.code_block": "cyan"}))
         self.console.width = min(self.console.width, WIDTH)
         self._typing = typing if self.console.is_terminal else 0
 
@@ -47,7 +51,7 @@ class Terminal:
 
     def markdown(self, text: str) -> None:
         self.console.print()
-        self.console.print(Markdown(text, code_theme="ansi_dark"))
+        self.console.print(Markdown(broken(text, self.console.width), code_theme="ansi_dark"))
 
     def code(self, language: str, text: str, caption: str) -> None:
         self.console.print()

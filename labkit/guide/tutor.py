@@ -149,8 +149,8 @@ class Tutor:
             self._screen.say(self._words("exit", rc=outcome.rc), "quiet")
 
     def _question(self, question: Question, progress: Progress) -> None:
-        lines = [question.text, "", *(f"- **{letter}.** {text}" for letter, text in question.choices.items())]
-        self._screen.markdown("\n".join(lines))
+        choices = "\\\n".join(f"**{letter}.** {text}" for letter, text in question.choices.items())
+        self._screen.markdown(f"{question.text}\n\n{choices}")
         letters = "/".join(question.choices)
         while not self._auto:
             given = self._screen.ask(self._words("answer?", letters=letters)).lower()[:1]
