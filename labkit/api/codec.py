@@ -101,7 +101,7 @@ def _read_envelope(body: bytes, name: str) -> _Envelope:
     try:
         return _envelope.decode(body)
     except msgspec.ValidationError as exc:
-        detail = _go_words(exc, None)
+        detail = _go_words(exc)
         raise BadRequest(
             f"the object provided is unrecognized (must be of type {name}): couldn't get version/kind; "
             f"json parse error: {detail}"
@@ -168,7 +168,7 @@ def _decode_without_nulls(body: bytes, what: type[T], envelope: _Envelope) -> T:
     except msgspec.ValidationError as exc:
         kind = envelope.kind or what.__name__
         version = envelope.api_version or "v1"
-        detail = _go_words(exc, document)
+        detail = _go_words(exc)
         raise BadRequest(f"{kind} in version {version} cannot be handled as a {what.__name__}: {detail}") from exc
     except _MALFORMED as exc:
         raise _unrecognized(what.__name__, body, exc) from exc
@@ -187,9 +187,12 @@ _GO_TYPES = {"str": "string", "float": "number", "object": "object", "array": "a
 _JSON_TYPES = _GO_TYPES | {"int": "number", "str": "string"}
 
 
-def _go_words(exc: msgspec.ValidationError, document: Any) -> str:
+def _go_words(exc: msgspec.ValidationError) -> str:
     """``Expected `str`, got `int` - at `$.metadata.name` `` -> `cannot unmarshal number into metadata.name ...`."""
     text = str(exc)
+    limit = re.fullmatch(r"Expected `int` ([<>]=) (-?\d+) - at `\$\.(.*)`", text)
+    if limit:
+        return f"json: cannot unmarshal number into field {limit[3]}: expected {limit[1]} {limit[2]}"
     found = re.fullmatch(r"Expected `(.+)`, got `(.+?)`(?: - at `(?:key in )?(.*)`)?", text, re.DOTALL)
     if not found:
         return f"json: {text}"

@@ -1,7 +1,7 @@
 """Protobuf bodies, which kubectl sends from 1.32 on for what it builds itself (`create namespace`, `expose`, `delete`).
 
-An envelope `k8s\\0` + runtime.Unknown{1: TypeMeta{1: apiVersion, 2: kind}, 2: the object}; the object's fields by number,
-one table per message. Result: the document that the JSON body would have been, for `codec.from_builtins`.
+An envelope `k8s\\0` + runtime.Unknown{1: TypeMeta{1: apiVersion, 2: kind}, 2: the object}; the object's fields by
+number, one table per message. Result: the document that the JSON body would have been, for `codec.from_builtins`.
 Source: generated.proto of the v1 API; https://protobuf.dev/programming-guides/encoding.
 """
 
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from labkit.api.errors import BadRequest, UnsupportedMediaType
-from labkit.api.protobuf_tables import MESSAGES, Field
+from labkit.api.protobuf_tables import BODIES, MESSAGES, Field
 
 MAGIC = b"k8s\x00"
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -25,10 +25,10 @@ def decode(body: bytes) -> dict[str, Any]:
         unknown = _message(body[len(MAGIC) :], "Unknown", 0)
         meta = unknown.get("typeMeta", {})
         kind = meta.get("kind", "")
-        if kind not in MESSAGES:
+        if kind not in BODIES:
             raise UnsupportedMediaType(f'kind "{kind}" cannot be read as protobuf: send application/json')
         document = _message(unknown.get("raw", b""), kind, 0)
-    except (IndexError, UnicodeDecodeError, OverflowError, ValueError) as exc:
+    except (IndexError, UnicodeDecodeError, OverflowError, OSError, ValueError) as exc:
         raise BadRequest(f"the object provided is unrecognized: not a protobuf message: {exc}") from exc
     return {"kind": kind, "apiVersion": meta.get("apiVersion", ""), **document}
 

@@ -21,6 +21,9 @@ def _map(name: str, entry: str = "StringEntry") -> Field:
     return Field(name, entry, is_map=True)
 
 
+# The messages that may be a body; the others are parts of them.
+BODIES = ("Namespace", "Service", "DeleteOptions")
+
 MESSAGES: dict[str, dict[int, Field]] = {
     "Unknown": {1: Field("typeMeta", "TypeMeta"), 2: Field("raw", "bytes")},
     "TypeMeta": {1: Field("apiVersion"), 2: Field("kind")},

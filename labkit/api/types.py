@@ -6,11 +6,15 @@ to ""), and none of them is encoded while it holds that default. Defaulting is a
 that what a default adds is visible on the wire. Source: the v1 API reference of Kubernetes 1.0.
 """
 
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
 
 T = TypeVar("T")
+
+# What fits into the original's fields: an absurd number is refused where it is read.
+Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 # Parts of a field name that Kubernetes writes in capitals; `pod_ip` -> `podIP`, `cluster_ip` -> `clusterIP`.
 _ACRONYMS = {
@@ -52,10 +56,10 @@ class ObjectMeta(Part):
     self_link: str = ""
     uid: str = ""
     resource_version: str = ""
-    generation: int | None = None
+    generation: Int64 | None = None
     creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
-    deletion_grace_period_seconds: int | None = None
+    deletion_grace_period_seconds: Int64 | None = None
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     owner_references: list[OwnerReference] = []
@@ -96,7 +100,7 @@ class ListMeta(Part):
     self_link: str = ""
     resource_version: str = ""
     continue_: str = ""
-    remaining_item_count: int | None = None
+    remaining_item_count: Int64 | None = None
 
 
 class ObjectReference(Part):
@@ -133,7 +137,7 @@ class SecretVolumeSource(Part):
 class GCEPersistentDiskVolumeSource(Part):
     pd_name: str = ""
     fs_type: str = ""
-    partition: int | None = None
+    partition: Int32 | None = None
     read_only: bool | None = None
 
 
@@ -154,8 +158,8 @@ class VolumeMount(Part):
 
 class ContainerPort(Part):
     name: str = ""
-    host_port: int | None = None
-    container_port: int | None = None
+    host_port: Int32 | None = None
+    container_port: Int32 | None = None
     protocol: str = ""
     host_ip: str = ""
 
@@ -186,13 +190,13 @@ class ExecAction(Part):
 
 class HTTPGetAction(Part):
     path: str = ""
-    port: int | str | None = None
+    port: Int32 | str | None = None
     host: str = ""
     scheme: str = ""
 
 
 class TCPSocketAction(Part):
-    port: int | str | None = None
+    port: Int32 | str | None = None
 
 
 class Handler(Part):
@@ -202,11 +206,11 @@ class Handler(Part):
 
 
 class Probe(Handler):
-    initial_delay_seconds: int | None = None
-    timeout_seconds: int | None = None
-    period_seconds: int | None = None
-    success_threshold: int | None = None
-    failure_threshold: int | None = None
+    initial_delay_seconds: Int32 | None = None
+    timeout_seconds: Int32 | None = None
+    period_seconds: Int32 | None = None
+    success_threshold: Int32 | None = None
+    failure_threshold: Int32 | None = None
 
 
 class Lifecycle(Part):
@@ -222,7 +226,7 @@ class Capabilities(Part):
 class SecurityContext(Part):
     capabilities: Capabilities | None = None
     privileged: bool | None = None
-    run_as_user: int | None = None
+    run_as_user: Int64 | None = None
     run_as_non_root: bool | None = None
 
 
@@ -255,8 +259,8 @@ class PodSpec(Part):
     volumes: list[Volume] = []
     containers: list[Container] = shown(None)
     restart_policy: str = ""
-    termination_grace_period_seconds: int | None = None
-    active_deadline_seconds: int | None = None
+    termination_grace_period_seconds: Int64 | None = None
+    active_deadline_seconds: Int64 | None = None
     dns_policy: str = ""
     node_selector: dict[str, str] = {}
     service_account_name: str = ""
@@ -286,8 +290,8 @@ class ContainerStateRunning(Part):
 
 
 class ContainerStateTerminated(Part):
-    exit_code: int = shown(0)
-    signal: int | None = None
+    exit_code: Int32 = shown(0)
+    signal: Int32 | None = None
     reason: str = ""
     message: str = ""
     started_at: str | None = None
@@ -306,7 +310,7 @@ class ContainerStatus(Part):
     state: ContainerState = shown(None)
     last_state: ContainerState = shown(None)
     ready: bool = shown(False)
-    restart_count: int = shown(0)
+    restart_count: Int32 = shown(0)
     image: str = shown("")
     image_id: str = msgspec.field(default_factory=lambda: "", name="imageID")
     container_id: str = msgspec.field(default="", name="containerID")
@@ -374,16 +378,16 @@ class Binding(Object):
 
 
 class ReplicationControllerSpec(Part):
-    replicas: int | None = None
+    replicas: Int32 | None = None
     selector: dict[str, str] = {}
     template: PodTemplateSpec | None = None
 
 
 class ReplicationControllerStatus(Part):
-    replicas: int = shown(0)
-    observed_generation: int | None = None
-    ready_replicas: int | None = None
-    available_replicas: int | None = None
+    replicas: Int32 = shown(0)
+    observed_generation: Int64 | None = None
+    ready_replicas: Int32 | None = None
+    available_replicas: Int32 | None = None
 
 
 class ReplicationController(Object):
@@ -398,11 +402,11 @@ class ReplicationController(Object):
 
 
 class ScaleSpec(Part):
-    replicas: int = shown(0)
+    replicas: Int32 = shown(0)
 
 
 class ScaleStatus(Part):
-    replicas: int = shown(0)
+    replicas: Int32 = shown(0)
     selector: str = ""
 
 
@@ -426,9 +430,9 @@ class Scale(Object):
 class ServicePort(Part):
     name: str = ""
     protocol: str = ""
-    port: int | None = None
-    target_port: int | str | None = None
-    node_port: int | None = None
+    port: Int32 | None = None
+    target_port: Int32 | str | None = None
+    node_port: Int32 | None = None
 
 
 class ServiceSpec(Part):
@@ -477,7 +481,7 @@ class EndpointAddress(Part):
 
 class EndpointPort(Part):
     name: str = ""
-    port: int = shown(0)
+    port: Int32 = shown(0)
     protocol: str = ""
 
 
@@ -523,7 +527,7 @@ class NodeSystemInfo(Part):
 
 
 class DaemonEndpoint(Part):
-    port: int = msgspec.field(default_factory=lambda: 0, name="Port")
+    port: Int32 = msgspec.field(default_factory=lambda: 0, name="Port")
 
 
 class NodeDaemonEndpoints(Part):
@@ -586,7 +590,7 @@ class Event(Object):
     source: EventSource = shown(None)
     first_timestamp: str | None = None
     last_timestamp: str | None = None
-    count: int | None = None
+    count: Int32 | None = None
     type: str = ""
 
     def __post_init__(self) -> None:
@@ -609,7 +613,7 @@ class StatusDetails(Part):
     kind: str = ""
     uid: str = ""
     causes: list[StatusCause] = []
-    retry_after_seconds: int | None = None
+    retry_after_seconds: Int32 | None = None
 
 
 class Status(Part):
@@ -622,7 +626,7 @@ class Status(Part):
     message: str = ""
     reason: str = ""
     details: StatusDetails | None = None
-    code: int = shown(0)
+    code: Int32 = shown(0)
 
     def __post_init__(self) -> None:
         self.metadata = self.metadata or ListMeta()
@@ -636,7 +640,7 @@ class Preconditions(Part):
 class DeleteOptions(Part):
     kind: str = ""
     api_version: str = ""
-    grace_period_seconds: int | None = None
+    grace_period_seconds: Int64 | None = None
     preconditions: Preconditions | None = None
     orphan_dependents: bool | None = None
     propagation_policy: str = ""

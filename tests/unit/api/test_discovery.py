@@ -1,0 +1,85 @@
+import json
+from typing import Any
+
+import pytest
+
+from labkit.api import discovery
+from labkit.api.kinds import KINDS
+
+AGGREGATED = "application/json;g=apidiscovery.k8s.io;v={};as=APIGroupDiscoveryList"
+KUBECTL_1_20 = "application/json, */*"
+KUBECTL_1_27 = AGGREGATED.format("v2beta1") + ",application/json"
+KUBECTL_1_33 = AGGREGATED.format("v2") + "," + KUBECTL_1_27
+
+
+def read(path: str, accept: str = KUBECTL_1_20) -> Any:
+    found = discovery.document(path, accept)
+    assert found is not None
+    return json.loads(found[0])
+
+
+def test_what_kubectl_1_20_asks() -> None:
+    assert read("/api")["versions"] == ["v1"]
+    assert read("/apis") == {"kind": "APIGroupList", "apiVersion": "v1", "groups": []}
+    resources = {one["name"]: one for one in read("/api/v1")["resources"]}
+    assert {name for name in resources if "/" not in name} == {*KINDS, "bindings"}
+    assert resources["pods"]["shortNames"] == ["po"]
+    assert resources["pods"]["categories"] == ["all"]
+    assert "watch" in resources["pods"]["verbs"]
+    assert resources["replicationcontrollers/scale"] | {} == {
+        "name": "replicationcontrollers/scale",
+        "singularName": "",
+        "namespaced": True,
+        "kind": "Scale",
+        "verbs": ["get", "patch", "update"],
+        "group": "autoscaling",
+        "version": "v1",
+    }
+    assert resources["nodes"]["namespaced"] is False
+
+
+@pytest.mark.parametrize(("accept", "version"), [(KUBECTL_1_27, "v2beta1"), (KUBECTL_1_33, "v2")])
+def test_aggregated(accept: str, version: str) -> None:
+    found = discovery.document("/api", accept)
+    assert found is not None
+    assert found[1] == AGGREGATED.format(version)
+    listed = json.loads(found[0])
+    assert (listed["kind"], listed["apiVersion"]) == ("APIGroupDiscoveryList", f"apidiscovery.k8s.io/{version}")
+    (core,) = listed["items"]
+    assert core["metadata"]["name"] == ""
+    assert core["versions"][0]["freshness"] == "Current"
+    assert read("/apis", accept)["items"] == []
+
+
+def test_both_forms_list_the_same() -> None:
+    plain = {one["name"]: one["verbs"] for one in read("/api/v1")["resources"]}
+    aggregated = {}
+    for one in read("/api", KUBECTL_1_33)["items"][0]["versions"][0]["resources"]:
+        aggregated[one["resource"]] = one["verbs"]
+        for sub in one.get("subresources", []):
+            aggregated[f"{one['resource']}/{sub['subresource']}"] = sub["verbs"]
+    assert plain == aggregated
+
+
+@pytest.mark.parametrize("accept", ["", "*/*", "application/json", "application/json," + AGGREGATED.format("v2")])
+def test_plain_unless_aggregated_comes_first(accept: str) -> None:
+    assert read("/api", accept)["kind"] == "APIVersions"
+
+
+def test_version_is_semantic_and_pythonic() -> None:
+    version = read("/version")
+    assert (version["major"], version["minor"], version["gitVersion"]) == ("0", "18", "v0.18.2+labkit")
+
+
+def test_openapi_v2_is_protobuf_for_who_asks() -> None:
+    asked = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+    found = discovery.document("/openapi/v2", asked)
+    assert found is not None
+    assert found[0] == b"\x0a\x032.0\x12\x0c\x0a\x06labkit\x12\x02v1\x42\x00\x4a\x00"
+    assert "protobuf" in found[1]
+    assert read("/openapi/v2", "application/json")["swagger"] == "2.0"
+
+
+def test_nothing_else() -> None:
+    assert discovery.document("/openapi/v3") is None
+    assert discovery.document("/apis/apps/v1") is None
