@@ -62,6 +62,8 @@ class FakeRuntime:
         self.program = program
         self.absent: set[str] = set()
         self.pullable: set[str] = set()
+        self.never_ending: set[str] = set()  # images whose pull hangs
+        self.mute = False  # events are lost
         self.down = False
         self._made: dict[str, _Made] = {}
         self._subnet = subnet
@@ -77,6 +79,10 @@ class FakeRuntime:
             if seen.running and seen.name == container and pod in (seen.pod, seen.pod.partition("/")[2]):
                 return self._end(made, exit_code)
         raise NoSuchContainer(f"{container} of {pod} does not run")
+
+    def configs(self) -> list[ContainerConfig]:
+        """What every container that is there was made of."""
+        return [made.config for made in self._made.values()]
 
     def stop(self) -> None:
         """Docker goes down, and all its containers with it."""
@@ -109,6 +115,8 @@ class FakeRuntime:
 
     async def pull(self, name: str) -> None:
         await self._answer()
+        if name in self.never_ending:
+            await asyncio.Event().wait()
         if name in self.absent and name not in self.pullable:
             raise RuntimeFailure(f"pull access denied for {name}, repository does not exist")
         self.absent.discard(name)
@@ -232,5 +240,5 @@ class FakeRuntime:
             self._tell("die", made)
 
     def _tell(self, what: str, made: _Made) -> None:
-        for listener in self._listeners:
+        for listener in [] if self.mute else self._listeners:
             listener.put_nowait(ContainerEvent(what, made.container.id, made.container.pod_uid))
