@@ -126,6 +126,9 @@ def _guide(stage: Stage, lab: Lab, screen: Screen, words: Words, book: ProgressF
     except KeyboardInterrupt:
         screen.say("\n" + words("stopped"), "quiet")
         return INTERRUPTED
+    except CommandFailed:
+        screen.say(words("kept", lab=lab.name), "quiet")
+        raise
     screen.say(words("finished", title=lab.title, lab=lab.name), "good")
     return FINE
 
@@ -183,7 +186,7 @@ def _guarded(lang: str | None, ran: Callable[[Screen, Words], int], typing: floa
         print(str(exc).replace(str(exc.path), str(shown), 1), file=sys.stderr)
         return WRONG
     except CommandFailed as exc:
-        print(exc, file=sys.stderr)
+        print(exc, Words(catalog.language(lang))("machines"), sep="\n", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print(file=sys.stderr)
