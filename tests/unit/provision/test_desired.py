@@ -1,0 +1,150 @@
+"""What each machine should be: by its roles, with secrets readable by one user, and units that follow their inputs."""
+
+from pathlib import Path
+
+import pytest
+
+from labkit import cluster as clusters
+from labkit.cluster import Cluster, Machine
+from labkit.provision.desired import TIMINGS, Desired, File, Sources, desired, unit_names
+from labkit.provision.pki import Pki
+from labkit.provision.registry import credentials
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Cluster:
+    return clusters.fresh("lab", "10.245.1.0/24")
+
+
+@pytest.fixture(scope="module")
+def sources(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Sources:
+    state = tmp_path_factory.mktemp("state")
+    pki = Pki(state / "pki")
+    pki.ensure(cluster)
+    return Sources(cluster, pki, credentials(state), "w1")
+
+
+def file(wanted: Desired, path: str) -> File:
+    return next(each for each in wanted.all_files() if each.path == path)
+
+
+def text(wanted: Desired, path: str) -> str:
+    return file(wanted, path).content.decode()
+
+
+def both() -> Machine:
+    return Machine(name="one", roles=["master", "agent"], address="10.245.1.11", pod_subnet=1)
+
+
+def test_services_follow_from_roles(sources: Sources, cluster: Cluster) -> None:
+    for machine in cluster.machines:
+        assert sorted(desired(sources, machine).unit_names()) == sorted(unit_names(machine))
+    assert unit_names(cluster.agents[0]) == ["kube-proxy", "kubelet"]
+    assert set(unit_names(both())) == set(unit_names(cluster.master)) | {"kubelet"}
+
+
+def test_a_secret_is_its_services_alone(sources: Sources, cluster: Cluster) -> None:
+    for machine in cluster.machines:
+        for each in desired(sources, machine).all_files():
+            if b"PRIVATE KEY" in each.content or each.path.endswith((".kubeconfig", "htpasswd", "registry-push.json")):
+                assert each.mode == 0o600, each.path
+
+
+def test_no_machine_holds_a_key_of_an_authority_or_of_another_machine(sources: Sources, cluster: Cluster) -> None:
+    keys = {path.stem: path.read_bytes() for path in sources.pki.directory.glob("*.key")}
+    for machine in cluster.machines:
+        held = {
+            name for name, key in keys.items() for each in desired(sources, machine).all_files() if each.content == key
+        }
+        assert not held & {"ca", "etcd-ca"}
+        others = [other.name for other in cluster.machines if other is not machine]
+        assert not [name for name in held if name.startswith(tuple(f"{other}-" for other in others))]
+        if not machine.is_master:
+            assert held == {f"{machine.name}-kubelet", f"{machine.name}-kubelet-serving", f"{machine.name}-kube-proxy"}
+
+
+def test_kube_apiserver_has_the_flags_of_its_cluster(sources: Sources, cluster: Cluster) -> None:
+    flags = text(desired(sources, cluster.master), "/etc/kubernetes/kube-apiserver.env")
+    for flag in (
+        "--advertise-address=10.245.1.11",
+        "--service-cluster-ip-range=10.0.0.0/16",
+        "--etcd-servers=https://127.0.0.1:2379",
+        "--client-ca-file=/etc/kubernetes/pki/ca.crt",
+    ):
+        assert flag in flags
+
+
+def test_every_file_that_a_flag_names_is_there(sources: Sources, cluster: Cluster) -> None:
+    for machine in cluster.machines:
+        wanted = desired(sources, machine)
+        paths = {each.path for each in wanted.all_files()}
+        for path in [each for each in paths if each.endswith((".env", ".kubeconfig", ".yml"))]:
+            words = text(wanted, path).replace('"', " ").replace("=", " ").split()
+            named = {
+                word
+                for word in words
+                if word.startswith("/etc/") and Path(word).suffix in (".crt", ".key", ".kubeconfig")
+            }
+            assert named <= paths, path
+
+
+@pytest.mark.parametrize("timing", sorted(TIMINGS))
+def test_the_timing_profile_sets_heartbeat_grace_and_eviction(timing: str, sources: Sources, cluster: Cluster) -> None:
+    values = TIMINGS[timing]
+    cluster.timing = timing
+    try:
+        kubelet = text(desired(sources, cluster.agents[0]), "/etc/kubernetes/kubelet.env")
+        manager = text(desired(sources, cluster.master), "/etc/kubernetes/kube-controller-manager.env")
+    finally:
+        cluster.timing = "classroom"
+    assert f"--node-status-update-frequency={values['node_status_update_frequency']}" in kubelet
+    assert f"--node-monitor-grace-period={values['node_monitor_grace_period']}" in manager
+    assert f"--pod-eviction-timeout={values['pod_eviction_timeout']}" in manager
+
+
+def test_only_kube_dns_may_open_a_low_port_and_only_node_components_are_root(
+    sources: Sources, cluster: Cluster
+) -> None:
+    master, agent = desired(sources, cluster.master), desired(sources, cluster.agents[0])
+    assert "AmbientCapabilities=CAP_NET_BIND_SERVICE" in text(master, "/etc/systemd/system/kube-dns.service")
+    for name in ("kube-apiserver", "kube-scheduler", "kube-controller-manager"):
+        unit = text(master, f"/etc/systemd/system/{name}.service")
+        assert "User=kube\n" in unit
+        assert "AmbientCapabilities=\n" in unit
+    for name in ("kubelet", "kube-proxy"):
+        assert "User=" not in text(agent, f"/etc/systemd/system/{name}.service")
+
+
+def test_the_kubelet_has_no_mount_namespace_of_its_own(sources: Sources, cluster: Cluster) -> None:
+    """What it mounts for a pod must be seen by docker."""
+    unit = text(desired(sources, cluster.agents[0]), "/etc/systemd/system/kubelet.service")
+    assert not [word for word in ("ProtectHome", "ProtectSystem", "PrivateTmp") if word in unit]
+
+
+def test_the_registrys_open_door_is_read_only_and_the_other_wants_a_password(
+    sources: Sources, cluster: Cluster
+) -> None:
+    master = desired(sources, cluster.master)
+    lab, push = text(master, "/etc/docker/registry/config.yml"), text(master, "/etc/docker/registry/push.yml")
+    assert "addr: 10.245.1.11:5000" in lab
+    assert "enabled: true" in lab.partition("readonly")[2]
+    assert "htpasswd" not in lab
+    assert "addr: 127.0.0.1:5001" in push
+    assert "htpasswd" in push
+    assert "readonly" not in push
+
+
+def test_agents_trust_the_registry_under_the_name_that_they_pull_from(sources: Sources, cluster: Cluster) -> None:
+    agent = desired(sources, cluster.agents[0])
+    assert file(agent, "/etc/docker/certs.d/10.245.1.11:5000/ca.crt").content == sources.pki.certificate("ca")
+
+
+def test_a_service_changes_with_its_own_files_only(sources: Sources, cluster: Cluster) -> None:
+    def digests() -> dict[str, str]:
+        return {each.name: each.digest() for each in desired(sources, cluster.master).services}
+
+    before = digests()
+    (sources.pki.directory / "kube-dns.crt").write_bytes(b"another")
+    changed = {name for name, digest in digests().items() if digest != before[name]}
+    sources.pki.ensure(cluster)
+    assert changed == {"kube-dns"}
