@@ -19,7 +19,7 @@ from labkit.client.backoff import delay
 from labkit.client.rest import Client
 from labkit.trace import Tracer
 
-QUEUED = 1000
+QUEUED = 5000
 REMEMBERED = 4096
 ATTEMPTS = 8
 

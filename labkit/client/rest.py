@@ -12,6 +12,7 @@ An answer above 399 carries a Status, and the class that the server raised for i
 import random
 import socket
 import ssl
+import sys
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,7 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
+import labkit
 from labkit.api.errors import ApiError, InternalError, ServerUnavailable, from_status
 from labkit.api.kinds import kind_of
 from labkit.api.types import (
@@ -71,12 +73,24 @@ class _Frame(msgspec.Struct):
 
 
 class Client:
-    """A connection to one API server: one keep-alive session, every request bounded."""
+    """A connection to one API server: one keep-alive session, every request bounded.
 
-    def __init__(self, base_url: str, ssl_context: ssl.SSLContext | None = None, token: str | None = None) -> None:
+    `user_agent` is what the server's log calls us, the name of the program unless told otherwise.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        ssl_context: ssl.SSLContext | None = None,
+        token: str | None = None,
+        *,
+        user_agent: str = "",
+    ) -> None:
         self.base_url = base_url.rstrip("/")
         self._ssl = ssl_context
-        self._token = token
+        self._headers = {"User-Agent": user_agent or f"{_program()}/{labkit.__version__}"}
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
         self._session: aiohttp.ClientSession | None = None
 
     @classmethod
@@ -208,14 +222,19 @@ class Client:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, ssl=self._ssl or True, socket_factory=_socket),
                 timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=10),
-                headers={"Authorization": f"Bearer {self._token}"} if self._token else {},
-                skip_auto_headers={"User-Agent"},
+                headers=self._headers,
                 trust_env=False,
             )
         return self._session
 
 
 # -- the small functions -------------------------------------------------------------------------------------------
+
+
+def _program() -> str:
+    """`kube-scheduler` for `python -m labkit.components.kube_scheduler`."""
+    started = Path(sys.argv[0])
+    return (started.parent.name if started.stem == "__main__" else started.stem).replace("_", "-") or "labkit"
 
 
 def _path(kind: type[Object], namespace: str = "", name: str = "", subresource: str = "") -> str:

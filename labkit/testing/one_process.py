@@ -63,7 +63,7 @@ class OneProcess:
                 self._running[name] = asyncio.create_task(self._component(name), name=name)
 
     async def _component(self, name: str) -> None:
-        async with Client(self.server.base_url) as client:
+        async with Client(self.server.base_url, user_agent=name) as client:
             await self._starts[name](client)
 
     async def stop(self, *names: str) -> None:

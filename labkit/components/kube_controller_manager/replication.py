@@ -30,7 +30,7 @@ from labkit.components.kube_controller_manager.pods import is_active, is_ready, 
 from labkit.trace import Tracer
 
 BURST = 500  # pods created or deleted in one go
-AT_ONCE = 32
+AT_ONCE = 16
 RESYNC_SECONDS = 30.0
 _PHASE_RANK = {"Pending": 0, "Unknown": 1, "Running": 2}
 

@@ -7,6 +7,7 @@ from contextlib import aclosing
 import pytest
 from aiohttp import web
 
+import labkit
 from labkit.api.errors import AlreadyExists, Gone, InternalError, NotFound, ServerUnavailable
 from labkit.api.types import Namespace, ObjectMeta, Pod
 from labkit.client.rest import Client
@@ -80,6 +81,23 @@ async def test_a_status_becomes_the_class_that_the_server_raised() -> None:
             await client.get(Pod, "x", "default")
         with pytest.raises(InternalError, match="answer is not a"):
             await client.get(Pod, "x", "default")
+
+
+async def test_who_is_asking() -> None:
+    seen: list[tuple[str | None, str | None]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append((request.headers.get("User-Agent"), request.headers.get("Authorization")))
+        return web.json_response(pod("a", 1))
+
+    async with serving(answer) as client:
+        await client.get(Pod, "a", "default")
+        async with Client(client.base_url, token="secret", user_agent="kube-scheduler") as named:
+            await named.get(Pod, "a", "default")
+    assert seen[1] == ("kube-scheduler", "Bearer secret")
+    assert seen[0][0] is not None
+    assert f"/{labkit.__version__}" in seen[0][0]
+    assert seen[0][1] is None
 
 
 async def test_nobody_answers() -> None:
