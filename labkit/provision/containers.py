@@ -1,0 +1,80 @@
+"""What docker knows of machines that are containers: asked by label, so that nothing of ours is overlooked.
+
+docker's word    exited, dead   created       (no container)   anything else
+ours             stopped        half_made     not_created      as it is: running, paused, restarting
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from labkit.cluster import Cluster
+from labkit.provision.process import run
+
+EXISTS = ("running", "stopped", "paused", "restarting")
+_WORDS = {"exited": "stopped", "dead": "stopped", "created": "half_made"}
+
+
+def states(cluster: Cluster) -> dict[str, str]:
+    """Machine -> state, for containers that exist."""
+    return {name: _WORDS.get(word, word) for name, _, word in _list(cluster)}
+
+
+def ids(cluster: Cluster) -> dict[str, str]:
+    """Machine -> full id of its container."""
+    return {name: identity for name, identity, word in _list(cluster) if word != "created"}
+
+
+def published_ports(cluster: Cluster) -> dict[str, dict[int, int]]:
+    """Machine -> {its port: port of 127.0.0.1}, as the containers were made, running or not."""
+    found = ids(cluster)
+    if not found:
+        return {}
+    described = json.loads(_docker("inspect", *found.values()))
+    return {name: _bindings(one) for name, one in zip(found, described, strict=True)}
+
+
+def stop(cluster: Cluster, machines: Iterable[str]) -> None:
+    """Shut down at once; a machine that does not within 20 s is killed."""
+    _docker("stop", "--time", "20", *(f"{cluster.name}-{name}" for name in machines), timeout=60)
+
+
+def kill(cluster: Cluster) -> None:
+    """Without a shutdown: what is about to be destroyed needs none."""
+    if running := [identity for _, identity, word in _list(cluster) if word == "running"]:
+        _docker("kill", *running)
+
+
+def remove_surplus(cluster: Cluster, say: Callable[[str], None]) -> bool:
+    """Remove machines that cluster.json no longer has; returns whether there were any."""
+    wanted = {machine.name for machine in cluster.machines}
+    surplus = {name: identity for name, identity, _ in _list(cluster) if name not in wanted}
+    for name, identity in surplus.items():
+        say(f"removing {name}, which the cluster no longer has")
+        _docker("rm", "--force", "--volumes", identity)
+    return bool(surplus)
+
+
+def remove_all(cluster: Cluster) -> None:
+    """Every container of the cluster with its volumes, then its network and bridge."""
+    if found := [identity for _, identity, _ in _list(cluster)]:
+        _docker("rm", "--force", "--volumes", *found)
+    if networks := _docker("network", "ls", "--quiet", "--filter", f"label={cluster.label}").split():
+        _docker("network", "rm", *networks)
+
+
+def _list(cluster: Cluster) -> list[tuple[str, str, str]]:
+    """Machine, container id and docker's word for the state; in the order of the machines' names."""
+    line = '{{.Label "labkit.machine"}} {{.ID}} {{.State}}'
+    printed = _docker("ps", "--all", "--no-trunc", "--filter", f"label={cluster.label}", "--format", line)
+    rows = [row.split() for row in printed.splitlines()]
+    return sorted((row[0], row[1], row[2]) for row in rows if len(row) == 3)
+
+
+def _bindings(described: dict[str, Any]) -> dict[int, int]:
+    bound = described["HostConfig"]["PortBindings"] or {}
+    return {int(port.split("/")[0]): int(hosts[0]["HostPort"]) for port, hosts in bound.items() if hosts}
+
+
+def _docker(*arguments: str, timeout: float = 60) -> str:
+    return run(f"docker {arguments[0]}", ["docker", *arguments], timeout=timeout)

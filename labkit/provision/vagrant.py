@@ -1,0 +1,167 @@
+"""The machines' life: up, halt, destroy, and where they listen.
+
+Vagrant does it, through python-vagrant; this module adds what that lacks (a bound on time, the reason of a failure)
+and, where machines are containers, asks docker what Vagrant takes 2 to 3 seconds to answer.
+
+    Vagrant(cluster).up()      -> nothing, in 0.1 s, when all machines run
+    endpoint(cluster, machine) -> ("127.0.0.1", 22001)
+
+Errors: CommandFailed and TimedOut with machine "host" and Vagrant's last lines.
+"""
+
+import re
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import vagrant
+
+from labkit.cluster import REPOSITORY, Cluster, Machine
+from labkit.provision import boot, containers, image
+from labkit.provision.errors import CommandFailed
+from labkit.provision.process import OnLine, run
+
+SECONDS = {"docker": 300.0, "virtualbox": 1800.0, "libvirt": 1800.0}
+"""How long `vagrant up` may take: a container boots in seconds, a virtual machine may download its box first."""
+
+
+def endpoint(cluster: Cluster, machine: Machine) -> tuple[str, int]:
+    """Where the machine's sshd is reached from the host. Asks nobody. Raises CommandFailed before the first `up`."""
+    if cluster.provider != "docker":
+        return machine.address, 22
+    return _published(cluster, machine, boot.ports(cluster).ssh.get(machine.name, 0))
+
+
+def apiserver_endpoint(cluster: Cluster) -> tuple[str, int]:
+    """Where kube-apiserver is reached from the host. Raises CommandFailed before the first `up`."""
+    if cluster.provider != "docker":
+        return cluster.master.address, cluster.apiserver.port
+    return _published(cluster, cluster.master, boot.ports(cluster).apiserver)
+
+
+class Vagrant:
+    """One cluster's machines. Every method is bounded in time; `on_line` gets what Vagrant prints as it comes."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+
+    def up(self, machines: Iterable[str] | None = None, on_line: OnLine | None = None) -> bool:
+        """Boot what does not run (all machines, or those named), building the image if a machine has to be created.
+
+        Machines that the cluster no longer has are removed. Returns whether anything had to be done.
+        """
+        say = on_line or (lambda line: None)
+        docker = self.cluster.provider == "docker"
+        if docker:
+            boot.adopt_ports(self.cluster, containers.published_ports(self.cluster))
+        boot.prepare(self.cluster)
+        removed = docker and containers.remove_surplus(self.cluster, say)
+        states = self.status()
+        down = [name for name in machines or states if states[name] != "running"]
+        if not down:
+            return removed
+        if docker:
+            self._remember_containers()
+        tag = image.tags()[1]
+        if docker and any(states[name] not in containers.EXISTS for name in down):
+            tag = image.ensure_image(say)
+        self._cli("up", on_line, tag).up(vm_name=down[0] if len(down) == 1 else None)
+        return True
+
+    def halt(self, machines: Iterable[str] | None = None, on_line: OnLine | None = None) -> None:
+        """Shut down (all, or those named); their disks stay. Containers stop all at once, before Vagrant looks."""
+        states = self.status()
+        running = [name for name in machines or states if states[name] == "running"]
+        if not running:
+            return
+        if self.cluster.provider == "docker":
+            containers.stop(self.cluster, running)
+            self._remember_containers()
+        cli = self._cli("halt", on_line)
+        cli.halt(vm_name=running[0] if len(running) == 1 else None)
+
+    def destroy(self, on_line: OnLine | None = None) -> None:
+        """Remove machines, disks and networks, also those that Vagrant has forgotten.
+
+        What boot.prepare wrote for them goes too; the key, cluster.json and the rest of the state directory stay.
+        """
+        docker = self.cluster.provider == "docker"
+        if docker:
+            containers.kill(self.cluster)
+            self._remember_containers()
+        if (self._dotfile / "machines").exists():
+            self._cli("destroy", on_line).destroy()
+        if docker:
+            containers.remove_all(self.cluster)
+        for leftover in (self._dotfile, self.cluster.state / "boot"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        (self.cluster.state / "ports.json").unlink(missing_ok=True)
+
+    def status(self) -> dict[str, str]:
+        """The state of each machine of the cluster: running, stopped, not_created (or a provider's own word)."""
+        if self.cluster.provider == "docker":
+            known = containers.states(self.cluster)
+        else:
+            known = {one.name: one.state for one in self._cli("status", None).status()}
+        return {machine.name: known.get(machine.name, "not_created") for machine in self.cluster.machines}
+
+    @property
+    def _dotfile(self) -> Path:
+        return self.cluster.state / "vagrant"
+
+    def _cli(self, what: str, on_line: OnLine | None, tag: str = "") -> Any:
+        environment = {
+            "LABKIT_CLUSTER_JSON": str(self.cluster.state / "cluster.json"),
+            "LABKIT_IMAGE": tag,
+            "VAGRANT_CWD": str(REPOSITORY),
+            "VAGRANT_DOTFILE_PATH": str(self._dotfile),
+            "VAGRANT_DEFAULT_PROVIDER": self.cluster.provider,
+            # Nothing of ours asks the internet for news.
+            "VAGRANT_CHECKPOINT_DISABLE": "1",
+            "VAGRANT_BOX_UPDATE_CHECK_DISABLE": "1",
+            "VAGRANT_NO_COLOR": "1",
+        }
+        return BoundedVagrant(f"vagrant {what}", environment, SECONDS[self.cluster.provider], on_line)
+
+    def _remember_containers(self) -> None:
+        """Vagrant knows a machine by its container's id. Tell it again where that was lost or is an older one's."""
+        found = containers.ids(self.cluster)
+        for machine in self.cluster.machines:
+            path = self._dotfile / "machines" / machine.name / "docker" / "id"
+            identity = found.get(machine.name)
+            if identity is None:
+                path.unlink(missing_ok=True)
+            elif not path.exists() or path.read_text().strip() != identity:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(identity)
+
+
+class BoundedVagrant(vagrant.Vagrant):
+    """python-vagrant, its commands run by `process.run`: in bounded time, with Vagrant's own words in the error."""
+
+    def __init__(self, what: str, environment: dict[str, str], timeout: float, on_line: OnLine | None) -> None:
+        if not shutil.which("vagrant"):
+            raise CommandFailed("host", what, tail="vagrant is not installed: `labkit doctor` says how to get it")
+        super().__init__(root=str(REPOSITORY))  # type: ignore[no-untyped-call]
+        self.what, self.environment, self.timeout, self.on_line = what, environment, timeout, on_line
+
+    def _call_vagrant_command(self, args: Sequence[str | None]) -> None:
+        self._run_vagrant_command(args)
+
+    def _run_vagrant_command(self, args: Sequence[str | None]) -> str:
+        command: list[str] = self._make_vagrant_command(args)  # type: ignore[no-untyped-call]
+        printed = run(
+            self.what, command, timeout=self.timeout, on_line=self.on_line, env=self.environment, cwd=REPOSITORY
+        )
+        if "--machine-readable" in args:  # warnings come on the same stream, and the parser chokes on them
+            return "\n".join(line for line in printed.splitlines() if re.match(r"\d+,", line))
+        return printed
+
+
+def _published(cluster: Cluster, machine: Machine, port: int) -> tuple[str, int]:
+    if not port:
+        raise CommandFailed(
+            machine.name, "find its port on 127.0.0.1", tail=f"it was never up: `labkit up --cluster {cluster.name}`"
+        )
+    return "127.0.0.1", port
