@@ -150,7 +150,13 @@ class Cache:
         """Return when all that was committed before this call is here; raises StorageUnavailable."""
         if self._next is None:
             self._next = asyncio.ensure_future(self._ask(self._asking))
-        await self.reached(await asyncio.shield(self._next))
+        revision = await asyncio.shield(self._next)
+        if await self.reached(revision, 0.5):
+            return
+        # Somebody else's key may have raised the store's revision, which our watch does not see: write one of ours.
+        await self.storage.commit({}, {_NUDGE: b"{}"})
+        if not await self.reached(revision, 5.0):
+            raise StorageUnavailable(f"the watch cache is at {self.revision}, the store at {revision}")
 
     async def _ask(self, before: asyncio.Future[int] | None) -> int:
         # A question already under way may have been answered before this reader came: it waits for the next one.
@@ -160,25 +166,18 @@ class Cache:
         try:
             return await self.storage.revision()
         finally:
-            self._asking = None if self._asking is asyncio.current_task() else self._asking
+            if self._asking is asyncio.current_task():
+                self._asking = None
 
-    async def reached(self, revision: int, seconds: float = 5.0) -> None:
-        """Wait until the cache has got to `revision`."""
+    async def reached(self, revision: int, seconds: float) -> bool:
+        """Wait until the cache has got to `revision`, at most so long; whether it has."""
         if self.revision >= revision:
-            return
+            return True
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.append((revision, waiter))
-        try:
-            async with asyncio.timeout(seconds):
-                await asyncio.wait([waiter], timeout=0.5)
-                if not waiter.done():
-                    await self.storage.commit({}, {_NUDGE: b"{}"})
-                    await waiter
-        except TimeoutError as error:
-            raise StorageUnavailable(f"the watch cache is at {self.revision}, the store at {revision}") from error
-        finally:
-            if (revision, waiter) in self._waiters:
-                self._waiters.remove((revision, waiter))
+        await asyncio.wait([waiter], timeout=seconds)
+        self._waiters = [other for other in self._waiters if other[1] is not waiter]
+        return waiter.done()
 
     def _reached(self) -> None:
         if not self._waiters:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import ssl
 import traceback
 from collections.abc import Awaitable, Callable
@@ -17,15 +18,23 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from labkit.api.errors import ApiError, InternalError, RequestEntityTooLarge, ServerTimeout, ServerUnavailable
+from labkit.api.errors import (
+    ApiError,
+    BadRequest,
+    InternalError,
+    RequestEntityTooLarge,
+    ServerTimeout,
+    ServerUnavailable,
+)
 from labkit.components.kube_apiserver.authn import user_of
-from labkit.components.kube_apiserver.messages import Answer, Request, Stream, User
+from labkit.components.kube_apiserver.messages import JSON, Answer, Request, Stream, User
 from labkit.storage.protocol import StorageError
 from labkit.trace import Tracer
 
 MAX_BODY = 3 * 1024 * 1024  # bytes, as the original's successors have it
 BODY_SECONDS = 30.0  # a client that sends its body slower than this is given up
 WRITE_SECONDS = 60.0  # a watcher that does not read for so long is cut off
+IDLE_SECONDS = 180.0  # a connection without a request, or with half a one, is closed
 _CHANGING = frozenset(("POST", "PUT", "PATCH", "DELETE"))
 
 Handler = Callable[[Request], Awaitable[Answer | Stream]]
@@ -34,6 +43,29 @@ Handler = Callable[[Request], Awaitable[Answer | Stream]]
 def status_answer(error: ApiError, **headers: str) -> Answer:
     """The Status of an error."""
     return Answer(error.code, msgspec.json.encode(error.status()), headers=headers)
+
+
+# What it would tell are clients that do not speak HTTP: they are answered 400. Bugs go through the trace.
+_SILENT = logging.getLogger("labkit.http")
+_SILENT.disabled = True
+
+
+class _Connection(web.RequestHandler):
+    """One connection; what is no HTTP is answered with a Status as well."""
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        error = BadRequest(f"not a request of HTTP/1.1: {(message or 'unreadable').partition(chr(10))[0]}")
+        body = msgspec.json.encode(error.status())
+        response = web.Response(status=error.code, body=body, content_type=JSON)
+        response.force_close()
+        return response
+
+
+class _Server(web.Server):
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
 
 
 class HttpServer:
@@ -45,13 +77,21 @@ class HttpServer:
         self._everybody = everybody
         self._streams: set[asyncio.Task[Any]] = set()
         self._stopping = False
-        self._server = web.Server(self._serve, request_factory=_request, access_log=None, handler_cancellation=True)
-        self._runner = web.ServerRunner(self._server)
+        self._server = _Server(
+            self._serve,
+            request_factory=_request,
+            access_log=None,
+            logger=_SILENT,
+            handler_cancellation=True,
+            keepalive_timeout=IDLE_SECONDS,
+            lingering_time=1.0,
+        )
+        self._runner = web.ServerRunner(self._server, shutdown_timeout=2.0)
 
     async def start(self, address: str, port: int, context: ssl.SSLContext | None = None) -> int:
         """Listen; the port in use (port 0 takes a free one). Raises OSError when the address is taken."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, address, port, ssl_context=context, backlog=1024, shutdown_timeout=2.0)
+        site = web.TCPSite(self._runner, address, port, ssl_context=context, backlog=1024)
         await site.start()
         taken = next(iter(self._runner.addresses))
         return int(taken[1])
@@ -95,10 +135,11 @@ class HttpServer:
         except StorageError as error:
             return status_answer(ServerUnavailable(f"the store does not answer: {error}"), **{"Retry-After": "1"})
         except Exception as error:
-            self._trace.log(
-                f"bug: {request.method} {request.path}: {error!r}", level="error", traceback=traceback.format_exc()
-            )
+            self._report(request.path, error)
             return status_answer(InternalError(f"internal error, see the journal of kube-apiserver: {error!r}"))
+
+    def _report(self, path: str, error: Exception) -> None:
+        self._trace.log(f"bug: {path}: {error!r}", level="error", traceback=traceback.format_exc())
 
     async def _stream(self, incoming: web.BaseRequest, stream: Stream) -> web.StreamResponse:
         response = web.StreamResponse(status=stream.status, headers={"Content-Type": stream.content_type})
@@ -117,6 +158,9 @@ class HttpServer:
                 raise
         except (ConnectionError, TimeoutError):
             return response  # the client went away
+        except Exception as error:
+            self._report(incoming.path, error)
+            response.force_close()
         finally:
             self._streams.discard(task)
         with contextlib.suppress(ConnectionError):
@@ -141,6 +185,8 @@ def _headers(incoming: web.BaseRequest) -> dict[str, str]:
 async def _body(incoming: web.BaseRequest) -> bytes:
     if not incoming.body_exists:
         return b""
+    if incoming.headers.get("Expect", "").lower() == "100-continue" and incoming.transport:
+        incoming.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     try:
         async with asyncio.timeout(BODY_SECONDS):
             return await incoming.read()

@@ -14,7 +14,7 @@ import random
 import msgspec
 
 from labkit.api import patch
-from labkit.api.errors import Gone, MethodNotAllowed, NotFound
+from labkit.api.errors import Gone, MethodNotAllowed, NotFound, ServerTimeout
 from labkit.api.fields import parse_field_selector
 from labkit.api.kinds import Kind
 from labkit.api.labels import parse_selector
@@ -29,6 +29,7 @@ from labkit.storage.protocol import Compacted
 from labkit.storage.registry import Intent, Registry
 from labkit.storage.selection import Selection
 
+REVISION_SECONDS = 3.0  # so long a read waits for a resourceVersion that is not here yet
 WATCH_SECONDS = 1800.0  # a watch lasts at random one to two times this, as 1.0's --min-request-timeout
 
 
@@ -41,11 +42,17 @@ class Resources:
 
     async def get(self, request: Request, at: Route, kind: Kind) -> Answer:
         asked = request.query.get("resourceVersion", "")
-        if asked not in ("", "0"):
-            await self._cache.reached(watching.parse_revision(asked))
+        if asked:
+            await self._reached(asked)
         registry = self.registries[at.resource]
         entry = await registry.get(at.namespace, at.name, current=not asked)
         return answers.object_answer(request, kind, entry)
+
+    async def _reached(self, asked: str) -> None:
+        """Be at least as new as the resourceVersion that a reader asks for; raises BadRequest, ServerTimeout."""
+        revision = watching.parse_revision(asked)
+        if not await self._cache.reached(revision, REVISION_SECONDS):
+            raise ServerTimeout(f"Too large resource version: {revision}, current: {self._cache.revision}")
 
     # -- collections ---------------------------------------------------------------------------------------------
 
@@ -56,10 +63,7 @@ class Resources:
         if query.get("continue"):
             return await self._list_on(request, at, kind, selection, limit)
         asked = query.get("resourceVersion", "")
-        if not asked:
-            await self._cache.current()
-        elif asked != "0":
-            await self._cache.reached(watching.parse_revision(asked))
+        await (self._reached(asked) if asked else self._cache.current())
         revision = self._cache.revision
         entries = self.registries[at.resource].shelf.within(at.namespace)
         if not selection.whole:

@@ -45,7 +45,7 @@ def route(path: str) -> Route | None:
         parts = parts[1:]
     if parts and not parts[-1]:  # a slash at the end
         parts.pop()
-    if not all(parts):
+    if not all(part and part.isprintable() and "/" not in part and part not in (".", "..") for part in parts):
         return None
     found = _route(parts, watch)
     return None if found is None or (watch and found.subresource) else found
