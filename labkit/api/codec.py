@@ -8,7 +8,6 @@ Source: the answers of Kubernetes 1.0.7, and for strict decoding those of its su
 """
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from types import UnionType
@@ -17,6 +16,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 import msgspec
 
 from labkit.api import quantity, types
+from labkit.api.decode_errors import not_fitting, not_json
 from labkit.api.errors import BadRequest
 from labkit.api.kinds import by_kind_name
 from labkit.api.types import Part
@@ -54,8 +54,9 @@ def _read(body: bytes, what: type[T]) -> T:
 def decode(body: bytes, what: type[T]) -> T:
     """The object of type `what`; BadRequest says what is wrong and where.
 
-    A missing kind is taken to be the right one. A missing apiVersion is left empty, and defaults then do not apply, so
-    that validation complains: both as in 1.0.
+    A missing kind is taken to be the right one. When only apiVersion is missing it is left empty, and defaults then do
+    not apply, so that validation complains: both as in 1.0. When both are missing, both are taken to be right: Python's
+    clients leave them out.
     """
     name = what.__name__
     if not body.strip():
@@ -68,15 +69,10 @@ def decode(body: bytes, what: type[T]) -> T:
         obj = _decode_without_nulls(body, what, envelope)
     except _MALFORMED as exc:
         raise _unrecognized(name, body, exc) from exc
-    if isinstance(obj, types.Object) and not envelope.api_version:
+    if isinstance(obj, types.Object) and envelope.kind and not envelope.api_version:
         obj.api_version = ""
     _canonicalize_quantities(obj, envelope)
     return obj
-
-
-def decode_stored(body: bytes, what: type[T]) -> T:
-    """What this server itself has written: no questions asked."""
-    return _read(body, what)
 
 
 def from_builtins(document: Any, what: type[T]) -> T:
@@ -101,7 +97,7 @@ def _read_envelope(body: bytes, name: str) -> _Envelope:
     try:
         return _envelope.decode(body)
     except msgspec.ValidationError as exc:
-        detail = _go_words(exc)
+        detail = not_fitting(exc)
         raise BadRequest(
             f"the object provided is unrecognized (must be of type {name}): couldn't get version/kind; "
             f"json parse error: {detail}"
@@ -116,7 +112,7 @@ def _check_envelope(envelope: _Envelope, what: type[Part]) -> None:
     kind = envelope.kind or what.KIND
     version = envelope.api_version if envelope.api_version is not None else _version_of(what)
     handled = f"{kind} in version {version} cannot be handled as a {what.KIND}: "
-    if version and version != _version_of(what) and kind in (what.KIND, envelope.kind):
+    if version and version != _version_of(what):
         raise BadRequest(f'{handled}no kind "{kind}" is registered for version "{version}"')
     if kind == what.KIND:
         return
@@ -136,26 +132,8 @@ def _version_of(what: type[types.Object]) -> str:
 def _unrecognized(name: str, body: bytes, exc: Exception) -> BadRequest:
     return BadRequest(
         f"the object provided is unrecognized (must be of type {name}): "
-        f"couldn't get version/kind; json parse error: {_parse_error(body, exc)}"
+        f"couldn't get version/kind; json parse error: {not_json(body, exc)}"
     )
-
-
-def _parse_error(body: bytes, exc: Exception) -> str:
-    """What msgspec found, in the words of Go's decoder where those are known."""
-    text = str(exc)
-    if isinstance(exc, RecursionError):
-        return "exceeded max depth"
-    if "truncated" in text:
-        return "unexpected end of JSON input"
-    if "trailing" in text:
-        return "invalid character after top-level value"
-    at = re.search(r"\(byte (\d+)\)", text)
-    if at and int(at[1]) < len(body):
-        position = int(at[1])
-        wrong = body[position : position + 1].decode("latin-1")
-        where = "looking for beginning of value" if not body[:position].strip() else f"at byte {position}"
-        return f"invalid character '{wrong}' {where}"
-    return text
 
 
 # -- the long road -------------------------------------------------------------------------------------------------
@@ -168,7 +146,7 @@ def _decode_without_nulls(body: bytes, what: type[T], envelope: _Envelope) -> T:
     except msgspec.ValidationError as exc:
         kind = envelope.kind or what.__name__
         version = envelope.api_version or "v1"
-        detail = _go_words(exc)
+        detail = not_fitting(exc)
         raise BadRequest(f"{kind} in version {version} cannot be handled as a {what.__name__}: {detail}") from exc
     except _MALFORMED as exc:
         raise _unrecognized(what.__name__, body, exc) from exc
@@ -181,25 +159,6 @@ def without_nulls(document: Any) -> Any:
     if isinstance(document, list):
         return [without_nulls(member) for member in document]
     return document
-
-
-_GO_TYPES = {"str": "string", "float": "number", "object": "object", "array": "array", "bool": "bool", "int": "int"}
-_JSON_TYPES = _GO_TYPES | {"int": "number", "str": "string"}
-
-
-def _go_words(exc: msgspec.ValidationError) -> str:
-    """``Expected `str`, got `int` - at `$.metadata.name` `` -> `cannot unmarshal number into metadata.name ...`."""
-    text = str(exc)
-    limit = re.fullmatch(r"Expected `int` ([<>]=) (-?\d+) - at `\$\.(.*)`", text)
-    if limit:
-        return f"json: cannot unmarshal number into field {limit[3]}: expected {limit[1]} {limit[2]}"
-    found = re.fullmatch(r"Expected `(.+)`, got `(.+?)`(?: - at `(?:key in )?(.*)`)?", text, re.DOTALL)
-    if not found:
-        return f"json: {text}"
-    expected = " or ".join(_GO_TYPES.get(part, part) for part in found[1].split(" | ") if part != "null")
-    path = (found[3] or "$").removeprefix("$").removeprefix(".")
-    into = f"field {path} of type {expected}" if path else f"a value of type {expected}"
-    return f"json: cannot unmarshal {_JSON_TYPES.get(found[2], found[2])} into {into}"
 
 
 # -- quantities ----------------------------------------------------------------------------------------------------

@@ -45,12 +45,13 @@ _TABLE: dict[str, dict[str, Callable[[Any], str]]] = {
         "type": lambda event: event.type,
     },
 }
+_READERS = {kind: _ALWAYS | row for kind, row in _TABLE.items()}
 _OLD_NAMES = {"Pod": {"spec.host": "spec.nodeName", "name": "metadata.name"}}
 
 
 def field_labels(obj: Object) -> dict[str, str]:
     """What a field selector can ask of this object: `{"metadata.name": "p1", "status.phase": "Running", ...}`."""
-    readers = _ALWAYS | _TABLE.get(obj.KIND, {})
+    readers = _READERS.get(obj.KIND, _ALWAYS)
     return {label: read(obj) for label, read in readers.items()}
 
 
@@ -76,10 +77,6 @@ class FieldSelector(msgspec.Struct, frozen=True):
     def matches(self, fields: Mapping[str, str]) -> bool:
         """fields: as `field_labels` makes them."""
         return all((fields.get(want.label, "") == want.value) == want.equal for want in self.requirements)
-
-    def value_of(self, label: str) -> str | None:
-        """The one value that this label must have (`metadata.name=p1`), None when the selector leaves it open."""
-        return next((want.value for want in self.requirements if want.label == label and want.equal), None)
 
     def __str__(self) -> str:
         return ",".join(str(requirement) for requirement in self.requirements)
@@ -109,7 +106,7 @@ def _requirement(kind: str, part: str, text: str) -> FieldRequirement:
         raise BadRequest(f"invalid selector: '{text}'; can't understand '{part}'")
     label, operator, value = found.groups()
     label = _OLD_NAMES.get(kind, {}).get(label, label)
-    if label not in _ALWAYS and label not in _TABLE.get(kind, {}):
+    if label not in _READERS.get(kind, _ALWAYS):
         raise BadRequest(_unsupported(kind, label))
     return FieldRequirement(label, re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL), operator != "!=")
 
@@ -118,11 +115,6 @@ def _unsupported(kind: str, label: str) -> str:
     if kind in _TABLE:
         return f"field label not supported: {label}"
     return f"No field label conversion function found for version v1 and kind {kind}"
-
-
-def supported(kind: Kind) -> list[str]:
-    """The labels that a field selector may use for this kind."""
-    return sorted({*_ALWAYS, *_TABLE.get(kind.kind, {})})
 
 
 assert all(by_kind_name(name) for name in _TABLE)  # every row belongs to a kind that is served

@@ -69,11 +69,6 @@ class Selector(msgspec.Struct, frozen=True):
 EVERYTHING = Selector()
 
 
-def from_labels(labels: Mapping[str, str]) -> Selector:
-    """The selector of a replication controller or service: every one of these labels, `{"app": "a"}` -> `app=a`."""
-    return Selector(tuple(Requirement(key, "in", frozenset([labels[key]])) for key in sorted(labels)))
-
-
 @lru_cache(maxsize=1024)
 def parse_selector(text: str) -> Selector:
     """BadRequest, in the words of Kubernetes 1.0, when the text is not a selector."""

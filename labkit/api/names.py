@@ -62,7 +62,6 @@ PORT_NAME = _rule(
     "must be an IANA_SVC_NAME (at most 15 characters, matching regex [a-z0-9]([a-z0-9-]*[a-z0-9])*, it must contain "
     'at least one letter [a-z], and hyphens cannot be adjacent to other hyphens): e.g. "http"',
 )
-SECRET_KEY = _rule(rf"\.?{_SUBDOMAIN}", 253, rf"must have at most 253 characters and match regex \.?{_SUBDOMAIN}")
 
 
 class _QualifiedNameRule(NameRule, frozen=True):

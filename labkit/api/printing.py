@@ -128,20 +128,14 @@ def row(kind: Kind, obj: Object, now: datetime, include: Include = "Metadata") -
 
 
 def table(
-    kind: Kind,
-    objects: Iterable[Object],
-    include: Include = "Metadata",
-    *,
-    resource_version: str = "",
-    now: datetime | None = None,
-    with_columns: bool = True,
+    kind: Kind, objects: Iterable[Object], include: Include = "Metadata", *, now: datetime | None = None
 ) -> dict[str, Any]:
-    """The Table of these objects, for `codec.encode`. A watch sends the columns with its first event only."""
+    """The Table of these objects, to be encoded; its metadata (resourceVersion, continue) is the caller's."""
     now = now or datetime.now(UTC)
     return {
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
-        "metadata": {"resourceVersion": resource_version} if resource_version else {},
-        "columnDefinitions": columns(kind) if with_columns else None,
+        "metadata": {},
+        "columnDefinitions": columns(kind),
         "rows": [row(kind, obj, now, include) for obj in objects],
     }

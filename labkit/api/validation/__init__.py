@@ -13,7 +13,7 @@ from typing import Any
 from labkit.api import types
 from labkit.api.errors import Fault
 from labkit.api.types import Object
-from labkit.api.validation import binding, endpoints, event, namespace, node, pod, replication, service
+from labkit.api.validation import endpoints, event, namespace, node, pod, replication, service
 
 _OBJECT: dict[type[Object], Callable[[Any], list[Fault]]] = {
     types.Namespace: namespace.faults,
@@ -23,7 +23,6 @@ _OBJECT: dict[type[Object], Callable[[Any], list[Fault]]] = {
     types.Service: service.faults,
     types.Endpoints: endpoints.faults,
     types.Event: event.faults,
-    types.Binding: binding.faults,
 }
 
 _UPDATE: dict[type[Object], Callable[[Any, Any], list[Fault]]] = {

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.api.errors import BadRequest
-from labkit.api.labels import EVERYTHING, from_labels, parse_selector
+from labkit.api.labels import EVERYTHING, parse_selector
 
 # The pods of the recorded requests: p1 {app: a, tier: fe}, p2 {app: b, tier: be}, p3 {app: c}, nk without labels.
 PODS = {"p1": {"app": "a", "tier": "fe"}, "p2": {"app": "b", "tier": "be"}, "p3": {"app": "c"}, "nk": {}}
@@ -67,11 +67,6 @@ def test_everything_is_what_is_asked_without_a_selector() -> None:
     assert parse_selector("") == EVERYTHING
     assert EVERYTHING.everything
     assert not parse_selector("a").everything
-
-
-def test_from_labels_selects_those_labels() -> None:
-    assert str(from_labels({"tier": "fe", "app": "a"})) == "app=a,tier=fe"
-    assert from_labels({}).everything
 
 
 word = st.text(string.ascii_letters + string.digits, min_size=1, max_size=8)

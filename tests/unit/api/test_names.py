@@ -8,7 +8,6 @@ from labkit.api.names import (
     LABEL_VALUE,
     PORT_NAME,
     QUALIFIED_NAME,
-    SECRET_KEY,
     NameRule,
     is_ip,
     is_ipv4,
@@ -25,7 +24,6 @@ from labkit.api.names import (
         (C_IDENTIFIER, ["A", "_a1"], ["1a", "a b", "", "a-b"]),
         (PORT_NAME, ["http", "a-b", "p80"], ["", "80", "a--b", "-a", "Http", "abcdefghijklmnop"]),
         (QUALIFIED_NAME, ["app", "example.com/MyName", "A_b.c"], ["", "/a", "a/", "a/b/c", "EXAMPLE/a", "x" * 64]),
-        (SECRET_KEY, [".dockercfg", "a.b"], ["..a", "A", ""]),
     ],
 )
 def test_names(rule: NameRule, good: list[str], bad: list[str]) -> None:

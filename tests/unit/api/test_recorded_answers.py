@@ -15,7 +15,7 @@ from labkit.api import codec, types
 from labkit.api.errors import ApiError, Invalid
 from labkit.api.kinds import by_kind_name
 from labkit.api.strategies import strategy_of
-from labkit.api.validation import validate
+from labkit.api.validation import binding as binding_rules
 
 ROWS = [json.loads(line) for line in (Path(__file__).parent / "data/recorded-v1.0.7.jsonl").read_text().splitlines()]
 
@@ -40,7 +40,7 @@ def answer(row: dict[str, Any]) -> dict[str, Any]:
 def post(row: dict[str, Any]) -> ApiError | None:
     if row["kind"] == "Binding":
         binding = read(row["body"], types.Binding)
-        faults = validate(binding)
+        faults = binding_rules.faults(binding)
         return Invalid.of("binding", binding.metadata.name, faults) if faults else None
     kind = by_kind_name(row["kind"])
     strategy = strategy_of(kind)
