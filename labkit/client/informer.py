@@ -57,6 +57,11 @@ class Informer(Generic[AnyObject]):
         """Call `callback(old, new)` for each change: old is None for a new object, new is None for a deleted one."""
         self._callbacks.append(callback)
 
+    @property
+    def is_synced(self) -> bool:
+        """Whether the first list has been read."""
+        return self._synced.is_set()
+
     async def synced(self) -> None:
         """Wait until the first list has been read."""
         await self._synced.wait()

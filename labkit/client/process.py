@@ -1,7 +1,9 @@
 """How a component lives: it works until systemd says SIGTERM, and then ends with 0."""
 
 import asyncio
+import errno
 import signal
+import sys
 from collections.abc import Coroutine
 from typing import Any
 
@@ -9,7 +11,8 @@ from typing import Any
 def run_until_signal(work: Coroutine[Any, Any, None]) -> None:
     """Run `work` on an event loop of its own until it ends or SIGTERM or SIGINT cancels it.
 
-    What it raises comes out as it is: a bug ends the process with its traceback, and systemd starts it again.
+    What it raises comes out as it is: a bug ends the process with its traceback, and systemd starts it again. Only a
+    port that is taken is a sentence and exit 1.
     """
 
     async def supervise() -> None:
@@ -22,4 +25,9 @@ def run_until_signal(work: Coroutine[Any, Any, None]) -> None:
         except asyncio.CancelledError:
             pass
 
-    asyncio.run(supervise())
+    try:
+        asyncio.run(supervise())
+    except OSError as exc:
+        if exc.errno != errno.EADDRINUSE:
+            raise
+        sys.exit(f"{exc.strerror}: stop the program that has it, or choose another port")

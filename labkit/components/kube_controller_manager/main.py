@@ -126,7 +126,7 @@ async def serve(client: Client, given: argparse.Namespace) -> None:
 
 def trouble(controllers: ControllerManager) -> str:
     """What /healthz complains of."""
-    return "" if controllers.pods.resource_version else "waits for kube-apiserver: the pods are not listed yet"
+    return "" if controllers.pods.is_synced else "waits for kube-apiserver: the pods are not listed yet"
 
 
 def main() -> None:

@@ -42,7 +42,6 @@ class Scheduler:
         self.waiting: set[str] = set()  # keys of pods that fitted nowhere
         self.on_nodes: dict[str, NodeInfo] = {}  # what runs on each node, assumed pods included
         self.assumed: dict[str, Pod] = {}  # uid -> the pod as we bound it, until the watch shows it
-        self.started = False
         self.pods.on_change(self._pod_changed)
         self.nodes.on_change(self._node_changed)
 
@@ -57,12 +56,12 @@ class Scheduler:
             group.create_task(self.nodes.run())
             group.create_task(self.services.run())
             await asyncio.gather(self.pods.synced(), self.nodes.synced(), self.services.synced())
-            self.started = True
             group.create_task(controller.run())
 
     def trouble(self) -> str:
         """What /healthz complains of: nothing once the first lists have been read."""
-        return "" if self.started else "waits for kube-apiserver: pods, nodes and services are not listed yet"
+        listed = self.pods.is_synced and self.nodes.is_synced and self.services.is_synced
+        return "" if listed else "waits for kube-apiserver: pods, nodes and services are not listed yet"
 
     async def sync(self, key: str) -> None:
         """Find a node for one pod. Between the decision and `_assume` nothing is awaited: no other can interfere."""
