@@ -11,6 +11,7 @@ Source: API conventions, apidiscovery.k8s.io, and what kubectl 1.20 to 1.33 were
 """
 
 import platform
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -48,16 +49,8 @@ def document(path: str, accept: str = "") -> tuple[bytes, str] | None:
         return _json(_aggregated(aggregated, core=path == "/api")), content_type
     if path == "/openapi/v2" and "protobuf" in accept:
         return _EMPTY_OPENAPI, OPENAPI_PROTOBUF
-    documents: dict[str, Any] = {
-        "/": {"paths": ["/api", "/api/v1", "/apis", "/healthz", "/healthz/ping", "/openapi/v2", "/version"]},
-        "/api": {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []},
-        "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},
-        "/api/v1": _resource_list(),
-        "/version": version(),
-        "/openapi/v2": {"swagger": "2.0", "info": {"title": "labkit", "version": "v1"}, "paths": {}},
-    }
-    found = documents.get(path)
-    return (_json(found), JSON) if found is not None else None
+    page = _PAGES.get(path)
+    return (_json(page()), JSON) if page else None
 
 
 def version() -> dict[str, str]:
@@ -191,3 +184,12 @@ def _field(number: int, content: bytes) -> bytes:
 _EMPTY_OPENAPI = (
     _field(1, b"2.0") + _field(2, _field(1, b"labkit") + _field(2, b"v1")) + _field(8, b"") + _field(9, b"")
 )
+
+_PAGES: dict[str, Callable[[], Any]] = {
+    "/": lambda: {"paths": ["/api", "/api/v1", "/apis", "/healthz", "/healthz/ping", "/openapi/v2", "/version"]},
+    "/api": lambda: {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []},
+    "/api/v1": _resource_list,
+    "/apis": lambda: {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},
+    "/openapi/v2": lambda: {"swagger": "2.0", "info": {"title": "labkit", "version": "v1"}, "paths": {}},
+    "/version": version,
+}
