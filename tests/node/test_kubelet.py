@@ -1,0 +1,304 @@
+"""The kubelet on this machine's docker: what pods really are, and the process with its flags.
+
+Every test has a node name of its own, and a kubelet sees only the containers that carry its node's label.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import pytest
+
+from labkit.api.errors import NotFound
+from labkit.api.types import Node, Pod, PodStatus
+from labkit.client.rest import Client
+from labkit.components.kube_apiserver.server import start_in_process
+from labkit.components.kubelet.docker import Docker
+from labkit.components.kubelet.runtime import PAUSE as PAUSE_NAME
+from labkit.components.kubelet.server import ADMITTED
+from labkit.testing.eventually import eventually
+from tests.node.pod_images import BUSYBOX, PAUSE, pod_images
+from tests.node.real_etcd import Authority, free_port
+from tests.node.test_runtime_contract import SOCKET, remove_containers_of
+from tests.unit.components.kubelet.one_node import OneNode, one_node
+
+pytestmark = pytest.mark.timeout(120)
+STAYS = {"image": BUSYBOX, "command": ["sh", "-c", "trap 'exit 0' TERM; while true; do sleep 0.2; done"]}
+SAYS = {"name": "c", "image": BUSYBOX, "command": ["sh", "-c", "echo hello; exec sleep 1000"]}
+# docker-py imports paramiko (15 MB) where it is installed; on a machine of the lab it is not
+AS_ON_A_MACHINE = """
+import runpy, sys
+sys.modules["paramiko"] = None
+runpy.run_module("labkit.components.kubelet", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def images() -> Iterator[None]:
+    with pod_images():
+        yield
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    name = "kubelet-test-" + tmp_path.name.replace("_", "-")
+    yield name
+    remove_containers_of(name)
+
+
+@pytest.fixture
+async def node(name: str, tmp_path: Path) -> AsyncIterator[OneNode]:
+    runtime = Docker(SOCKET, name)
+    async with one_node(runtime, tmp_path, within=30, node=name, pause_image=PAUSE, relist_seconds=10.0) as node:
+        yield node
+
+
+def running(status: PodStatus) -> bool:
+    return status.phase == "Running" and all(c.ready for c in status.container_statuses)
+
+
+def restarted(status: PodStatus) -> bool:
+    return running(status) and status.container_statuses[0].restart_count == 1
+
+
+async def inside(node: OneNode, *command: str, container: str = "c") -> str:
+    """What a command prints in the newest running container of this name."""
+    running = [c for c in await node.containers(container) if c.running]
+    return (await node.runtime.execute(running[-1].id, list(command), 20)).output
+
+
+def docker(*words: str) -> str:
+    return subprocess.run(["docker", *words], capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+
+
+class TestPods:
+    async def test_what_a_container_sees(self, node: OneNode) -> None:
+        """Variables of the services, one address, the cluster's DNS, and the pod's name as its hostname."""
+        await node.service("redis-master", clusterIP="10.0.0.11")
+        await eventually(lambda: "default/redis-master" in node.kubelet.services.store)
+        env = [{"name": "URL", "value": "redis://$(REDIS_MASTER_SERVICE_HOST)"}]
+        await node.create(STAYS | {"env": env}, name="web")
+        status = await node.status(running, "web")
+        seen = set((await inside(node, "env")).splitlines())
+        assert {line for line in seen if line.startswith("REDIS")} == {
+            "REDIS_MASTER_SERVICE_HOST=10.0.0.11", "REDIS_MASTER_SERVICE_PORT=6379",
+            "REDIS_MASTER_PORT=tcp://10.0.0.11:6379", "REDIS_MASTER_PORT_6379_TCP=tcp://10.0.0.11:6379",
+            "REDIS_MASTER_PORT_6379_TCP_PROTO=tcp", "REDIS_MASTER_PORT_6379_TCP_PORT=6379",
+            "REDIS_MASTER_PORT_6379_TCP_ADDR=10.0.0.11",
+        }  # fmt: skip
+        assert {"URL=redis://10.0.0.11", "KUBERNETES_SERVICE_HOST=10.0.0.1", "HOSTNAME=web"} <= seen
+        resolv_conf = (await inside(node, "cat", "/etc/resolv.conf")).splitlines()
+        assert [line for line in resolv_conf if line] == [
+            "search default.svc.cluster.local svc.cluster.local cluster.local", "nameserver 10.0.0.10",
+            "options ndots:5",
+        ]  # fmt: skip
+        assert status.pod_ip in await inside(node, "ip", "addr", "show", "eth0")
+        assert f"{status.pod_ip}\tweb" in await inside(node, "cat", "/etc/hosts")
+
+    async def test_containers_of_a_pod_share_network_and_volumes(self, node: OneNode, tmp_path: Path) -> None:
+        (tmp_path / "on-the-machine").write_text("here")
+        serve = {"name": "a", "command": ["sh", "-c", "echo from a > /data/x; exec httpd -f -p 8080 -h /data"]}
+        mount = {"image": BUSYBOX, "volumeMounts": [{"name": "scratch", "mountPath": "/data"}]}
+        host = {"name": "host", "mountPath": "/host", "readOnly": True}
+        other = STAYS | {"name": "b", "volumeMounts": [*mount["volumeMounts"], host]}
+        volumes = [{"name": "scratch", "emptyDir": {}}, {"name": "host", "hostPath": {"path": str(tmp_path)}}]
+        pod = await node.create(serve | mount, other, volumes=volumes)
+        await node.status(running)
+
+        async def served() -> bool:
+            return await inside(node, "wget", "-q", "-O", "-", "http://127.0.0.1:8080/x", container="b") == "from a\n"
+
+        await eventually(served, within=20)
+        assert await inside(node, "cat", "/data/x", container="b") == "from a\n"
+        assert await inside(node, "cat", "/host/on-the-machine", container="b") == "here"
+        directory = tmp_path / "pods" / pod.metadata.uid
+        assert (directory / "volumes/kubernetes.io~empty-dir/scratch/x").read_text() == "from a\n"
+        await node.client.delete(Pod, "p", "default", grace_period_seconds=1)
+        await node.gone()
+        assert not directory.exists()
+        assert (tmp_path / "on-the-machine").exists()
+
+    async def test_a_host_port(self, node: OneNode) -> None:
+        port = free_port()
+        ports = [{"containerPort": 8080, "hostPort": port}]
+        await node.create({"image": BUSYBOX, "ports": ports, "command": ["httpd", "-f", "-p", "8080", "-h", "/etc"]})
+        await node.status(running)
+
+        async def served() -> bool:
+            with contextlib.suppress(aiohttp.ClientError):
+                async with aiohttp.ClientSession() as session:
+                    return "nobody" in await (await session.get(f"http://127.0.0.1:{port}/passwd")).text()
+            return False
+
+        await eventually(served, within=20)
+
+    async def test_last_words_and_exit_code(self, node: OneNode) -> None:
+        command = ["sh", "-c", "echo last words > /dev/termination-log; exit 3"]
+        await node.create({"image": BUSYBOX, "command": command}, restartPolicy="Never")
+        status = await node.status(lambda s: s.phase == "Failed")
+        told = status.container_statuses[0].state.terminated
+        assert told is not None
+        assert (told.exit_code, told.reason, told.message) == (3, "Error", "last words\n")
+
+    async def test_a_port_that_is_taken_is_said(self, node: OneNode) -> None:
+        """A pause container that docker cannot start is retried, with docker's reason in the events."""
+        port = free_port()
+        ports = [{"containerPort": 8080, "hostPort": port}]
+        await node.create(STAYS | {"ports": ports}, name="first")
+        await node.status(running, "first")
+        await node.create(STAYS | {"ports": ports}, name="second")
+
+        async def told() -> bool:
+            failed = [text for reason, _, text in await node.events("second") if reason == "failed"]
+            return bool(failed) and "port is already allocated" in failed[0]
+
+        await eventually(told, within=20)
+        await node.client.delete(Pod, "first", "default", grace_period_seconds=0)
+        await node.status(running, "second")
+
+
+class TestRepair:
+    async def test_a_killed_container_is_started_again(self, node: OneNode) -> None:
+        await node.create(STAYS)
+        before = await node.status(running)
+        (first,) = await node.containers("c")
+        await asyncio.to_thread(docker, "kill", first.id)
+        after = await node.status(restarted)
+        last = after.container_statuses[0].last_state.terminated
+        assert last is not None
+        assert last.exit_code == 137
+        assert after.pod_ip == before.pod_ip
+
+    async def test_a_killed_pause_container_rebuilds_the_pod(self, node: OneNode) -> None:
+        await node.create(STAYS)
+        await node.status(running)
+        (first,) = await node.containers(PAUSE_NAME)
+        await asyncio.to_thread(docker, "kill", first.id)
+        after = await node.status(restarted)
+        (second,) = [c for c in await node.containers(PAUSE_NAME) if c.running]
+        assert second.id != first.id
+        assert after.pod_ip == second.ip
+        assert second.ip in await inside(node, "ip", "addr", "show", "eth0")
+
+    async def test_removed_containers_are_made_again(self, node: OneNode) -> None:
+        await node.create(STAYS)
+        await node.status(running)
+        everything = [c.id for c in await node.runtime.containers()]
+        await asyncio.to_thread(docker, "rm", "-f", *everything)
+        await node.status(restarted)
+
+    async def test_a_kubelet_that_comes_back_adopts_what_runs(self, node: OneNode) -> None:
+        await node.create(STAYS)
+        await node.status(running)
+        before = {(c.id, c.started) for c in await node.runtime.containers()}
+        await node.end_kubelet()
+        node.start_kubelet()
+        await eventually(lambda: [len(worker.seen) for worker in node.kubelet.workers.values()] == [2], within=20)
+        assert {(c.id, c.started) for c in await node.runtime.containers()} == before
+
+    async def test_after_a_reboot_the_same_pods_run_again(self, node: OneNode) -> None:
+        """A machine that went down leaves every container ended; the kubelet comes up later."""
+        pod = await node.create(STAYS)
+        await node.status(running)
+        await node.end_kubelet()
+        await asyncio.to_thread(docker, "kill", *[c.id for c in await node.runtime.containers()])
+        node.start_kubelet()
+        await node.status(restarted)
+        assert (await node.client.get(Pod, "p", "default")).metadata.uid == pod.metadata.uid
+
+
+class TestProcess:
+    async def test_its_life(self, name: str, tmp_path: Path) -> None:
+        """Flags, a pod, its log for kube-apiserver, little memory; it ends within 5 s and leaves the pod running."""
+        (tmp_path / "pki").mkdir()
+        authority = Authority(tmp_path / "pki")
+        async with (
+            await start_in_process() as server,
+            Client(server.base_url) as client,
+            kubelet_process(name, tmp_path, authority, server.base_url) as (process, port),
+        ):
+            await eventually(lambda: ready(client, name), within=30)
+            pod = {"metadata": {"name": "p", "namespace": "default"}, "spec": {"nodeName": name, "containers": [SAYS]}}
+            await client.create(msgspec.convert(pod, Pod))
+
+            async def runs() -> bool:
+                return running((await client.get(Pod, "p", "default")).status)
+
+            await eventually(runs, within=30)
+            assert await log(authority, port, "default/p/c") == "hello\n"
+            assert resident_megabytes(process.pid) <= 60
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(process.wait(), 5) == 0
+            runtime = Docker(SOCKET, name)
+            assert [c.state for c in await runtime.containers()] == ["running", "running"]
+            await runtime.close()
+
+    def test_help_and_wrong_flags(self, tmp_path: Path) -> None:
+        told = kubelet("--help")
+        assert (told.returncode, "--cluster-dns" in told.stdout) == (0, True)
+        files = [f"--{flag}={tmp_path}/none" for flag in ("tls-cert-file", "tls-private-key-file", "client-ca-file")]
+        told = kubelet("--kubeconfig=/none", "--hostname-override=n", *files)
+        assert (told.returncode, "--kubeconfig" in told.stderr, "Traceback" in told.stderr) == (2, True, False)
+        told = kubelet("--kubeconfig=/none", "--hostname-override=n", "--node-labels=x", *files)
+        assert (told.returncode, "'x' is not of the form name=value" in told.stderr) == (2, True)
+
+
+def kubelet(*flags: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "labkit.components.kubelet", *flags]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+
+@contextlib.asynccontextmanager
+async def kubelet_process(
+    name: str, folder: Path, authority: Authority, server: str
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
+    certificate, key = authority.issue(name)
+    config = {
+        "clusters": [{"name": "c", "cluster": {"server": server}}], "users": [{"name": "u", "user": {}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}], "current-context": "c",
+    }  # fmt: skip
+    (folder / "kubeconfig").write_text(json.dumps(config))
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", AS_ON_A_MACHINE, f"--kubeconfig={folder}/kubeconfig",
+        f"--hostname-override={name}", f"--port={port}", f"--healthz-port={free_port()}", f"--root-dir={folder}/root",
+        f"--tls-cert-file={certificate}", f"--tls-private-key-file={key}", f"--client-ca-file={authority.ca}",
+        f"--pod-infra-container-image={PAUSE}", stdout=asyncio.subprocess.DEVNULL,
+        env=os.environ | {"MALLOC_ARENA_MAX": "2"},
+    )  # fmt: skip
+    try:
+        yield process, port
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def ready(client: Client, name: str) -> bool:
+    try:
+        conditions = (await client.get(Node, name)).status.conditions
+    except NotFound:
+        return False
+    return any(c.type == "Ready" and c.status == "True" for c in conditions)
+
+
+async def log(authority: Authority, port: int, path: str) -> str:
+    context = ssl.create_default_context(cafile=str(authority.ca))
+    context.load_cert_chain(*authority.issue(ADMITTED))
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
+        answer = await session.get(f"https://localhost:{port}/containerLogs/{path}")
+        return await answer.text()
+
+
+def resident_megabytes(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * 4096 / 1e6
