@@ -3,7 +3,7 @@
     types            the objects of API v1                kinds        the table: resource, short names, place in etcd
     codec            JSON <-> objects                     errors       what can go wrong, as exceptions and as Status
     defaults         what a client may leave out          validation   what is not acceptable, fault by fault
-    strategies       both, and what may change, per kind  faults       the sentences of faults; names: what may be a name
+    strategies       both, and what may change, per kind  faults       their sentences; names: how things may be called
     labels, fields   selectors                            quantity     "250m", "64Mi"
     patch            JSON, merge and strategic patches    merge_keys   how the last of them joins lists
     printing, cells  tables for kubectl get               discovery    what kubectl asks first
