@@ -179,6 +179,10 @@ class Relay:
         self._handlers[fd] = handler
         self._epoll.register(fd, events)
 
+    def rearm(self, sock: socket.socket, events: int) -> None:
+        """Other events for a socket that is watched."""
+        self._epoll.modify(sock.fileno(), events)
+
     def rewire(self, sock: socket.socket, handler: Callable[[int], None]) -> None:
         """Another handler for a socket that is watched."""
         self._handlers[sock.fileno()] = handler

@@ -18,13 +18,13 @@ from contextlib import suppress
 from labkit.components.kube_proxy.relay import BUFFER_BYTES, NO_DESCRIPTOR, Relay
 
 DIAL_SECONDS = (1.0, 2.0, 4.0, 8.0)
-ACCEPTS_PER_TURN = 64
 ROUNDS_PER_TURN = 8  # buffers that one flow may carry before the others have their turn
 KEEPALIVE_SECONDS = 180  # a client that vanished is noticed in the end
 
-_READ = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 _HUNG = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
-_BOTH = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+_READABLE = select.EPOLLIN | _HUNG
+_READ = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
+_READ_AND_WRITE = _READ | select.EPOLLOUT
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER with no time to linger: close sends RST
 
 
@@ -63,65 +63,81 @@ class Listener:
         self.relay.doom(self.sock)
 
     def on_event(self, _: int) -> None:
-        for _ in range(ACCEPTS_PER_TURN):
-            if not self.relay.take(2):
-                return
-            try:
-                client, address = self.sock.accept()
-            except OSError as exc:
-                self.relay.give_back(2)
-                if exc.errno in NO_DESCRIPTOR:
-                    self.relay.pause()
-                elif exc.errno != errno.EAGAIN:
-                    continue  # that client is gone already; accept(2) says: like EAGAIN, try the next
-                return
-            Connection(self.relay, self.name, client, address[0]).dial()
+        """One client a turn; epoll says so again while more are waiting."""
+        if not self.relay.take(2):
+            return
+        try:
+            client, address = self.sock.accept()
+        except OSError as exc:  # that client is gone already, or:
+            self.relay.give_back(2)
+            if exc.errno in NO_DESCRIPTOR:
+                self.relay.pause()
+            return
+        Connection(self.relay, self.name, client, address[0]).dial()
 
 
 class Flow:
-    """One direction of a connection."""
+    """One direction of a connection. MSG_DONTWAIT saves the call that makes an accepted socket non-blocking."""
 
-    __slots__ = ("done", "hung", "rest", "sink", "source")
+    __slots__ = ("armed", "done", "ended", "hung", "rest", "sink", "source")
 
     def __init__(self, source: socket.socket, sink: socket.socket) -> None:
         self.source = source
         self.sink = sink
         self.rest: memoryview | None = None  # read, but not yet taken by the sink
-        self.hung = 0  # the source said that its end is near: read on until it comes
-        self.done = False
+        self.hung = 0  # what epoll said about the source's end
+        self.ended = False  # the source has come to its end
+        self.done = False  # ... and all before it was carried
+        self.armed = False  # epoll will tell when the sink has room again
 
     def pump(self, relay: Relay) -> bool:
         """Carry what can be carried; True if there is more. OSError: the connection is broken."""
-        if self.rest is not None and not self._flush():
+        if self.rest is not None and not self._flush(relay):
             return False
         for _ in range(ROUNDS_PER_TURN):
-            try:
-                size = self.source.recv_into(relay.buffer)
-            except BlockingIOError:
-                return False
-            if not size:
+            if self.ended:
                 self.done = True
-                self.sink.shutdown(socket.SHUT_WR)
                 return False
             try:
-                sent = self.sink.send(relay.view[:size])
+                size = self.source.recv_into(relay.buffer, 0, socket.MSG_DONTWAIT)
             except BlockingIOError:
-                sent = 0
-            if sent < size:
-                self.rest = memoryview(bytes(relay.view[sent:size]))
                 return False
-            if size < BUFFER_BYTES and not self.hung:
+            if size:
+                self.rest = relay.view[:size]
+                if not self._flush(relay):
+                    return False
+            if size < BUFFER_BYTES and not self._end_in_sight(size):
                 return False  # a short read emptied the source; its next bytes are a new event
         return True
 
-    def _flush(self) -> bool:
+    def read_ahead(self, relay: Relay) -> None:
+        """Read, once, what has come while there is no sink yet."""
+        if self.rest is None and not self.ended:
+            with suppress(OSError):  # nothing yet; an error will be seen again when it is time
+                size = self.source.recv_into(relay.buffer, 0, socket.MSG_DONTWAIT)
+                self.rest = memoryview(bytes(relay.view[:size])) if size else None
+                self.ended = not size
+
+    def _flush(self, relay: Relay) -> bool:
+        """Write `rest`; False when some of it stays."""
         assert self.rest is not None
         try:
-            sent = self.sink.send(self.rest)
+            sent = self.sink.send(self.rest, socket.MSG_DONTWAIT)
         except BlockingIOError:
-            return False
-        self.rest = self.rest[sent:] if sent < len(self.rest) else None
-        return self.rest is None
+            sent = 0
+        if sent == len(self.rest):
+            self.rest = None
+            return True
+        self.rest = memoryview(bytes(self.rest[sent:]))  # out of the buffer that all flows share
+        if not self.armed:
+            self.armed = True
+            relay.rearm(self.sink, _READ_AND_WRITE)
+        return False
+
+    def _end_in_sight(self, size: int) -> bool:
+        """After a short read: the last bytes and the end often come together, and epoll has told of both."""
+        self.ended = not size or self.hung == select.EPOLLRDHUP
+        return self.ended or self.hung != 0
 
 
 class Connection:
@@ -137,7 +153,8 @@ class Connection:
         self.tries = 0
         self.closed = False
         self.backend: socket.socket | None = None
-        client.setblocking(False)
+        self.up = Flow(client, client)  # its sink, and the other's source, are found by dialing
+        self.down = Flow(client, client)
 
     # -- finding an endpoint ---------------------------------------------------------------------------------------
 
@@ -149,13 +166,14 @@ class Connection:
             if endpoint is None:
                 relay.report("no endpoints", self.name, client=self.ip)
                 break
+            relay.report("connecting", self.name, client=self.ip, endpoint=endpoint, attempt=self.tries + 1)
             if self._connect(endpoint):
-                relay.report("connecting", self.name, client=self.ip, endpoint=endpoint, attempt=self.tries + 1)
                 return
             self.tries += 1
         self.close()
 
     def _connect(self, endpoint: tuple[str, int]) -> bool:
+        """Whether there is hope: False when the endpoint refused at once."""
         try:
             sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         except OSError as exc:
@@ -164,25 +182,47 @@ class Connection:
             self.relay.pause()
             return False
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if sock.connect_ex(endpoint) not in (0, errno.EINPROGRESS):
+        try:
+            if (refused := sock.connect_ex(endpoint)) not in (0, errno.EINPROGRESS):
+                raise OSError(refused, "connect")
+            stands = self._speak_first(sock)
+        except OSError:
             sock.close()
             return False
-        self.backend = sock
-        self.relay.watch(sock, _BOTH, self.on_dialed)
-        self.relay.deadlines[self] = self.relay.now + DIAL_SECONDS[self.tries]
+        self.backend = self.up.sink = self.down.source = sock
+        self.up.armed = not stands
+        if stands:
+            self.relay.watch(sock, _READ, self.on_backend)
+            self._carry_from_now_on()
+        else:
+            self.relay.watch(sock, _READ_AND_WRITE, self.on_dialed)
+            self.relay.deadlines[self] = self.relay.now + DIAL_SECONDS[self.tries]
+        return True
+
+    def _speak_first(self, sock: socket.socket) -> bool:
+        """Try to hand over what the client has said already; True if that worked, OSError if it never will.
+
+        On a machine's own bridge a connection stands when connect returns, whatever that says: a turn is saved.
+        """
+        self.up.read_ahead(self.relay)
+        if self.up.rest is None:
+            return False
+        try:
+            sent = sock.send(self.up.rest)
+        except BlockingIOError:
+            return False
+        self.up.rest = self.up.rest[sent:] or None
         return True
 
     def on_dialed(self, events: int) -> None:
-        assert self.backend is not None
         if events & (select.EPOLLERR | select.EPOLLHUP):
             self._try_next()
             return
+        assert self.backend is not None
         del self.relay.deadlines[self]
-        self.up = Flow(self.client, self.backend)
-        self.down = Flow(self.backend, self.client)
         self.relay.rewire(self.backend, self.on_backend)
-        self.relay.watch(self.client, _BOTH, self.on_client)
-        if events & _READ:
+        self._carry_from_now_on()
+        if events & _READABLE and not self.closed:
             self.on_backend(events)
 
     def expired(self, now: float) -> None:
@@ -198,6 +238,14 @@ class Connection:
 
     # -- carrying --------------------------------------------------------------------------------------------------
 
+    def _carry_from_now_on(self) -> None:
+        self.relay.watch(self.client, _READ, self.on_client)
+        if self.up.rest is not None or self.up.ended:
+            if not self.up.armed:
+                self.up.armed = True
+                self.relay.rearm(self.up.sink, _READ_AND_WRITE)
+            self.go_on(self.up)
+
     def on_client(self, events: int) -> None:
         self._carry(self.up, self.down, events)
 
@@ -208,28 +256,31 @@ class Connection:
         """One side has something to read, room to write, or has come to an end."""
         try:
             if events & select.EPOLLOUT and writing.rest is not None:
-                self.pump(writing)
-            if events & _READ:
+                self._pump(writing)
+            if events & _READABLE:
                 reading.hung |= events & _HUNG
                 if reading.done and events & select.EPOLLERR:
                     self.reset()  # it had ended its own direction; now it does not listen any more either
                 elif reading.rest is None and not reading.done:
-                    self.pump(reading)
+                    self._pump(reading)
         except OSError:
             self.reset()
-
-    def pump(self, flow: Flow) -> None:
-        if flow.pump(self.relay):
-            self.relay.again[flow] = self
-        elif flow.done and self.up.done and self.down.done:
-            self.close()
 
     def go_on(self, flow: Flow) -> None:
         """The flow's next turn."""
         try:
-            self.pump(flow)
+            self._pump(flow)
         except OSError:
             self.reset()
+
+    def _pump(self, flow: Flow) -> None:
+        if flow.pump(self.relay):
+            self.relay.again[flow] = self
+        elif flow.done:
+            if self.up.done and self.down.done:
+                self.close()
+            else:
+                flow.sink.shutdown(socket.SHUT_WR)
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
