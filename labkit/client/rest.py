@@ -43,6 +43,7 @@ T = TypeVar("T")
 
 REQUEST_SECONDS = 30.0
 WATCH_SECONDS = 300
+WATCH_GRACE_SECONDS = 15  # a server that has not ended the watch by then is dead
 # A watch may say nothing for minutes, so the kernel asks whether the peer still lives: a machine that lost its power
 # is noticed after some 20 s instead of at the end of the watch.
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 2))
@@ -182,7 +183,7 @@ class Client:
             "watch": "true", "resourceVersion": resource_version, "timeoutSeconds": str(seconds),
             "allowWatchBookmarks": "true",
         }  # fmt: skip
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=seconds + 15)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=seconds + WATCH_GRACE_SECONDS)
         url = self.base_url + _path(kind, namespace)
         try:
             async with self._http().get(url, params=params, timeout=timeout) as answer:

@@ -10,6 +10,7 @@ from aiohttp import web
 import labkit
 from labkit.api.errors import AlreadyExists, Gone, InternalError, NotFound, ServerUnavailable
 from labkit.api.types import Namespace, ObjectMeta, Pod
+from labkit.client import rest
 from labkit.client.rest import Client
 from tests.unit.client.server import frame, pod, pod_list, serving, status
 
@@ -169,3 +170,25 @@ async def test_a_watch_may_be_left_early() -> None:
 
     async with serving(answer) as client, aclosing(client.watch(Pod)) as watch:
         assert (await anext(watch)).object.metadata.name == "a"
+
+
+async def test_a_server_that_went_silent_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rest, "WATCH_SECONDS", 0)
+    monkeypatch.setattr(rest, "WATCH_GRACE_SECONDS", 0.1)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await asyncio.sleep(30)
+        return response
+
+    async with serving(answer) as client:
+        with pytest.raises(ServerUnavailable):
+            async with aclosing(client.watch(Pod)) as watch:
+                await anext(watch)
+
+
+def test_connections_ask_whether_the_peer_lives() -> None:
+    with rest._socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 0))) as sock:
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 10
