@@ -8,6 +8,9 @@
 
 A binding takes a moment to come back through the watch. Until then the pod is *assumed* on its node, so that the next
 decision counts it already and two pods never get the last free place.
+
+Kubernetes watched the pods twice, those without a node (spec.nodeName=) and those with one; here one watch of all pods
+tells both, so that a pod is never in neither view or in both.
 """
 
 import asyncio
