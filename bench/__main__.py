@@ -32,7 +32,9 @@ def table(name: str, rows: list[Row]) -> Table:
         goal = "" if row.goal is None else f"{'<=' if row.better == 'lower' else '>='} {row.goal:g}"
         met = {None: "", True: "yes", False: "NO"}[row.met]
         beside = "  ".join(f"{peer} {value:g}" for peer, value in row.beside.items())
-        shown.add_row(row.name, f"{row.value:.3g}" if row.value < 1000 else f"{row.value:.0f}", row.unit, goal, met, beside)
+        shown.add_row(
+            row.name, f"{row.value:.3g}" if row.value < 1000 else f"{row.value:.0f}", row.unit, goal, met, beside
+        )
     return shown
 
 

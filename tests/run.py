@@ -88,7 +88,8 @@ def run(layer: Layer, extra: list[str]) -> Outcome:
                 text.append(f"ended after {layer.seconds} s")
                 break
         code = process.wait()
-    counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|error|errors|skipped)", text[-1] if text else "")}
+    closing = text[-1] if text else ""
+    counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|errors?|skipped)", closing)}
     failed = counts.get("failed", 0) + counts.get("error", 0) + counts.get("errors", 0)
     if code != 0 and failed == 0:
         failed = 1

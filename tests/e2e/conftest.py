@@ -30,12 +30,14 @@ class Lab:
             [sys.executable, "-m", "labkit.cli", *words], env=self.env, input=stdin, text=True, timeout=within,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
         )  # fmt: skip
-        assert rc is None or done.returncode == rc, f"labkit {' '.join(words)} ended with {done.returncode}:\n{done.stdout}"
+        assert rc is None or done.returncode == rc, (
+            f"labkit {' '.join(words)} ended with {done.returncode}:\n{done.stdout}"
+        )
         return done.stdout
 
     def on(self, machine: str, script: str, within: float = 60, rc: int | None = 0) -> str:
         """What a shell script printed on a machine, run as root."""
-        return self.labkit("ssh", machine, f"sudo sh -c {quoted(script)}", within=within, rc=rc).strip()
+        return self.labkit("ssh", machine, script, within=within, rc=rc).strip()
 
     def kubectl(self, *words: str, within: float = 60) -> str:
         """kubectl on the master."""
@@ -58,8 +60,11 @@ def image_ids() -> set[str]:
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     home = tmp_path_factory.mktemp("labkit-home")
     env = os.environ | {
-        "LABKIT_HOME": str(home), "LABKIT_CLUSTER": CLUSTER, "LABKIT_IMAGE_REPOSITORY": IMAGE_REPOSITORY, "COLUMNS": "120",
-    }  # fmt: skip
+        "LABKIT_HOME": str(home),
+        "LABKIT_CLUSTER": CLUSTER,
+        "LABKIT_IMAGE_REPOSITORY": IMAGE_REPOSITORY,
+        "COLUMNS": "120",
+    }
     for image in image_ids():  # what an interrupted run left
         docker("rmi", "-f", image)
     lab = Lab(home, env)

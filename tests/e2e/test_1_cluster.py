@@ -28,7 +28,9 @@ def ready_nodes(lab: Lab) -> set[str]:
 
 
 def machine_ids() -> dict[str, str]:
-    rows = docker("ps", "-aq", "--no-trunc", "--filter", f"label=labkit.cluster={CLUSTER}", "--format", "{{.Names}} {{.ID}}")
+    rows = docker(
+        "ps", "-aq", "--no-trunc", "--filter", f"label=labkit.cluster={CLUSTER}", "--format", "{{.Names}} {{.ID}}"
+    )
     return dict(line.split() for line in rows.splitlines())
 
 
@@ -65,7 +67,11 @@ def test_the_hosts_own_kubectl_reaches_the_cluster(lab: Lab, tmp_path: Path) -> 
     config = tmp_path / "kubeconfig"
     config.write_text(lab.labkit("kubeconfig"))
     done = subprocess.run(
-        [kubectl, f"--kubeconfig={config}", "get", "nodes", "-o", "json"], capture_output=True, text=True, timeout=60, check=False
+        [kubectl, f"--kubeconfig={config}", "get", "nodes", "-o", "json"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert {item["metadata"]["name"] for item in json.loads(done.stdout)["items"]} == {"agent1", "agent2"}
@@ -89,6 +95,7 @@ def test_machines_hold_no_more_than_they_need(lab: Lab) -> None:
         assert all(b["HostIp"] == "127.0.0.1" for bindings in bound.values() for b in bindings or [])
 
 
+_ETCDCTL = "ETCDCTL_API=3 etcdctl --endpoints=https://127.0.0.1:2379 --cacert=/etc/etcd/pki/ca.crt --command-timeout=3s"
 _EVERY_OTHER_CERTIFICATE = """
 for crt in $(find /etc/kubernetes /etc/etcd /etc/docker -name '*.crt' | sort); do
   key=${crt%.crt}.key; [ -f $key ] || continue
@@ -98,10 +105,8 @@ done
 
 
 def test_etcd_admits_the_api_server_and_the_operator_alone(lab: Lab) -> None:
-    ask = (
-        "ETCDCTL_API=3 etcdctl --endpoints=https://127.0.0.1:2379 --cacert=/etc/etcd/pki/ca.crt --cert=$crt --key=$key"
-        " --command-timeout=3s get /registry/namespaces/default >/dev/null 2>&1 && echo admitted || echo refused"
-    )
+    ask = f"{_ETCDCTL} --cert=$crt --key=$key get /registry/namespaces/default >/dev/null 2>&1"
+    ask += " && echo admitted || echo refused"
     printed = lab.on("master", _EVERY_OTHER_CERTIFICATE.replace("{verdict}", f"$({ask})"), within=120)
     verdicts = dict(line.split() for line in printed.splitlines())
     admitted = {path for path, verdict in verdicts.items() if verdict == "admitted"}
@@ -109,15 +114,15 @@ def test_etcd_admits_the_api_server_and_the_operator_alone(lab: Lab) -> None:
     assert "/etc/kubernetes/pki/etcd/kube-apiserver.crt" in admitted
     assert "/etc/kubernetes/pki/kube-apiserver.crt" not in admitted
     assert len(verdicts) - len(admitted) >= 5  # the others were really tried
-    write = "ETCDCTL_API=3 etcdctl --endpoints=https://127.0.0.1:2379 --cacert=/etc/etcd/pki/ca.crt --cert=/etc/etcd/pki/operator.crt --key=/etc/etcd/pki/operator.key put /registry/x y"
+    write = f"{_ETCDCTL} --cert=/etc/etcd/pki/operator.crt --key=/etc/etcd/pki/operator.key put /registry/x y"
     assert "permission denied" in lab.on("master", f"{write} 2>&1", rc=None)
 
 
 def test_the_kubelet_admits_the_api_servers_kubelet_client_alone(lab: Lab) -> None:
     for machine in ("master", "agent1"):
         ask = (
-            "code=$(curl -s -m 5 -o /dev/null -w '%{http_code}' --cacert /etc/kubernetes/pki/ca.crt --cert $crt --key $key"
-            " https://agent1:10250/pods); [ \"$code\" = 200 ] && echo admitted || echo refused"
+            "code=$(curl -sm5 -o /dev/null -w '%{http_code}' --cacert /etc/kubernetes/pki/ca.crt --cert $crt --key $key"
+            ' https://agent1:10250/pods); [ "$code" = 200 ] && echo admitted || echo refused'
         )
         printed = lab.on(machine, _EVERY_OTHER_CERTIFICATE.replace("{verdict}", f"$({ask})"), within=120)
         verdicts = dict(line.split() for line in printed.splitlines())
@@ -149,7 +154,9 @@ def _deploy_redis(lab: Lab) -> None:
     for name in ("redis-master-controller.yaml", "redis-master-service.yaml"):
         text = (Path(__file__).parents[2] / "labs" / "01-redis-master" / name).read_text()
         lab.on("master", f"kubectl apply -f - <<'Y'\n{text}\nY")
-    eventually(lambda: redis_answers(lab, "agent1") and redis_answers(lab, "agent2"), 90, "redis answers on both agents")
+    eventually(
+        lambda: redis_answers(lab, "agent1") and redis_answers(lab, "agent2"), 90, "redis answers on both agents"
+    )
 
 
 def test_halt_and_up_bring_back_routes_units_pods_and_data(lab: Lab) -> None:
@@ -161,7 +168,9 @@ def test_halt_and_up_bring_back_routes_units_pods_and_data(lab: Lab) -> None:
     lab.labkit("up", within=300)
     eventually(lambda: ready_nodes(lab) == {"agent1", "agent2"}, 60, "both nodes Ready")
     assert lab.kubectl("get", "pods", "-l", "name=redis-master", "-o", "name") == pods
-    eventually(lambda: redis_answers(lab, "agent1") and redis_answers(lab, "agent2"), 90, "redis answers after halt and up")
+    eventually(
+        lambda: redis_answers(lab, "agent1") and redis_answers(lab, "agent2"), 90, "redis answers after halt and up"
+    )
 
 
 def test_a_killed_machine_comes_back(lab: Lab) -> None:
@@ -172,7 +181,9 @@ def test_a_killed_machine_comes_back(lab: Lab) -> None:
     assert node in lab.labkit("status", rc=1)
     lab.labkit("up", within=300)
     eventually(lambda: node in ready_nodes(lab), 60, f"{node} Ready")
-    eventually(lambda: redis_answers(lab, other) and redis_answers(lab, node), 90, "redis answers after its machine was killed")
+    eventually(
+        lambda: redis_answers(lab, other) and redis_answers(lab, node), 90, "redis answers after its machine was killed"
+    )
 
 
 def test_a_third_agent_joins_and_the_others_stay(lab: Lab) -> None:
@@ -189,7 +200,12 @@ def test_a_third_agent_joins_and_the_others_stay(lab: Lab) -> None:
 def test_destroy_asks_first_and_leaves_nothing(lab: Lab) -> None:
     lab.labkit("destroy", stdin="n\n", rc=None)
     assert machine_ids()
-    volumes = {m["Name"] for name in machine_ids() for m in json.loads(docker("inspect", name))[0]["Mounts"] if m["Type"] == "volume"}
+    volumes = {
+        m["Name"]
+        for name in machine_ids()
+        for m in json.loads(docker("inspect", name))[0]["Mounts"]
+        if m["Type"] == "volume"
+    }
     lab.labkit("destroy", "--yes", within=180)
     assert not machine_ids()
     assert not docker("network", "ls", "-q", "--filter", f"name=^{CLUSTER}-net$")
