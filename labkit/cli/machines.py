@@ -190,7 +190,10 @@ def doctor(name: Name = DEFAULT_CLUSTER) -> None:
     """Look at this host: does it have what the machines need? Says how to mend what is missing."""
     from labkit.provision import host
 
-    host.preflight(load_or_init(name))
+    with reporting("nothing was changed") as report:
+        report.step("host", "check the host")
+        host.preflight(load_or_init(name), lambda line: report.detail("host", line))
+        report.done("host")
     out.print("this host has all that the machines need", style="green")
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 STAMPS = Path("/opt/labkit/stamps")
 IMAGES = Path("/usr/share/labkit/images")
-REPOSITORIES = Path("/var/lib/registry/docker/registry/v2/repositories/library")
+REPOSITORIES = Path("/var/lib/docker-registry/docker/registry/v2/repositories/library")
 ETCDCTL = (
     "etcdctl --command-timeout=3s --endpoints=https://127.0.0.1:2379 --cacert=/etc/etcd/pki/ca.crt"
     " --cert=/etc/etcd/pki/operator.crt --key=/etc/etcd/pki/operator.key"

@@ -1,6 +1,6 @@
 """`labkit up`: from whatever there is to a cluster whose nodes are Ready.
 
-    host        check the host, build the machines' image, boot the machines (Vagrant), make certificates
+    host        check the host, boot the machines (Vagrant; it builds their image), make certificates
     machines    all at once, each: facts -> plan -> commands over SSH; agents wait where they need the master
     cluster     the Service kube-dns; every node Ready
 
@@ -17,7 +17,7 @@ from labkit.api.errors import ApiError
 from labkit.api.types import Node
 from labkit.client.rest import Client
 from labkit.cluster import Cluster
-from labkit.provision import admin, crew, host, image, journal, kube_system, registry, wheels
+from labkit.provision import admin, crew, host, journal, kube_system, registry, wheels
 from labkit.provision.desired import Sources, desired
 from labkit.provision.errors import TimedOut
 from labkit.provision.pki import Pki
@@ -32,38 +32,38 @@ READY_SECONDS = 90
 
 @dataclass
 class Outcome:
-    """actions: how many commands changed something on machines; repaired: objects of the API; nodes: that are Ready."""
+    """booted: whether a machine had to be started; actions: how many commands changed something on machines; repaired:
+    objects of the API; nodes: those that are Ready."""
 
-    actions: int = 0
+    booted: bool
+    actions: int
     repaired: list[str] = field(default_factory=list)
     nodes: list[str] = field(default_factory=list)
 
     @property
     def nothing_to_do(self) -> bool:
-        return self.actions == 0 and not self.repaired
+        return not (self.booted or self.actions or self.repaired)
 
 
 def up(cluster: Cluster, report: Report) -> Outcome:
     """The whole chain. Raises CommandFailed: the machine, what failed, its last log lines."""
-    boot(cluster, report)
+    booted = boot(cluster, report)
     report.step(HOST, "certificates and components")
     prepared, wheel = sources(cluster)
     report.step(HOST, "provision the machines")
     wanted = [desired(prepared, machine) for machine in cluster.machines]
-    outcome = Outcome(crew.provision(cluster, wanted, wheel, report))
+    outcome = Outcome(booted, crew.provision(cluster, wanted, wheel, report))
     asyncio.run(_finish(cluster, report, outcome))
     report.done(HOST)
     return outcome
 
 
-def boot(cluster: Cluster, report: Report) -> None:
-    """The host's part: machines that run."""
+def boot(cluster: Cluster, report: Report) -> bool:
+    """The host's part: machines that run. Whether one had to be started."""
     report.step(HOST, "check the host")
-    host.preflight(cluster)
-    report.step(HOST, "machine image")
-    image.ensure_image(functools.partial(report.detail, HOST))
+    host.preflight(cluster, functools.partial(report.detail, HOST))
     report.step(HOST, "boot the machines")
-    Vagrant(cluster).up(on_line=functools.partial(report.detail, HOST))
+    return Vagrant(cluster).up(on_line=functools.partial(report.detail, HOST))
 
 
 def sources(cluster: Cluster) -> tuple[Sources, wheels.Wheel]:
