@@ -46,7 +46,7 @@ def record(page: Path, name: str, cluster_name: str) -> bool:
     stage = Machines(load_cluster(cluster_name), name)
 
     def typed(run: Run, outcome: Outcome) -> None:
-        printed[spoken(run)] = shortened(outcome.text)
+        printed[spoken(run)] = shortened(outcome.text) or f"(exit code {outcome.rc})"
 
     try:
         stage.bring(page.parent, name)
