@@ -1,0 +1,149 @@
+"""The watch cache on Memory: current when asked to be, and level with the store whatever happens."""
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from labkit.api.kinds import KINDS
+from labkit.storage.cache import Cache, Shelf
+from labkit.storage.entry import Codec
+from labkit.storage.memory import Memory
+from labkit.storage.protocol import StorageUnavailable
+from labkit.testing.eventually import eventually
+from labkit.trace import Tracer
+
+
+def value(name: str, **labels: str) -> bytes:
+    return json.dumps({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": name, "labels": labels}},
+                      separators=(",", ":")).encode()  # fmt: skip
+
+
+class Counting(Memory):
+    """Counts the questions for its revision, and answers them slowly."""
+
+    asked = 0
+    away = False
+
+    async def revision(self) -> int:
+        self.asked += 1
+        if self.away:
+            raise StorageUnavailable("away")
+        await asyncio.sleep(0.02)
+        return await super().revision()
+
+
+@pytest.fixture
+async def storage() -> AsyncIterator[Counting]:
+    memory = Counting()
+    yield memory
+    await memory.close()
+
+
+@pytest.fixture
+def log() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture
+async def cache(storage: Counting, log: io.StringIO) -> AsyncIterator[Cache]:
+    await storage.commit({}, {"/registry/pods/a/early": value("early")})
+    cache = Cache(storage, [Codec(kind) for kind in KINDS.values()], Tracer("t", log))
+    await cache.load()
+    task = asyncio.create_task(cache.run())
+    yield cache
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def pods(cache: Cache) -> Shelf:
+    return cache.shelf("/registry/pods")
+
+
+async def put(storage: Memory, path: str, body: bytes | None = None) -> int:
+    return await storage.commit({}, {f"/registry/pods/{path}": body or value(path.partition("/")[2])})
+
+
+async def test_what_is_there_at_the_start(cache: Cache) -> None:
+    entry = pods(cache).entries["a/early"]
+    assert json.loads(entry.data)["metadata"] == {"resourceVersion": "2", "name": "early", "labels": {}}
+
+
+async def test_current_has_all_that_was_committed_before(cache: Cache, storage: Counting) -> None:
+    for n in range(20):
+        revision = await put(storage, f"a/p{n}")
+        await cache.current()
+        assert pods(cache).entries[f"a/p{n}"].revision == revision
+
+
+async def test_readers_that_wait_together_ask_once(cache: Cache, storage: Counting) -> None:
+    await asyncio.gather(*(cache.current() for _ in range(32)))
+    assert storage.asked == 1
+    first = asyncio.create_task(cache.current())
+    await asyncio.sleep(0.01)  # its question is under way
+    revision = await put(storage, "a/late")
+    await asyncio.gather(*(cache.current() for _ in range(32)))
+    assert storage.asked == 3  # one for the first, one for all who came too late for it
+    assert pods(cache).entries["a/late"].revision == revision
+    await first
+
+
+async def test_keys_of_others_do_not_hold_readers_up(cache: Cache, storage: Counting) -> None:
+    await storage.commit({}, {"/foreign": b"x"})
+    async with asyncio.timeout(3):
+        await cache.current()
+
+
+async def test_an_absent_store_is_told_to_all_who_ask(cache: Cache, storage: Counting) -> None:
+    storage.away = True
+    for result in await asyncio.gather(*(cache.current() for _ in range(4)), return_exceptions=True):
+        assert isinstance(result, StorageUnavailable)
+    storage.away = False
+    await cache.current()
+
+
+async def test_foreign_values_are_named_and_left_out(cache: Cache, storage: Counting, log: io.StringIO) -> None:
+    await put(storage, "a/junk", b"junk")
+    await put(storage, "a/wrong", b'{"metadata":{"name":7}}')
+    await put(storage, "a/turned", b'{"spec":{},"metadata":{"name":"turned"},"kind":"Pod"}')
+    await storage.commit({}, {"/registry/unknown/x": b"{}"})
+    await cache.current()
+    assert set(pods(cache).entries) == {"a/early", "a/turned"}
+    assert json.loads(pods(cache).entries["a/turned"].data)["metadata"]["resourceVersion"] == "5"
+    assert "/registry/pods/a/junk in the store is no Pod" in log.getvalue()
+
+
+async def test_order_and_namespaces(cache: Cache, storage: Counting) -> None:
+    for path in ("b/x", "a/y", "ab/z", "a/x"):
+        await put(storage, path)
+    await storage.commit({}, {}, ["/registry/pods/a/early"])
+    await cache.current()
+    assert [entry.path for entry in pods(cache).within("")] == ["a/x", "a/y", "ab/z", "b/x"]
+    assert [entry.path for entry in pods(cache).within("a")] == ["a/x", "a/y"]
+
+
+async def test_services_and_endpoints_share_a_root(cache: Cache, storage: Counting) -> None:
+    await storage.commit({}, {"/registry/services/specs/a/s": b'{"metadata":{"name":"s","namespace":"a"}}'})
+    await storage.commit({}, {"/registry/services/endpoints/a/s": b'{"metadata":{"name":"s","namespace":"a"}}'})
+    await cache.current()
+    assert list(cache.shelf("/registry/services/specs").entries) == ["a/s"]
+    assert list(cache.shelf("/registry/services/endpoints").entries) == ["a/s"]
+
+
+async def test_history_compacted_under_the_watch(storage: Counting, log: io.StringIO) -> None:
+    cache = Cache(storage, [Codec(kind) for kind in KINDS.values()], Tracer("t", log))
+    await cache.load()
+    for n in range(5):
+        await put(storage, f"a/p{n}")
+    await storage.compact(await storage.revision())  # before the cache's watch began
+    task = asyncio.create_task(cache.run())
+
+    async def level() -> bool:
+        return len(pods(cache).entries) == 5
+
+    await eventually(level, 5, expect="all five pods")
+    assert "compacted" in log.getvalue()
+    task.cancel()
+    await asyncio.wait([task])
