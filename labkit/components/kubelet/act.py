@@ -165,7 +165,15 @@ class Hands:
         if spec.name in self._pulled:
             self._pulled.discard(spec.name)
             return True
-        present = await self._present(spec.image)
+        try:
+            present = await self._present(spec.image)
+        except RuntimeUnavailable:
+            raise
+        except RuntimeFailure as exc:
+            message = f'Failed to inspect image "{spec.image}": {exc}'
+            self._shared.event(pod, "failed", message, spec.name)
+            self._set_back(spec.name, "InvalidImageName", message)
+            return False
         policy = pull_policy(spec.image_pull_policy, spec.image)
         if must_pull(policy, present):
             self._memory.setbacks[spec.name] = Setback("ContainerCreating", f"pulling image {spec.image}", inf)

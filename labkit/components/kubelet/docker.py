@@ -7,17 +7,18 @@ changes only with an event: both are inspected once and remembered.
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any, TypeVar
 
 import requests
+import urllib3
 from docker.api.client import APIClient
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound, StreamParseError
 from docker.utils import parse_repository_tag
 
 from labkit.components.kubelet import runtime
+from labkit.components.kubelet.docker_words import container_of, create_arguments
 from labkit.components.kubelet.runtime import (
     Container,
     ContainerConfig,
@@ -30,14 +31,12 @@ from labkit.components.kubelet.runtime import (
     RuntimeUnavailable,
 )
 from labkit.components.kubelet.streams import read_in_thread
-from labkit.components.kubelet.times import seconds
 
 T = TypeVar("T")
 
 CALL_SECONDS = 120
 PULL_STALLED_SECONDS = 300
-MESSAGE_BYTES = 4096
-CPU_PERIOD = 100_000  # microseconds, the kernel's default
+_FAULTS = (DockerException, requests.RequestException, urllib3.exceptions.HTTPError, StreamParseError, OSError)
 _EVENTS = ["start", "die", "destroy", "oom"]
 
 
@@ -83,7 +82,7 @@ class Docker:
                     raise RuntimeFailure(str(step["error"]))
 
     async def create(self, config: ContainerConfig) -> str:
-        made = await self._call(lambda api: api.create_container(**_arguments(api, config)))
+        made = await self._call(lambda api: api.create_container(**create_arguments(api, config)))
         return str(made["Id"])
 
     async def start(self, container_id: str) -> None:
@@ -162,28 +161,44 @@ class Docker:
         """One call in a thread, its errors translated."""
         async with self._slots:
             try:
-                return await asyncio.to_thread(lambda: function(self._client()))
-            except (APIError, DockerException, requests.RequestException) as exc:
+                return await asyncio.to_thread(lambda: function(self._own_client()))
+            except _FAULTS as exc:
                 raise _translated(exc) from exc
 
     async def _stream(
         self, open_stream: Callable[[APIClient], Any], on_open: Callable[[], Any] | None = None
     ) -> AsyncGenerator[Any, None]:
-        """A stream of docker's in a thread of its own, for as long as somebody reads it."""
+        """A stream of docker's, by a client and in a thread of its own, for as long as somebody reads it."""
+        clients: list[APIClient] = []
+
+        def open_with_client() -> Any:
+            clients.append(self._client())
+            return open_stream(clients[0])
+
         try:
-            async with aclosing(read_in_thread(lambda: open_stream(self._client()), on_open)) as items:
+            async with aclosing(read_in_thread(open_with_client, on_open)) as items:
                 async for item in items:
                     yield item
-        except (APIError, DockerException, requests.RequestException) as exc:
+        except _FAULTS as exc:
             raise _translated(exc) from exc
+        finally:
+            for client in clients:
+                client.close()
 
     def _client(self) -> APIClient:
+        """A new client; the first one asks docker for the API version that both speak."""
+        try:
+            client = APIClient(base_url=self._endpoint, version=self._api_version or "auto", timeout=CALL_SECONDS)
+        except DockerException as exc:
+            raise RuntimeUnavailable(f"docker does not answer: {exc}") from exc
+        self._api_version = client.api_version
+        return client
+
+    def _own_client(self) -> APIClient:
         """This thread's client."""
         if not hasattr(self._local, "client"):
-            client = APIClient(base_url=self._endpoint, version=self._api_version or "auto", timeout=CALL_SECONDS)
-            self._api_version = client.api_version
-            self._local.client = client
-            self._clients.append(client)
+            self._local.client = self._client()
+            self._clients.append(self._local.client)
         client = self._local.client
         assert isinstance(client, APIClient)
         return client
@@ -208,115 +223,12 @@ class Docker:
         return found
 
 
-# -- translations ----------------------------------------------------------------------------------------------------
-
-
-def container_of(shown: Mapping[str, Any]) -> Container:
-    """What `docker inspect` shows of a container of ours."""
-    state, labels = shown["State"], shown["Config"]["Labels"]
-    running = bool(state["Running"])
-    created = state["Status"] == "created"
-    return Container(
-        id=shown["Id"],
-        name=labels.get(runtime.CONTAINER, ""),
-        pod=labels.get(runtime.POD, ""),
-        pod_uid=labels.get(runtime.POD_UID, ""),
-        state="running" if running else "created" if created else "exited",
-        hash=labels.get(runtime.HASH, ""),
-        attempt=int(labels.get(runtime.ATTEMPT, 0)),
-        backoff=float(labels.get(runtime.BACKOFF, 0)),
-        grace=int(labels.get(runtime.GRACE, 30)),
-        image=shown["Config"]["Image"],
-        image_id=shown["Image"],
-        created=seconds(shown["Created"]),
-        started=seconds(state["StartedAt"]),
-        finished=0.0 if running else seconds(state["FinishedAt"]),
-        exit_code=state["ExitCode"],
-        oom_killed=bool(state.get("OOMKilled")),
-        error=state["Error"] if created else "",
-        ip=_address(shown["NetworkSettings"]) if running else "",
-        message="" if running else _last_words(labels.get(runtime.MESSAGE_FILE, "")),
-    )
-
-
-def _address(settings: Mapping[str, Any]) -> str:
-    networks = settings.get("Networks") or {}
-    return settings.get("IPAddress") or next((n["IPAddress"] for n in networks.values() if n.get("IPAddress")), "")
-
-
-def _last_words(path: str) -> str:
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(MESSAGE_BYTES).decode(errors="replace")
-    except OSError:  # none was mounted, or the pod's directory is gone
-        return ""
-
-
-def _arguments(api: APIClient, config: ContainerConfig) -> dict[str, Any]:
-    """What docker-py's create_container takes."""
-    return {
-        "image": config.image,
-        "name": config.name,
-        "labels": dict(config.labels),
-        "entrypoint": list(config.command) or None,
-        "command": list(config.args) or None,
-        "environment": [f"{name}={value}" for name, value in config.env],
-        "working_dir": config.working_dir or None,
-        "user": config.user or None,
-        "hostname": config.hostname or None,
-        "ports": [(port.container_port, port.protocol) for port in config.ports] or None,
-        "tty": config.tty,
-        "stdin_open": config.stdin,
-        "host_config": api.create_host_config(**_host_arguments(config)),
-    }
-
-
-def _host_arguments(config: ContainerConfig) -> dict[str, Any]:
-    joins = config.network not in ("", "host")
-    arguments: dict[str, Any] = {
-        "network_mode": f"container:{config.network}" if joins else config.network or "default",
-        # an app can join the IPC namespace of a pause container only if that one was made to share it
-        "ipc_mode": f"container:{config.ipc}" if config.ipc not in ("", "host") else config.ipc or "shareable",
-        "pid_mode": "host" if config.host_pid else None,
-        "binds": [f"{m.source}:{m.target}{':ro' if m.read_only else ''}" for m in config.mounts],
-        "privileged": config.privileged,
-        "cap_add": list(config.capabilities_added) or None,
-        "cap_drop": list(config.capabilities_dropped) or None,
-        "port_bindings": _bindings(config) or None,
-    }
-    if config.resolver is not None:
-        arguments |= {
-            "dns": list(config.resolver.nameservers),
-            "dns_search": list(config.resolver.searches) or ["."],  # none, and not the host's either
-            "dns_opt": list(config.resolver.options),
-        }
-    return arguments | _limits(config)
-
-
-def _bindings(config: ContainerConfig) -> dict[str, list[tuple[str, int]]]:
-    bindings: dict[str, list[tuple[str, int]]] = {}
-    for port in config.ports:
-        bindings.setdefault(f"{port.container_port}/{port.protocol}", []).append((port.host_ip, port.host_port))
-    return bindings
-
-
-def _limits(config: ContainerConfig) -> dict[str, Any]:
-    """Memory, without swap on top. Shares are the weight when cores are short, the quota is a bound at all times."""
-    wanted = config.resources
-    limits: dict[str, Any] = {}
-    if wanted.memory:
-        limits |= {"mem_limit": wanted.memory, "memswap_limit": wanted.memory}
-    if share := wanted.cpu_request or wanted.cpu_limit:
-        limits["cpu_shares"] = max(2, share * 1024 // 1000)
-    if wanted.cpu_limit:
-        limits |= {"cpu_period": CPU_PERIOD, "cpu_quota": max(1000, wanted.cpu_limit * CPU_PERIOD // 1000)}
-    return limits
-
-
 def _translated(exc: Exception) -> RuntimeFailure:
     if isinstance(exc, ImageNotFound) or (isinstance(exc, NotFound) and "No such image" in str(exc)):
         return NoSuchImage("no such image")
     if isinstance(exc, APIError):
         kind = NoSuchContainer if isinstance(exc, NotFound) else RuntimeFailure
         return kind(f"API error ({exc.status_code}): {exc.explanation}")
+    if isinstance(exc, DockerException):  # docker-py itself refuses: an image name that is none, say
+        return RuntimeFailure(str(exc))
     return RuntimeUnavailable(f"docker does not answer: {exc}")

@@ -58,7 +58,10 @@ class Volumes:
             return
         if mounted := [place for place, _, _ in os.walk(directory) if os.path.ismount(place)]:
             raise VolumeFailure(f"still mounted: {', '.join(mounted)}")
-        shutil.rmtree(directory)
+        try:
+            shutil.rmtree(directory)
+        except OSError as exc:
+            raise VolumeFailure(f"cannot remove {directory}: {exc}") from exc
 
     def pods(self) -> set[str]:
         """The uids of the pods that have a directory here."""

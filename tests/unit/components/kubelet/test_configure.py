@@ -11,7 +11,7 @@ from labkit.api.types import Container as Spec
 from labkit.api.types import Pod
 from labkit.components.kubelet import runtime
 from labkit.components.kubelet.configure import Birth, configure_container, configure_pause, hostname_of
-from labkit.components.kubelet.docker import _arguments, _host_arguments
+from labkit.components.kubelet.docker_words import create_arguments, host_arguments
 from labkit.components.kubelet.images import must_pull, pull_policy
 from labkit.components.kubelet.plan import spec_hash
 from labkit.components.kubelet.resolver import parse_resolv_conf, resolver_of
@@ -50,13 +50,13 @@ class TestPause:
         assert (config.hostname, config.resolver, config.ports) == ("", None, ())
 
     def test_docker_s_words(self) -> None:
-        words = _host_arguments(
+        words = host_arguments(
             configure_pause(one(ports=[{"containerPort": 80, "hostPort": 8080}]), "p", RESOLVER, BIRTH)
         )
         assert (words["network_mode"], words["ipc_mode"]) == ("default", "shareable")
         assert (words["dns"], words["dns_opt"]) == (["10.0.0.10"], ["ndots:5"])
         assert words["port_bindings"] == {"80/tcp": [("", 8080)]}
-        nothing_of_the_host = _host_arguments(configure_pause(one(), "p", Resolver(("10.0.0.10",)), BIRTH))
+        nothing_of_the_host = host_arguments(configure_pause(one(), "p", Resolver(("10.0.0.10",)), BIRTH))
         assert nothing_of_the_host["dns_search"] == ["."]
 
 
@@ -75,7 +75,7 @@ class TestContainer:
     def test_joins_the_pause_container(self) -> None:
         config = configured(one())
         assert (config.network, config.ipc) == ("pause-id", "pause-id")
-        words = _host_arguments(config)
+        words = host_arguments(config)
         assert (words["network_mode"], words["ipc_mode"]) == ("container:pause-id", "container:pause-id")
         assert "dns" not in words
 
@@ -90,10 +90,10 @@ class TestContainer:
         of = one(resources={"limits": {"memory": "64Mi", "cpu": "500m"}, "requests": {"cpu": "0.25"}})
         config = configured(of)
         assert config.resources == Resources(memory=64 << 20, cpu_limit=500, cpu_request=250)
-        words = _host_arguments(config)
+        words = host_arguments(config)
         assert (words["mem_limit"], words["memswap_limit"]) == (64 << 20, 64 << 20)
         assert (words["cpu_shares"], words["cpu_period"], words["cpu_quota"]) == (256, 100_000, 50_000)
-        assert "mem_limit" not in _host_arguments(configured(one()))
+        assert "mem_limit" not in host_arguments(configured(one()))
 
     def test_mounts(self) -> None:
         of = one(volumeMounts=[{"name": "v", "mountPath": "/v"}, {"name": "h", "mountPath": "/h", "readOnly": True}])
@@ -102,7 +102,7 @@ class TestContainer:
             Mount("/pods/v", "/v"), Mount("/etc", "/h", read_only=True), Mount("/pods/words", "/dev/termination-log")
         )  # fmt: skip
         assert config.labels[runtime.MESSAGE_FILE] == "/pods/words"
-        assert _host_arguments(config)["binds"] == ["/pods/v:/v", "/etc:/h:ro", "/pods/words:/dev/termination-log"]
+        assert host_arguments(config)["binds"] == ["/pods/v:/v", "/etc:/h:ro", "/pods/words:/dev/termination-log"]
 
     def test_security(self) -> None:
         security = {"privileged": True, "runAsUser": 0, "capabilities": {"add": ["NET_ADMIN"], "drop": ["MKNOD"]}}
@@ -198,7 +198,7 @@ class _Api:
 
 
 def test_docker_gets_none_for_what_the_image_says() -> None:
-    words = _arguments(_Api(), configured(one()))  # type: ignore[arg-type]
+    words = create_arguments(_Api(), configured(one()))  # type: ignore[arg-type]
     assert (words["entrypoint"], words["command"], words["working_dir"], words["user"]) == (None, None, None, None)
-    words = _arguments(_Api(), configured(one(command=["a"], args=["b"])))  # type: ignore[arg-type]
+    words = create_arguments(_Api(), configured(one(command=["a"], args=["b"])))  # type: ignore[arg-type]
     assert (words["entrypoint"], words["command"]) == (["a"], ["b"])
