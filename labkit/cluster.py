@@ -188,7 +188,7 @@ def read(path: Path) -> Cluster:
     except OSError as exc:
         raise ClusterError(path, [f"cannot be read: {exc.strerror}"]) from exc
     except msgspec.ValidationError as exc:
-        raise ClusterError(path, [_by_field(str(exc))]) from exc
+        raise ClusterError(path, [_by_field(str(exc), text)]) from exc
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise ClusterError(path, [_by_line(str(exc), text)]) from exc
     if faults := validate(cluster):
@@ -303,10 +303,23 @@ def _next_agent(cluster: Cluster) -> Machine:
     return machine
 
 
-def _by_field(message: str) -> str:
-    """msgspec's 'Expected `int`, got `str` - at `$.machines[0].podSubnet`' with the path in front."""
-    text, _, path = message.partition(" - at ")
-    return f"{path.strip('`').removeprefix('$').lstrip('.') or 'the whole file'}: {text}"
+def _by_field(message: str, text: bytes) -> str:
+    """msgspec's 'Expected `int`, got `str` - at `$.machines[...].podSubnet`' with the path in front, and its number."""
+    what, _, path = message.partition(" - at ")
+    field = path.strip("`").removeprefix("$").lstrip(".") or "the whole file"
+    if field.startswith("machines[...]"):
+        field = field.replace("...", str(_first_bad_machine(text)), 1)
+    return f"{field}: {what}"
+
+
+def _first_bad_machine(text: bytes) -> int:
+    """msgspec does not say which element of a list it was."""
+    for index, machine in enumerate(msgspec.json.decode(text)["machines"]):
+        try:
+            msgspec.convert(machine, Machine)
+        except msgspec.ValidationError:
+            return index
+    return 0
 
 
 def _by_line(message: str, text: bytes) -> str:

@@ -7,7 +7,9 @@ All of it is in the cluster's state directory, written by `prepare` and read by 
     ports.json         {"ssh": {"master": 40001, ...}, "apiserver": 40000}, all on 127.0.0.1
 """
 
+import itertools
 import socket
+import zlib
 from pathlib import Path
 
 import msgspec
@@ -88,7 +90,7 @@ def ensure_ports(cluster: Cluster) -> Ports:
     """Ports for all machines: kept ones stay, new ones are free at this moment, those of removed machines go."""
     kept = ports(cluster)
     missing = [machine.name for machine in cluster.machines if machine.name not in kept.ssh]
-    fresh = free_ports(len(missing) + 1, avoid=_given_away() | {cluster.apiserver.host_port})
+    fresh = free_ports(len(missing) + 1, _given_away() | {cluster.apiserver.host_port}, str(cluster.state))
     ssh = kept.ssh | dict(zip(missing, fresh[1:], strict=True))
     wanted = Ports(
         ssh={machine.name: ssh[machine.name] for machine in cluster.machines},
@@ -112,15 +114,17 @@ def adopt_ports(cluster: Cluster, published: dict[str, dict[int, int]]) -> None:
     write_private(path, msgspec.json.encode(known))
 
 
-def free_ports(count: int, avoid: set[int]) -> list[int]:
-    """So many ports of 127.0.0.1 that nobody listens on, below the range that outgoing connections take theirs from."""
-    found: list[int] = []
-    for port in range(22000, 32000):
-        if len(found) == count:
-            return found
-        if port not in avoid and is_free(port):
-            found.append(port)
-    raise LookupError("no free port between 22000 and 31999 on 127.0.0.1")
+def free_ports(count: int, avoid: set[int], seed: str) -> list[int]:
+    """So many ports of 127.0.0.1 that nobody listens on, below the range that outgoing connections take theirs from.
+
+    The seed says where to begin, so that clusters that start at the same moment look in different places.
+    """
+    begin = zlib.crc32(seed.encode())
+    candidates = (22000 + (begin + step) % 10000 for step in range(10000))
+    found = list(itertools.islice((port for port in candidates if port not in avoid and is_free(port)), count))
+    if len(found) < count:
+        raise LookupError("no free port between 22000 and 31999 on 127.0.0.1")
+    return found
 
 
 def _given_away() -> set[int]:

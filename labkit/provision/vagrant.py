@@ -122,6 +122,9 @@ class Vagrant:
             "VAGRANT_BOX_UPDATE_CHECK_DISABLE": "1",
             "VAGRANT_NO_COLOR": "1",
         }
+        if self.cluster.provider == "docker":
+            # Vagrant allows one creation of a machine at a time per home. (Boxes, which one would share, are not used.)
+            environment["VAGRANT_HOME"] = str(self._dotfile / "home")
         return BoundedVagrant(f"vagrant {what}", environment, SECONDS[self.cluster.provider], on_line)
 
     def _remember_containers(self) -> None:
