@@ -27,6 +27,8 @@ class Deletion(NamedTuple):
 
 async def delete(registry: Registry, intent: Intent, options: DeleteOptions) -> Deletion:
     """Remove an object, or mark a pod that gets time to end. Raises NotFound, Conflict (a precondition)."""
+    if options.preconditions:
+        await registry.cache.current()  # a refusal must not come from an object that is gone already
     entry = await registry.found(intent)
     for _ in range(ATTEMPTS):
         obj = entry.decode()

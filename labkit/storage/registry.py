@@ -4,8 +4,9 @@
     update   read, change, validate                         commit expects: the revision that was read
     delete   preconditions, grace period                    commit expects: the revision that was read
 
-Races are settled by the store's transaction alone. Reads for a change come from the cache without asking whether it is
-current: when it was not, the transaction fails, shows what is there, and the change is tried on that.
+Races are settled by the store's transaction alone. A change begins with what the cache holds, without asking whether
+that is current: when it was not, the transaction fails, shows what is there, and the change is tried on that. A refusal
+is only believed when the store agrees with the cache.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple, Protocol
 
 from labkit.api.errors import (
     AlreadyExists,
+    ApiError,
     BadRequest,
     Conflict,
     Invalid,
@@ -172,15 +174,31 @@ class Registry:
         """
         entry = await self.found(intent)
         for _ in range(ATTEMPTS):
-            new = change(entry.decode())
-            asked = new.metadata.resource_version
+            refusal = None
             try:
-                if not asked or asked == str(entry.revision):
-                    return await self._write(entry, new, entry.path, intent, self.update)
-                entry = await self._newer(entry, intent)
+                written = await self._write(entry, self._changed(entry, change), entry.path, intent, self.update)
+                if written is not entry:
+                    return written
             except Mismatch as error:
                 entry = self.left_by_another(entry, error)
+                continue
+            except ApiError as error:
+                refusal = error
+            # Refused, or nothing to change: true only if the cache was not behind the store.
+            stored = await self._stored(entry.path)
+            if stored.revision == entry.revision:
+                if refusal is not None:
+                    raise refusal
+                return entry
+            entry = stored
         raise ServerTimeout(f"{self.kind.error_name} {intent.name!r} is being changed too often, try again")
+
+    def _changed(self, entry: Entry, change: Callable[[Any], Any]) -> Any:
+        new = change(entry.decode())
+        asked = new.metadata.resource_version
+        if asked and asked != str(entry.revision):
+            raise Conflict.of(self.kind.error_name, new.metadata.name, MODIFIED_MEANWHILE)
+        return new
 
     async def found(self, intent: Intent) -> Entry:
         """The cache's entry, or the store's when the cache has none (yet). Raises NotFound."""
@@ -192,13 +210,6 @@ class Registry:
         if stored is None:
             raise NotFound.of(self.kind.error_name, path.rpartition("/")[2])
         return self.shelf.codec.entry(path, stored.value, stored.revision)
-
-    async def _newer(self, entry: Entry, intent: Intent) -> Entry:
-        """What the store holds beyond a cached entry; Conflict when the cache was right."""
-        stored = await self._stored(entry.path)
-        if stored.revision == entry.revision:
-            raise Conflict.of(self.kind.error_name, intent.name, MODIFIED_MEANWHILE)
-        return stored
 
     def left_by_another(self, entry: Entry, error: Mismatch) -> Entry:
         """What is there in place of the entry that a transaction expected. Raises NotFound."""
@@ -212,7 +223,7 @@ class Registry:
     async def _write(
         self, old: Entry | None, new: Any, path: str, intent: Intent, function: Callable[..., Any]
     ) -> Entry:
-        """One transaction: the object and what goes along with it. Raises Mismatch."""
+        """One transaction: the object and what goes along with it. `old` itself if it says the same. Raises Mismatch."""
         async with self._companion.turn if self._companion else contextlib.nullcontext():
             return await self._write_in_turn(old, new, path, intent, function)
 
@@ -224,7 +235,7 @@ class Registry:
         if intent.dry_run:
             return self.shelf.codec.unwritten(path, value)
         if old is not None and self.shelf.codec.entry(path, value, revision).data == old.data:
-            return old  # nothing changed: no new revision
+            return old
         key = f"{self.shelf.prefix}{path}"
         written = await self._commit({key: revision, **along.expect}, {key: value, **along.put})
         new.metadata.resource_version = str(written)

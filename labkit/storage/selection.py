@@ -11,14 +11,17 @@ from labkit.storage.entry import Entry
 
 
 class Selection(NamedTuple):
-    """All that is given must match; "" and selectors without requirements match anything."""
+    """All that is given must match; "" and selectors without requirements match anything.
 
-    namespace: str = ""
+    `scope`: "default/" for what is in the namespace default.
+    """
+
+    scope: str = ""
     labels: Selector = labels.EVERYTHING
     fields: FieldSelector = fields.EVERYTHING
 
     def matches(self, entry: Entry) -> bool:
-        if self.namespace and not entry.path.startswith(f"{self.namespace}/"):
+        if not entry.path.startswith(self.scope):
             return False
         if not self.labels.everything and not self.labels.matches(entry.labels):
             return False
@@ -26,5 +29,5 @@ class Selection(NamedTuple):
 
     @property
     def whole(self) -> bool:
-        """Nothing but the namespace selects."""
+        """Nothing but the scope selects."""
         return self.labels.everything and self.fields.everything

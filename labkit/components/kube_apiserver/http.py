@@ -40,9 +40,9 @@ _CHANGING = frozenset(("POST", "PUT", "PATCH", "DELETE"))
 Handler = Callable[[Request], Awaitable[Answer | Stream]]
 
 
-def status_answer(error: ApiError, **headers: str) -> Answer:
+def status_answer(error: ApiError) -> Answer:
     """The Status of an error."""
-    return Answer(error.code, msgspec.json.encode(error.status()), headers=headers)
+    return Answer(error.code, msgspec.json.encode(error.status()))
 
 
 # What it would tell are clients that do not speak HTTP: they are answered 400. Bugs go through the trace.
@@ -133,7 +133,7 @@ class HttpServer:
         try:
             return await self._handler(request)
         except StorageError as error:
-            return status_answer(ServerUnavailable(f"the store does not answer: {error}"), **{"Retry-After": "1"})
+            return status_answer(ServerUnavailable(f"the store does not answer: {error}"))
         except Exception as error:
             self._report(request.path, error)
             return status_answer(InternalError(f"internal error, see the journal of kube-apiserver: {error!r}"))

@@ -162,7 +162,7 @@ def selection_of(request: Request, at: Route, kind: Kind) -> Selection:
     if at.name:
         fields = f"metadata.name={at.name}" + (f",{fields}" if fields else "")
     labels = parse_selector(request.query.get("labelSelector", ""))
-    return Selection(at.namespace, labels, parse_field_selector(kind, fields))
+    return Selection(f"{at.namespace}/" if at.namespace else "", labels, parse_field_selector(kind, fields))
 
 
 def intent_of(request: Request, at: Route) -> Intent:

@@ -77,7 +77,7 @@ class Start(NamedTuple):
 def begin(cache: Cache, shelf: Shelf, watch: Watch, writer: Frames) -> Start:
     """Raises Gone when the history does not reach back to the asked revision."""
     if watch.revision is None:
-        entries = [entry for entry in shelf.within(watch.selection.namespace) if watch.selection.matches(entry)]
+        entries = [entry for entry in shelf.within(watch.selection.scope.rstrip("/")) if watch.selection.matches(entry)]
         return Start(shelf.history.end, cache.revision, b"".join([writer.of_entry(entry) for entry in entries]))
     try:
         return Start(shelf.history.place(watch.revision), watch.revision, b"")

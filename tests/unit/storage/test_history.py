@@ -82,7 +82,7 @@ async def test_a_cancelled_waiter_does_not_disturb_others() -> None:
 def test_what_a_selection_sees(type: str, before: str | None, now: str, expected: str) -> None:
     happened = Event(type, entry(5, now), entry(4, before) if before else None)
     assert seen_by(Selection("", parse_selector("app=a")), happened) == expected
-    assert seen_by(Selection("other"), happened) == ""
+    assert seen_by(Selection("other/"), happened) == ""
 
 
 def test_one_that_left_is_shown_as_it_was_when_it_was_in() -> None:
