@@ -1,6 +1,6 @@
 """What every machine should be: its services, each with the files it lives on.
 
-    Service("kube-proxy", files = unit, env, kubeconfig, certificate, key; component = kube_proxy)
+    Service("kube-proxy", files = unit, env, kubeconfig, certificate, key; code = that of components/kube_proxy)
 
 A service's digest covers its files, its component's code and the locked dependencies: when it changes, and only then,
 the service is restarted. What each machine runs follows from its roles.
@@ -68,18 +68,17 @@ class File:
 
 @dataclass(frozen=True)
 class Service:
-    """A systemd unit. `component` is its package in labkit/components, empty for Debian's own services."""
+    """A systemd unit. `code` is the digest of what it runs, empty for Debian's own services."""
 
     name: str
     files: tuple[File, ...]
-    component: str = ""
+    code: str = ""
 
     def digest(self) -> str:
         digest = hashlib.sha256()
         for file in self.files:
             digest.update(f"{file.path} {file.mode:o} {file.owner} {file.digest}\n".encode())
-        if self.component:
-            digest.update(f"{wheels.code_digest(self.component)} {wheels.lock_digest()}".encode())
+        digest.update(self.code.encode())
         return digest.hexdigest()[:16]
 
 
@@ -113,8 +112,8 @@ class Sources:
     cluster: Cluster
     pki: Pki
     credentials: Credentials
-    labkit: str
-    """Digest of labkit's own wheel."""
+    wheel: wheels.Wheel
+    """labkit's own."""
 
 
 def desired(sources: Sources, machine: Machine) -> Desired:
@@ -124,7 +123,7 @@ def desired(sources: Sources, machine: Machine) -> Desired:
     services += [kubelet(render)] if machine.is_agent else []
     extra = [*(_admin(render) if machine.is_master else ()), *(_pull(render) if machine.is_agent else ())]
     conf = File("/etc/lab/node.conf", node_conf(sources.cluster, machine).encode())
-    return Desired(machine, conf, tuple(services), tuple(extra), sources.labkit)
+    return Desired(machine, conf, tuple(services), tuple(extra), sources.wheel.digest)
 
 
 def _master(render: "_Renderer") -> Iterator[Service]:
@@ -257,7 +256,8 @@ class _Renderer:
         )
         env = self(f"env/{name}.env.j2")
         own = (File(f"/etc/systemd/system/{name}.service", unit), File(f"/etc/kubernetes/{name}.env", env))
-        return Service(name, (*own, *files), package)
+        code = f"{self.sources.wheel.code_digest(package)} {wheels.lock_digest()}"
+        return Service(name, (*own, *files), code)
 
     def certificate(self, name: str, path: str) -> File:
         return File(path, self.sources.pki.certificate(name))

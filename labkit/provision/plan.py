@@ -18,6 +18,12 @@ from labkit.provision.wheels import Wheel
 
 STAMPS = "/opt/labkit/stamps"
 VENV = "/opt/labkit/venv"
+WHEELS = "/opt/labkit/wheels"
+PIP_INSTALL = (
+    "install --quiet --no-index --no-deps --no-compile --no-cache-dir --disable-pip-version-check"
+    " --root-user-action=ignore"
+)
+"""From files beside it and nothing else. Compiled afterwards, in one go: a component's user may not write there."""
 API_SERVER = "kube-apiserver"
 ETCD_USERS = TEMPLATES / "etcd" / "users.sh"
 STAGES = (("etcd", "docker-registry", "docker-registry-push"), (API_SERVER,))
@@ -104,40 +110,29 @@ def tar(files: list[File]) -> bytes:
 
 
 def _packages(desired: Desired, facts: Facts, parcel: Parcel) -> Iterator[Action]:
+    site = f"{VENV}/lib/python{facts.python}/site-packages"
     lock = f"{desired.lock} python{facts.python}"
     fresh = facts.stamps.get("lock") != lock
     if fresh:
         yield Action(
             f"install the components' dependencies for Python {facts.python}",
-            f"set -e; rm -rf {VENV} /opt/labkit/wheels; mkdir -p /opt/labkit/wheels {STAMPS}; rm -f {STAMPS}/labkit;"
-            " tar --extract --no-same-owner --directory=/opt/labkit/wheels;"
-            f" python3 -m venv --without-pip {VENV}; cd /opt/labkit/wheels;"
-            f" {_pip()} $(ls *.whl | grep -v '^pip-'); {_compile('')} {_stamp('lock', lock)}",
+            f"set -e; rm -rf {VENV} {WHEELS}; mkdir -p {WHEELS} {STAMPS}; rm -f {STAMPS}/labkit; cd {WHEELS};"
+            f" tar --extract --no-same-owner; python3 -m venv --without-pip {VENV};"
+            f" {VENV}/bin/python -I $(ls pip-*.whl)/pip {PIP_INSTALL} $(ls *.whl | grep -v '^pip-');"
+            f" {VENV}/bin/python -m compileall -q {site}; {_stamp('lock', lock)}",
             parcel.dependencies,
             timeout=180,
         )
     if fresh or facts.stamps.get("labkit") != desired.labkit:
-        name = f"/opt/labkit/wheels/{parcel.labkit.name}"
+        # A wheel of plain Python is installed by unpacking it, 20 times faster than by pip: `labkit push` waits.
+        wheel = f"{WHEELS}/{parcel.labkit.name}"
         yield Action(
             "install labkit's components",
-            f"set -e; cat > {name}; cd /opt/labkit/wheels; {_pip()} --force-reinstall {name};"
-            f" {_compile('labkit')} {_stamp('labkit', desired.labkit)}",
+            f"set -e; cat > {wheel}; rm -rf {site}/labkit {site}/labkit-*.dist-info;"
+            f" {VENV}/bin/python -m zipfile -e {wheel} {site};"
+            f" {VENV}/bin/python -m compileall -q {site}/labkit; {_stamp('labkit', desired.labkit)}",
             lambda: parcel.labkit.content,
-            timeout=90,
         )
-
-
-def _pip() -> str:
-    """pip from its own wheel, nothing of the network, nothing compiled yet."""
-    return (
-        f"{VENV}/bin/python -I $(ls pip-*.whl)/pip install --quiet --no-index --no-deps --no-compile --no-cache-dir"
-        " --disable-pip-version-check --root-user-action=ignore"
-    )
-
-
-def _compile(package: str) -> str:
-    """All at once and before anything starts: a component's user may not write into the venv."""
-    return f"{VENV}/bin/python -m compileall -q {VENV}/lib/python*/site-packages/{package};"
 
 
 def _services(desired: Desired, facts: Facts) -> Iterator[Action]:

@@ -22,11 +22,11 @@ def components(cluster: Cluster) -> list[str]:
 
 def push(cluster: Cluster, names: list[str], report: Report) -> list[str]:
     """Raises CommandFailed. The machines that were touched."""
-    prepared, wheel = sources(cluster)
+    prepared = sources(cluster)
     wanted = [
         only(desired(prepared, machine), names) for machine in cluster.machines if set(names) & set(unit_names(machine))
     ]
-    crew.provision(cluster, wanted, wheel, report, again)
+    crew.provision(cluster, wanted, prepared.wheel, report, again)
     return [each.machine.name for each in wanted]
 
 

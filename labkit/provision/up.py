@@ -49,10 +49,10 @@ def up(cluster: Cluster, report: Report) -> Outcome:
     """The whole chain. Raises CommandFailed: the machine, what failed, its last log lines."""
     booted = boot(cluster, report)
     report.step(HOST, "certificates and components")
-    prepared, wheel = sources(cluster)
+    prepared = sources(cluster)
     report.step(HOST, "provision the machines")
     wanted = [desired(prepared, machine) for machine in cluster.machines]
-    outcome = Outcome(booted, crew.provision(cluster, wanted, wheel, report))
+    outcome = Outcome(booted, crew.provision(cluster, wanted, prepared.wheel, report))
     asyncio.run(_finish(cluster, report, outcome))
     report.done(HOST)
     return outcome
@@ -66,12 +66,11 @@ def boot(cluster: Cluster, report: Report) -> bool:
     return Vagrant(cluster).up(on_line=functools.partial(report.detail, HOST))
 
 
-def sources(cluster: Cluster) -> tuple[Sources, wheels.Wheel]:
+def sources(cluster: Cluster) -> Sources:
     """Certificates, secrets and labkit's own wheel: made when missing or stale."""
     pki = Pki(cluster.state / "pki")
     pki.ensure(cluster)
-    wheel = wheels.build()
-    return Sources(cluster, pki, registry.credentials(cluster.state), wheel.digest), wheel
+    return Sources(cluster, pki, registry.credentials(cluster.state), wheels.build())
 
 
 async def _finish(cluster: Cluster, report: Report, outcome: Outcome) -> None:

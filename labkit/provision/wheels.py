@@ -159,12 +159,30 @@ class MachineWing(common.Module):  # type: ignore[misc]  # flit_core carries no 
 
 @dataclass(frozen=True)
 class Wheel:
+    """labkit's own: its file name, its bytes, and the digest of each file in it by its path."""
+
     name: str
     content: bytes
+    files: dict[str, str]
 
     @property
     def digest(self) -> str:
         return hashlib.sha256(self.content).hexdigest()[:16]
+
+    def code_digest(self, component: str) -> str:
+        """What changes when the code of one component does: its package and the ground floor, not its neighbours'.
+
+        `component` is a package of labkit/components ("kube_proxy").
+        """
+        own = sorted(item for item in self.files.items() if _is_used_by(component, Path(item[0])))
+        return hashlib.sha256(repr(own).encode()).hexdigest()[:16]
+
+
+def _is_used_by(component: str, path: Path) -> bool:
+    wing, *rest = path.parts[1:]
+    if wing == "components":
+        return len(rest) == 1 or rest[0] == component
+    return wing != "storage" or component == "kube_apiserver"
 
 
 def build(repository: Path = REPOSITORY) -> Wheel:
@@ -173,25 +191,9 @@ def build(repository: Path = REPOSITORY) -> Wheel:
     project["project"].pop("readme", None)  # a changed README is no reason to install anything
     info = config.prep_toml_config(project, repository / "pyproject.toml")
     module = MachineWing(info.module, repository)
-    metadata = common.make_metadata(module, info)
     out = io.BytesIO()
-    builder = wheel.WheelBuilder(repository, module, metadata, {}, out, None)
+    builder = wheel.WheelBuilder(repository, module, common.make_metadata(module, info), {}, out, None)
     builder.source_time_stamp = EPOCH
     builder.build()
-    return Wheel(builder.wheel_filename, out.getvalue())
-
-
-def code_digest(component: str, repository: Path = REPOSITORY) -> str:
-    """What changes when the code of one component does: its package and the ground floor, not its neighbours'.
-
-    `component` is a package of labkit/components ("kube_proxy").
-    """
-    package = repository / "labkit"
-    digest = hashlib.sha256()
-    for path in map(Path, MachineWing("labkit", repository).iter_files()):
-        parts = path.relative_to(package).parts
-        neighbour = parts[0] == "components" and len(parts) > 2 and parts[1] != component
-        others_storage = parts[0] == "storage" and component != "kube_apiserver"
-        if not neighbour and not others_storage:
-            digest.update(f"{path.relative_to(package)}\0".encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
+    files = {path: digest for path, digest, _ in builder.records if path.startswith("labkit/")}
+    return Wheel(builder.wheel_filename, out.getvalue(), files)

@@ -9,6 +9,9 @@ from labkit.cluster import Cluster, Machine
 from labkit.provision.desired import TIMINGS, Desired, File, Sources, desired, unit_names
 from labkit.provision.pki import Pki
 from labkit.provision.registry import credentials
+from labkit.provision.wheels import Wheel
+
+WHEEL = Wheel("labkit-1-py3-none-any.whl", b"", {})
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +24,7 @@ def sources(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Sourc
     state = tmp_path_factory.mktemp("state")
     pki = Pki(state / "pki")
     pki.ensure(cluster)
-    return Sources(cluster, pki, credentials(state), "w1")
+    return Sources(cluster, pki, credentials(state), WHEEL)
 
 
 def file(wanted: Desired, path: str) -> File:

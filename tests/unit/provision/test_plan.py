@@ -16,7 +16,7 @@ from labkit.provision.wheels import Wheel
 MASTER = Machine(name="master", roles=["master"], address="10.245.1.11", pod_subnet=1)
 AGENT = Machine(name="agent1", roles=["agent"], address="10.245.1.12", pod_subnet=2)
 CONF = File("/etc/lab/node.conf", b"LAB_NAME=x\n")
-PARCEL = Parcel(Wheel("labkit-1-py3-none-any.whl", b"wheel"), lambda: b"tar of wheels")
+PARCEL = Parcel(Wheel("labkit-1-py3-none-any.whl", b"wheel", {}), lambda: b"tar of wheels")
 
 
 def service(name: str, *files: File) -> Service:
