@@ -11,6 +11,7 @@ from labkit.client.kubeconfig import KubeconfigError
 from labkit.client.rest import Client
 from labkit.components.kube_proxy.nat import Iptables, IptablesFailed
 from labkit.components.kube_proxy.proxy import Proxy, cleanup
+from labkit.components.kube_proxy.userspace import Machine
 from labkit.healthz import healthz
 from labkit.systemd import notify_ready
 
@@ -37,7 +38,7 @@ async def serve(flags: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with Client.from_kubeconfig(flags.kubeconfig) as client:
-        proxy = Proxy(client, node_ip=flags.node_ip, bind_address=flags.bind_address)
+        proxy = Proxy(client, Machine(flags.bind_address, flags.node_ip), hostname=flags.hostname_override)
         async with healthz(flags.healthz_port, lambda: proxy.trouble):
             working = asyncio.create_task(proxy.run(notify_ready))
             stopping = asyncio.create_task(stop.wait())
@@ -66,7 +67,10 @@ def parse_flags(arguments: list[str]) -> argparse.Namespace:
         "--proxy-mode", choices=["userspace"], default="userspace", help="who carries connections: this process"
     )
     parser.add_argument(
-        "--hostname-override", default=socket.gethostname(), metavar="NAME", help="the name of this node in the API"
+        "--hostname-override",
+        default=socket.gethostname(),
+        metavar="NAME",
+        help="the name of this node, told in events",
     )
     parser.add_argument(
         "--healthz-port", type=int, default=10249, metavar="PORT", help="http://127.0.0.1:PORT/healthz (default 10249)"

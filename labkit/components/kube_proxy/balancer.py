@@ -8,6 +8,7 @@ The documentation of the time says "chosen at random"; the code never was. A ser
 firewall rules. Source: pkg/proxy/roundrobin.go of Kubernetes 0.18.
 """
 
+import ipaddress
 import random
 import time
 from collections import defaultdict
@@ -33,13 +34,21 @@ def port_name(service: Service, port: ServicePort) -> str:
 
 
 def addresses(endpoints: Endpoints) -> dict[str, list[Address]]:
-    """The endpoints of each service port, in the order of the object, each address once."""
+    """The endpoints of each service port, in the order of the object, each address once, only those that are usable."""
     found: dict[str, dict[Address, None]] = {}
     for subset in endpoints.subsets:
         for port in subset.ports:
             named = found.setdefault(f"{key(endpoints)}:{port.name}", {})
-            named.update((Address(each.ip, port.port), None) for each in subset.addresses if each.ip and port.port > 0)
+            named.update((Address(each.ip, port.port), None) for each in subset.addresses if usable(each.ip, port.port))
     return {name: list(group) for name, group in found.items()}
+
+
+def usable(ip: str, port: int) -> bool:
+    """Whether a connection may go there: an IPv4 address, but not this machine's loopback, where private ports listen."""
+    try:
+        return not ipaddress.IPv4Address(ip).is_loopback and 0 < port < 65536
+    except ValueError:
+        return False
 
 
 class _Port:

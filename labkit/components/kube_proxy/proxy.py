@@ -20,12 +20,13 @@ from contextlib import suppress
 from typing import Any
 
 from labkit.api.types import Endpoints, Service, key
+from labkit.client.events import EventRecorder
 from labkit.client.informer import Informer
 from labkit.client.rest import Client
 from labkit.components.kube_proxy.balancer import Balancer
 from labkit.components.kube_proxy.nat import Iptables, IptablesFailed, removal
 from labkit.components.kube_proxy.relay import Relay, raise_descriptor_limit
-from labkit.components.kube_proxy.userspace import Userspace
+from labkit.components.kube_proxy.userspace import Machine, Userspace
 from labkit.trace import Tracer
 
 RESYNC_SECONDS = 5.0
@@ -39,9 +40,9 @@ class Proxy:
     def __init__(
         self,
         client: Client,
+        machine: Machine,
         *,
-        node_ip: str,
-        bind_address: str = "0.0.0.0",  # noqa: S104, the pods of every machine connect to it
+        hostname: str = "",
         trace: Tracer | None = None,
         iptables: Iptables | None = None,
     ) -> None:
@@ -50,7 +51,8 @@ class Proxy:
         self.endpoints = Informer(client, Endpoints, trace=self.trace)
         tell = ConnectionLines(self._tell_connection)
         self.relay = Relay(Balancer(), tell, self._warn, raise_descriptor_limit())
-        self.mode = Userspace(self.relay, iptables or Iptables(), self.trace, bind_address, node_ip)
+        self.events = EventRecorder(client, "kube-proxy", hostname, trace=self.trace)
+        self.mode = Userspace(self.relay, iptables or Iptables(), machine, self.trace, self.events.event)
         self.trouble = "waiting for the API server"
         self._changed = asyncio.Event()
         self._causes: dict[str, str] = {}
@@ -64,6 +66,7 @@ class Proxy:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.services.run(), name="services")
                 group.create_task(self.endpoints.run(), name="endpoints")
+                group.create_task(self.events.run(), name="events")
                 group.create_task(self._follow(ready), name="sync")
                 await asyncio.shield(carrying)
         finally:

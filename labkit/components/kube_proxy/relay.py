@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from labkit.components.kube_proxy.balancer import Balancer
+from labkit.components.kube_proxy.balancer import Address, Balancer
 
 BUFFER_BYTES = 256 * 1024
 SWEEP_SECONDS = 0.25
@@ -48,6 +48,7 @@ class Port(Protocol):
 
     sock: socket.socket
 
+    def endpoints_changed(self, group: list[Address]) -> None: ...
     def pause(self) -> None: ...
     def resume(self) -> None: ...
     def close(self) -> None: ...
@@ -69,6 +70,7 @@ class Relay:
         self.report = report
         self.warn = warn
         self.now = time.monotonic()
+        self.service_ips: set[str] = set()
         self.buffer = bytearray(BUFFER_BYTES)
         self.view = memoryview(self.buffer)
         self.deadlines: dict[Expiring, float] = {}
@@ -171,6 +173,17 @@ class Relay:
         if port := self._ports.pop(name, None):
             port.close()
             self.give_back(1)
+
+    def set_endpoints(self, name: str, group: list[Address]) -> None:
+        """Where connections to a service port go from now on; those that stand go on, but a vanished UDP endpoint
+        would never be noticed, so its clients get another one with their next datagram."""
+        self.balancer.set_endpoints(name, group)
+        if port := self._ports.get(name):
+            port.endpoints_changed(group)
+
+    def set_service_ips(self, ips: set[str]) -> None:
+        """The addresses of services: one that is an endpoint as well would be a circle of connections."""
+        self.service_ips = ips
 
     # -- descriptors -----------------------------------------------------------------------------------------------
 

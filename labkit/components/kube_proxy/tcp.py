@@ -15,6 +15,7 @@ import socket
 import struct
 from contextlib import suppress
 
+from labkit.components.kube_proxy.balancer import Address
 from labkit.components.kube_proxy.relay import BUFFER_BYTES, NO_DESCRIPTOR, Relay
 
 DIAL_SECONDS = (1.0, 2.0, 4.0, 8.0)
@@ -51,6 +52,9 @@ class Listener:
         self.relay = relay
         self.name = name
         self.sock = sock
+
+    def endpoints_changed(self, group: list[Address]) -> None:
+        """Connections that stand go on; to one whose endpoint is gone, TCP will tell."""
 
     def resume(self) -> None:
         self.relay.watch(self.sock, select.EPOLLIN, self.on_event)
@@ -167,7 +171,9 @@ class Connection:
                 relay.report("no endpoints", self.name, client=self.ip)
                 break
             relay.report("connecting", self.name, client=self.ip, endpoint=endpoint, attempt=self.tries + 1)
-            if self._connect(endpoint):
+            if endpoint.ip in relay.service_ips:
+                relay.report("refused: the endpoint is a service's address", self.name, endpoint=endpoint)
+            elif self._connect(endpoint):
                 return
             self.tries += 1
         self.close()

@@ -12,6 +12,7 @@ import select
 import socket
 import struct
 
+from labkit.components.kube_proxy.balancer import Address
 from labkit.components.kube_proxy.relay import NO_DESCRIPTOR, Relay
 
 IDLE_SECONDS = 10.0
@@ -42,6 +43,11 @@ class UdpListener:
         self.name = name
         self.sock = sock
         self.sessions: dict[tuple[str, int], Session] = {}
+
+    def endpoints_changed(self, group: list[Address]) -> None:
+        for session in list(self.sessions.values()):
+            if session.endpoint not in group:
+                session.close()
 
     def resume(self) -> None:
         self.relay.watch(self.sock, select.EPOLLIN, self.on_event)
@@ -74,6 +80,9 @@ class UdpListener:
         if endpoint is None:
             self.relay.report("no endpoints", self.name, client=client[0])
             return None
+        if endpoint.ip in self.relay.service_ips:
+            self.relay.report("refused: the endpoint is a service's address", self.name, endpoint=endpoint)
+            return None
         if not self.relay.take(1):
             return None
         try:
@@ -90,10 +99,11 @@ class UdpListener:
 class Session:
     """One client's socket towards its endpoint."""
 
-    def __init__(self, listener: UdpListener, client: tuple[str, int], local: bytes, endpoint: tuple[str, int]) -> None:
+    def __init__(self, listener: UdpListener, client: tuple[str, int], local: bytes, endpoint: Address) -> None:
         self.listener = listener
         self.relay = listener.relay
         self.client = client
+        self.endpoint = endpoint
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
             self.sock.connect(endpoint)

@@ -135,3 +135,10 @@ def test_addresses_of_an_endpoints_object() -> None:
         "default/web:dns": [("10.244.2.2", 53), ("10.244.2.3", 53)],
         "default/web:zero": [],
     }
+
+
+@pytest.mark.parametrize("ip", ["", "127.0.0.1", "redis.example.com", "fd00::1", "10.244.2"])
+def test_only_usable_addresses_are_endpoints(ip: str) -> None:
+    subset = EndpointSubset(addresses=[EndpointAddress(ip=ip)], ports=[EndpointPort(port=80)])
+    endpoints = Endpoints(metadata=ObjectMeta(name="web", namespace="default"), subsets=[subset])
+    assert addresses(endpoints) == {"default/web:": []}

@@ -49,7 +49,7 @@ class Bench:
 
     def endpoints(self, *ports: int, name: str = WEB) -> None:
         group = [Address("127.0.0.1", port) for port in ports]
-        self.relay.call(self.balancer.set_endpoints, name, group)
+        self.relay.call(self.relay.set_endpoints, name, group)
 
     def close(self) -> None:
         self.relay.stop()
@@ -216,6 +216,14 @@ async def test_without_endpoints_the_connection_ends_at_once(bench: Bench) -> No
     assert bench.reports == [("no endpoints", {"client": "127.0.0.1"})]
 
 
+async def test_an_endpoint_that_is_a_service_is_no_circle(bench: Bench) -> None:
+    port = bench.listen()
+    bench.relay.call(bench.relay.set_service_ips, {"127.0.0.1"})
+    bench.endpoints(port)
+    assert await talk_or_reset(port, b"x") == b""
+    assert len([decision for decision, _ in bench.reports if decision == "connecting"]) == 4
+
+
 async def test_a_removed_port_accepts_no_more_but_keeps_what_it_has(bench: Bench) -> None:
     async with server(echo) as backend:
         bench.endpoints(backend)
@@ -327,6 +335,17 @@ async def test_udp_finds_another_endpoint_when_one_refuses(bench: Bench) -> None
                 return b""
 
             assert await eventually(answered, within=2) == b"re: x"
+
+
+async def test_udp_leaves_an_endpoint_that_vanished(bench: Bench) -> None:
+    async with udp_server() as one, udp_server() as two:
+        bench.endpoints(one)
+        port, listener = bench.listen_udp()
+        with udp_client(port) as client:
+            assert await ask(client, b"a") == b"re: a"
+            bench.endpoints(two)
+            assert await ask(client, b"b") == b"re: b"
+            assert [session.endpoint.port for session in listener.sessions.values()] == [two]
 
 
 async def test_udp_without_endpoints_is_dropped_and_removal_ends_sessions(bench: Bench) -> None:
