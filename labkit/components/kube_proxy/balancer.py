@@ -44,7 +44,7 @@ def addresses(endpoints: Endpoints) -> dict[str, list[Address]]:
 
 
 def usable(ip: str, port: int) -> bool:
-    """Whether a connection may go there: an IPv4 address, but not this machine's loopback, where private ports listen."""
+    """Whether connections may go there: an IPv4 address, not this machine's loopback, where private things listen."""
     try:
         return not ipaddress.IPv4Address(ip).is_loopback and 0 < port < 65536
     except ValueError:
