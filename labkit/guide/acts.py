@@ -1,10 +1,10 @@
 """Commands and checks of a page, done on a stage."""
 
-import re
 import time
 from collections.abc import Callable, Mapping
 
-from labkit.guide.format import Ask, Check, Lab, Run
+from labkit.guide.engine import findings_in
+from labkit.guide.format import Check, Lab, Run
 from labkit.guide.places import NowhereError
 from labkit.guide.stage import Outcome, Stage
 
@@ -24,8 +24,7 @@ def as_meant(run: Run, outcome: Outcome) -> bool:
 
 def unanswered(lab: Lab, command: str, answers: Mapping[str, str]) -> list[str]:
     """Names of findings that the command uses and nobody has given yet."""
-    asked = [part.name for step in lab.steps for part in step.parts if isinstance(part, Ask)]
-    return [name for name in asked if re.search(rf"\$\{{?{name}\b", command) and not answers.get(name)]
+    return [name for name in findings_in(lab, command) if not answers.get(name)]
 
 
 def check(

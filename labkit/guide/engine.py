@@ -8,6 +8,7 @@ The parts of a step are taken in the order of the page; a check that failed is n
 behind a step's checks is therefore its debrief.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -55,11 +56,19 @@ def advance(lab: Lab, progress: Progress, answer: tuple[str, str] | None = None)
     return _settle(lab, replace(progress, part=progress.part + 1, answers=answers))
 
 
-def back_to_ask(lab: Lab, progress: Progress) -> Progress:
-    """Back to the first command or Ask of the step, so that a wrong finding can be looked up and given again."""
+def findings_in(lab: Lab, command: str) -> list[str]:
+    """Names of findings (Ask) of the lab that the command uses, as $NAME or ${NAME}."""
+    asked = [part.name for step in lab.steps for part in step.parts if isinstance(part, Ask)]
+    return [name for name in asked if re.search(rf"\$\{{?{name}\b", command)]
+
+
+def back_to_ask(lab: Lab, progress: Progress, check: Check) -> Progress:
+    """Back to the question whose answer the check uses; else to the first command or question of the step."""
     parts = parts_here(lab, progress)
-    first = next((i for i, part in enumerate(parts) if _acts(part)), 0)
-    return replace(progress, part=first)
+    used = findings_in(lab, check.command)
+    asks = [i for i, part in enumerate(parts) if isinstance(part, Ask) and part.name in used]
+    acts = [i for i, part in enumerate(parts) if isinstance(part, Ask) or (isinstance(part, Run) and not part.hidden)]
+    return replace(progress, part=[*asks, *acts, 0][0])
 
 
 def hint(lab: Lab, progress: Progress) -> tuple[Progress, str | None]:
@@ -97,10 +106,6 @@ def blamed_step(lab: Lab, check: Check, still_holds: Mapping[str, bool]) -> Step
 def percent(lab: Lab, progress: Progress) -> int:
     """How much of the lab is done, in steps passed."""
     return 100 if progress.finished else 100 * len(set(progress.passed)) // max(len(lab.steps), 1)
-
-
-def _acts(part: Part) -> bool:
-    return isinstance(part, Ask) or (isinstance(part, Run) and not part.hidden)
 
 
 def _settle(lab: Lab, progress: Progress) -> Progress:

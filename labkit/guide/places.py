@@ -98,4 +98,9 @@ def typed_at(spot: Spot, command: str) -> str:
     if not spot.container:
         return command
     found = f"docker ps -qf label=io.kubernetes.pod.name={spot.pod} -f name=k8s_{spot.container}[.]"
-    return f'docker exec -i "$({found})" sh -c {shlex.quote(command)}'
+    return f'docker exec -i "$({found})" sh -c {_quoted(command)}'
+
+
+def _quoted(command: str) -> str:
+    """In double quotes where that is safe and spares the reader the escape of a single quote."""
+    return f'"{command}"' if "'" in command and not set(command) & set('"$`\\!') else shlex.quote(command)

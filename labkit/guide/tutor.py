@@ -141,7 +141,7 @@ class Tutor:
             str(spot), run.command if spot.container else with_answers(run.command, progress.answers), hand
         )
         if spot.container:
-            self._screen.say(typed_at(spot, run.command), "quiet")
+            self._screen.copyable(typed_at(spot, run.command))
 
     def _output(self, outcome: Outcome) -> None:
         self._screen.output(outcome.text)
@@ -206,7 +206,7 @@ class Tutor:
                 return None
             typed = self._key("check?", {"", "c", "a", "h"}, check.place)
             if typed == "a":
-                return engine.back_to_ask(self._lab, progress)
+                return engine.back_to_ask(self._lab, progress, check)
             if typed == "h":
                 progress = self._hint(progress)
 
@@ -219,6 +219,9 @@ class Tutor:
         holds = {step.id: self._holds(step.checks, progress) for step in self._lab.steps if step.id in check.needs}
         if root := engine.blamed_step(self._lab, check, holds):
             self._screen.say(words("root", title=root.title, lab=self._lab.name), "hint")
+        elif used := engine.findings_in(self._lab, check.command):
+            given = ", ".join(f"{name}={progress.answers.get(name, '')}" for name in used)
+            self._screen.say(words("found", given=given), "hint")
         elif check.blames:
             self._screen.say(words("blames", unit=check.blames), "hint")
 

@@ -153,6 +153,9 @@ class FakeScreen:
     def output(self, text: str) -> None:
         self.shown.append(text)
 
+    def copyable(self, text: str) -> None:
+        self.shown.append(text)
+
     def say(self, text: str, mood: str = "") -> None:
         self.shown.append(text)
 

@@ -68,8 +68,9 @@ def test_blame_goes_to_the_earliest_step_that_does_not_hold() -> None:
 
 
 def test_back_leads_to_the_first_command_or_question_to_answer() -> None:
-    back = engine.back_to_ask(LAB, Progress(step="bright", part=3))
-    assert back.part == 1
+    uses_bright, uses_nothing = LAB.steps[1].checks[0], LAB.steps[0].checks[0]
+    assert engine.back_to_ask(LAB, Progress(step="bright", part=3), uses_bright).part == 1
+    assert engine.back_to_ask(LAB, Progress(step="on", part=3), uses_nothing).part == 2
 
 
 def test_percent() -> None:

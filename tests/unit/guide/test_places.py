@@ -73,3 +73,8 @@ def test_what_is_typed_for_a_pod_is_docker_exec_by_the_kubelets_label_and_name()
         'docker exec -i "$(docker ps -qf label=io.kubernetes.pod.name=default/x -f name=k8s_main[.])"'
         " sh -c 'echo '\"'\"'$A'\"'\"''"
     )
+
+
+def test_quotes_are_as_simple_as_is_safe() -> None:
+    assert typed_at(Spot("agent1", "default/x", "main"), "grep 'a b'").endswith(""" sh -c "grep 'a b'\"""")
+    assert typed_at(Spot("agent1", "default/x", "main"), "grep a").endswith(" sh -c 'grep a'")

@@ -95,6 +95,7 @@ def test_a_wrong_finding_can_be_given_again() -> None:
     stage = FakeStage()
     in_stage(stage, "touch bright")
     lesson = Lesson([*STEP_ONE, "a", "7", "a", "2", ""], stage).run()
+    assert "You found BRIGHT=7." in lesson.screen.text
     assert lesson.last.answers == {"BRIGHT": "2"}
     assert lesson.last.passed == ("on", "bright")
 
