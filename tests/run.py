@@ -99,12 +99,19 @@ def run(layer: Layer, extra: list[str]) -> Outcome:
     )
 
 
+def start_docker() -> None:
+    """What `labkit up` does first: start docker where nobody else looks after services, load kernel modules."""
+    env = os.environ | {"LABKIT_HOME": str(TOOLS.parent / "tests"), "LABKIT_CLUSTER": "doctor"}
+    subprocess.run([sys.executable, "-m", "labkit.cli", "doctor"], env=env, check=False, timeout=120)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("layers", nargs="*", choices=[[], *(layer.name for layer in LAYERS)], metavar="LAYER")
     chosen, extra = parser.parse_known_args()
     os.environ["PATH"] = f"{TOOLS / 'bin'}:{os.environ['PATH']}:/usr/sbin:/sbin"
     subprocess.run(["sh", str(ROOT / "tests" / "install.sh"), str(TOOLS)], check=True, timeout=600)
+    start_docker()
     outcomes = []
     for layer in LAYERS:
         if not chosen.layers or layer.name in chosen.layers:

@@ -18,7 +18,8 @@ need() { missing="$missing $1"; }
 
 can_make_venv || need python3-venv
 has vagrant || need vagrant
-has docker || need docker.io
+# A docker command alone is not enough: it wants an engine, here or (through DOCKER_HOST) elsewhere.
+has dockerd || docker info >/dev/null 2>&1 || need docker.io
 has debootstrap || need debootstrap
 [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || need debian-archive-keyring
 has iptables || need iptables

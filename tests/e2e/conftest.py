@@ -52,8 +52,10 @@ def docker(*words: str) -> str:
     return subprocess.run(["docker", *words], capture_output=True, text=True, timeout=120, check=True).stdout.strip()
 
 
-def image_ids() -> set[str]:
-    return set(docker("images", "-q", IMAGE_REPOSITORY).split())
+def images() -> list[str]:
+    """What this layer built: the node image and what it stands on, by name."""
+    names = docker("images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={IMAGE_REPOSITORY}*")
+    return sorted(names.split(), key=len)  # the node image before its base
 
 
 @pytest.fixture(scope="session")
@@ -65,12 +67,12 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         "LABKIT_IMAGE_REPOSITORY": IMAGE_REPOSITORY,
         "COLUMNS": "120",
     }
-    for image in image_ids():  # what an interrupted run left
+    for image in images():  # what an interrupted run left
         docker("rmi", "-f", image)
     lab = Lab(home, env)
     lab.labkit("init", "--agents", "2")
     yield lab
     lab.labkit("destroy", "--yes", rc=None)
-    for image in image_ids():
+    for image in images():
         docker("rmi", "-f", image)
     shutil.rmtree(home, ignore_errors=True)

@@ -3,10 +3,13 @@
 A cluster of its own (`mach`), on the node image of the layer if that was built, else on the learner's.
 """
 
+import contextlib
 import ipaddress
 import json
 import os
+import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +20,7 @@ import pytest
 from labkit import cluster as clusters
 from labkit.cluster import Cluster
 from labkit.provision import boot, vagrant
-from tests.e2e.conftest import IMAGE_REPOSITORY, docker, image_ids
+from tests.e2e.conftest import IMAGE_REPOSITORY, docker, images
 
 pytestmark = pytest.mark.timeout(900)
 NAME, RANGE = "mach", "10.245.31.0/24"
@@ -81,7 +84,7 @@ def milliseconds(machines: Machines, machine: str, command: str) -> tuple[int, f
 @pytest.fixture(scope="module")
 def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
     environment = {"LABKIT_HOME": str(tmp_path_factory.mktemp("state"))}
-    if image_ids():
+    if images():
         environment["LABKIT_IMAGE_REPOSITORY"] = IMAGE_REPOSITORY
     before = {name: os.environ.get(name) for name in environment}
     os.environ.update(environment)
@@ -125,11 +128,9 @@ def test_docker_runs_on_agents_only_and_nothing_waits_for_provisioning(machines:
     services = machines.sh("master", "systemctl list-units --type=service --state=running --plain --no-legend")
     for name in ("docker", "containerd", "etcd", "redis", "nginx", "registry"):
         assert name not in services, services
-    memory = machines.sh(
-        "master",
-        "awk '/^(anon|rss) /{print $2}' /sys/fs/cgroup/memory/memory.stat /sys/fs/cgroup/memory.stat 2>/dev/null || true",
-    )
-    assert int(memory.split()[0]) < 100 * 2**20, memory
+    files = "/sys/fs/cgroup/memory/memory.stat /sys/fs/cgroup/memory.stat"  # cgroup v1, v2
+    memory = machines.sh("master", f"cat {files} 2>/dev/null | awk '/^(anon|total_rss) /{{print $2}}'")
+    assert int(memory) < 60 * 2**20
 
 
 def test_ports_are_on_loopback_only(machines: Machines) -> None:
@@ -145,13 +146,10 @@ def test_a_machine_may_not_do_what_only_the_host_may(machines: Machines) -> None
     for name, bit in {"SYS_MODULE": 16, "SYS_RAWIO": 17, "SYS_BOOT": 22, "SYS_RESOURCE": 24, "SYS_TIME": 25}.items():
         assert not held >> bit & 1, f"CAP_{name}"
     assert "not permitted" in machines.sh("agent1", "date -s 2015-06-01", rc=1)
-    device = os.stat("/").st_dev
+    device = Path("/").stat().st_dev
     read = f"mknod /root/disk b {os.major(device)} {os.minor(device)} && head -c 512 /root/disk"
     assert "not permitted" in machines.sh("agent1", read, rc=1)
-    assert (
-        machines.sh("agent1", "sysctl -w kernel.panic=17", rc=None)
-        and Path("/proc/sys/kernel/panic").read_text().strip() != "17"
-    )
+    assert "permission denied" in machines.sh("agent1", "sysctl -w kernel.panic=17", rc=None)
 
 
 def test_no_known_key_opens_a_machine(machines: Machines) -> None:
@@ -181,10 +179,9 @@ def test_pods_of_two_agents_reach_each_other_by_their_own_addresses(machines: Ma
 def test_pods_see_names_and_the_redis_image_serves_them(machines: Machines) -> None:
     redis = machines.pod("agent2", "store", "redis")
     assert machines.sh("agent1", f"docker exec talk redis-cli -h {redis} set greeting hello") == "OK"
-    machines.sh(
-        "agent1",
-        f"docker run --rm --add-host=redis-master:{redis} toolbox sh -c 'redis-cli -h redis-master get greeting && getent hosts redis-master && curl -s --max-time 2 redis-master:6379 || [ $? -ne 6 ]'",
-    )
+    ask = "getent hosts redis-master && redis-cli -h redis-master get greeting"
+    answer = machines.sh("agent1", f"docker run --rm --add-host=redis-master:{redis} toolbox sh -c {quoted(ask)}")
+    assert answer.split() == [redis, "redis-master", "hello"]
     started = time.monotonic()
     machines.sh("agent2", "docker stop --time 20 store")
     assert time.monotonic() - started < 10  # it heeds SIGTERM
@@ -220,25 +217,52 @@ def test_a_service_address_that_nobody_has_is_refused_at_once(machines: Machines
     assert (code, took < 1000) == (2, True)
 
 
+@contextlib.contextmanager
+def escaping(*lab_ranges: str) -> Iterator[list[str]]:
+    """IPv4 packets from the lab to anywhere else, as `INTERFACE SOURCE > DESTINATION`, seen on any of the host's."""
+    lab = [ipaddress.ip_network(cidr) for cidr in lab_ranges or (RANGE, "10.244.0.0/16", "10.0.0.0/16")]
+    seen: list[str] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.is_set():
+            with contextlib.suppress(TimeoutError):
+                packet, (interface, *_) = wire.recvfrom(65535)
+                source, target = (ipaddress.ip_address(packet[at : at + 4]) for at in (26, 30))
+                if any(source in net for net in lab) and not any(target in net for net in lab):
+                    seen.append(f"{interface} {source} > {target}")
+
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800)) as wire:
+        wire.settimeout(0.2)
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            yield seen
+        finally:
+            over.set()
+            watcher.join()
+
+
 def test_no_packet_leaves_the_lab(machines: Machines) -> None:
-    # Watched where it would leave: on the host, for anything from the lab that is not to the lab.
-    lab = "net 10.245.31.0/24 or net 10.244.0.0/16"
-    watch = ["timeout", "12", "tcpdump", "-nn", "-i", "any", f"(src {lab}) and not (dst {lab})", "and", "ip"]
-    with subprocess.Popen(watch, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as tcpdump:
-        time.sleep(1)
+    with escaping() as seen:
         for command in ("nc -w 2 192.0.2.80 80", "docker exec talk nc -w 2 192.0.2.80 80", "ping -c1 -W1 198.51.100.7",
                         "docker exec talk ping -c1 -W1 198.51.100.7", "curl -m 2 http://example.com"):  # fmt: skip
             code, took = milliseconds(machines, "agent1", command)
             assert code != 0, command
-            assert took < 2500, f"{command}: {took} ms"
-        # and with the machine's own rule out of the way, there is still nobody to take it
+            assert took < 1500, f"{command}: {took} ms"
+        # And with the machine's own rule out of the way there is still nobody who would carry a packet on.
         machines.sh("agent1", "iptables -I OUTPUT -d 192.0.2.0/24 -j ACCEPT")
         assert milliseconds(machines, "agent1", "nc -w 2 192.0.2.80 80")[0] != 0
         machines.sh("agent1", "iptables -D OUTPUT -d 192.0.2.0/24 -j ACCEPT")
-        tcpdump.terminate()
-        printed, said = tcpdump.communicate(timeout=20)
-    assert "listening on" in said, said
-    assert printed == ""
+        time.sleep(0.5)
+    assert seen == []
+
+
+def test_the_watcher_of_the_last_test_is_not_blind(machines: Machines) -> None:
+    with escaping("10.245.31.12/32") as seen:  # as if the lab were agent1 alone
+        machines.sh("agent1", "ping -c 1 -W 2 10.245.31.13")
+        time.sleep(0.5)
+    assert any(line.endswith("10.245.31.12 > 10.245.31.13") for line in seen)
 
 
 def test_a_restart_of_lab_net_leaves_docker_and_its_pods_alone(machines: Machines) -> None:
