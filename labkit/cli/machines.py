@@ -41,7 +41,7 @@ def up(name: Name = DEFAULT_CLUSTER) -> None:
     from labkit.provision.up import up as bring_up
 
     cluster = load_or_init(name)
-    with reporting("everything done so far is kept; `labkit up` goes on from here") as report:
+    with reporting("everything done so far is kept; `labkit up` goes on from here", cluster) as report:
         outcome = bring_up(cluster, report)
     if outcome.nothing_to_do:
         out.print("nothing to do: every machine is what it should be")
@@ -67,7 +67,7 @@ def down(name: Name = DEFAULT_CLUSTER) -> None:
     from labkit.provision.vagrant import Vagrant
 
     cluster = clusters.load(name)
-    with reporting("run `labkit down` again") as report:
+    with reporting("run `labkit down` again", cluster) as report:
         report.step("host", "halt the machines")
         Vagrant(cluster).halt()
         report.done("host")
@@ -86,7 +86,7 @@ def destroy(
     if not yes and not typer.confirm(f"Remove cluster {name} ({machines}) and {cluster.state}?"):
         out.print("nothing was removed")
         raise typer.Exit(1)
-    with reporting("run `labkit destroy` again") as report:
+    with reporting("run `labkit destroy` again", cluster) as report:
         report.step("host", "remove the machines")
         Vagrant(cluster).destroy()
         report.done("host")
@@ -157,7 +157,7 @@ def push(
     known = pushing.components(cluster)
     if unknown := [each for each in components if each not in known]:
         raise typer.BadParameter(f"{', '.join(unknown)}: expected some of {', '.join(known)}", param_hint="COMPONENT")
-    with reporting("run it again") as report:
+    with reporting("run it again", cluster) as report:
         touched = pushing.push(cluster, components, report)
     out.print(f"{', '.join(components)} restarted on {', '.join(touched)}", style="green", highlight=False)
 

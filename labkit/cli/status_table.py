@@ -4,7 +4,7 @@ from rich.table import Table
 from rich.text import Text
 
 from labkit.provision.facts import Facts, UnitFact
-from labkit.provision.status import MANY_RESTARTS, ClusterStatus, MachineStatus
+from labkit.provision.status import ClusterStatus, MachineStatus, is_restless
 
 MEBI = 1 << 20
 
@@ -12,7 +12,7 @@ MEBI = 1 << 20
 def table(status: ClusterStatus) -> Table:
     shown = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("MACHINE", "ADDRESS", "NODE", "MEMORY", "SERVICE", "STATE"):
-        shown.add_column(title, no_wrap=title == "SERVICE")
+        shown.add_column(title, no_wrap=title != "STATE")
     for machine in status.machines:
         _add(shown, machine)
     return shown
@@ -36,12 +36,21 @@ def _node(status: MachineStatus) -> Text:
 
 
 def _state(fact: UnitFact) -> Text:
-    well = fact.active == "active" and fact.restarts < MANY_RESTARTS
+    well = fact.active == "active" and not is_restless(fact)
+    since = f" {duration(fact.seconds)}" if fact.active == "active" else ""
     again = f", restarted {fact.restarts} times" if fact.restarts else ""
-    return Text(f"{fact.active}{again}", style="green" if well else "red")
+    return Text(f"{fact.active}{since}{again}", style="green" if well else "red")
+
+
+def duration(seconds: int) -> str:
+    """'42s', '5m', '3h', '2d', as kubectl does."""
+    for length, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= 2 * length:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
 
 
 def memory(facts: Facts) -> str:
-    """'64 of 1024 MiB'."""
-    of = f" of {facts.memory_allowed // MEBI}" if 0 < facts.memory_allowed < 1 << 50 else ""
+    """'64/1024 MiB': in use and allowed."""
+    of = f"/{facts.memory_allowed // MEBI}" if 0 < facts.memory_allowed < 1 << 50 else ""
     return f"{facts.memory_used // MEBI}{of} MiB"

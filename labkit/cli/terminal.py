@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Annotated, NoReturn
 
 import typer
@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from labkit import cluster as clusters
 from labkit.cluster import Cluster
+from labkit.provision.lock import only_one
 from labkit.provision.report import ConsoleReport
 
 DEFAULT_CLUSTER = "lab"
@@ -42,10 +43,13 @@ def machine_of(cluster: Cluster, name: str) -> clusters.Machine:
 
 
 @contextmanager
-def reporting(comfort: str) -> Iterator[ConsoleReport]:
-    """Steps on the terminal; Ctrl-C ends with a word on what becomes of what was done."""
+def reporting(comfort: str, changes: Cluster | None = None) -> Iterator[ConsoleReport]:
+    """Steps on the terminal; Ctrl-C ends with a word on what becomes of what was done.
+
+    changes: the cluster that is changed meanwhile, which nobody else may do then.
+    """
     try:
-        with ConsoleReport(out) as report:
+        with only_one(changes) if changes else nullcontext(), ConsoleReport(out) as report:
             yield report
     except KeyboardInterrupt:
         fail(f"interrupted: {comfort}", INTERRUPTED)

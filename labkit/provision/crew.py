@@ -16,6 +16,7 @@ from labkit.cluster import Cluster
 from labkit.provision import facts, journal, plan
 from labkit.provision.desired import Desired
 from labkit.provision.errors import CommandFailed, TimedOut
+from labkit.provision.lock import ON_MACHINE
 from labkit.provision.report import Report
 from labkit.provision.ssh import Ssh
 from labkit.provision.wheels import Target, Wheel, fetch
@@ -119,7 +120,7 @@ class Crew:
 def act(ssh: Ssh, action: plan.Action) -> None:
     """Do one action. Raises CommandFailed, with the last words of the units that it was about."""
     try:
-        ssh.run(action.command, timeout=action.timeout, input=action.input(), what=action.title)
+        ssh.run(ON_MACHINE + action.command, timeout=action.timeout, input=action.input(), what=action.title)
     except CommandFailed as exc:
         words = journal.last_words(ssh, action.units)
         if not words:

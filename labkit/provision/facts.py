@@ -25,13 +25,16 @@ class FileFact(msgspec.Struct, frozen=True):
 
 
 class UnitFact(msgspec.Struct, frozen=True):
-    """systemd's words: active "active" | "failed" ..., sub "running" ...; restarts: how often systemd had to."""
+    """systemd's words: active "active" | "failed" ..., sub "running" ...
+
+    restarts: how often systemd had to; seconds: since it became active."""
 
     active: str
     sub: str = ""
     enabled: bool = False
     restarts: int = 0
     pid: int = 0
+    seconds: int = 0
 
 
 class Facts(msgspec.Struct, rename="camel"):

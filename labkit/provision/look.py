@@ -11,6 +11,7 @@ import platform
 import pwd
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def output(command: list[str]) -> str:
 
 
 def unit_facts(units: list[str]) -> dict[str, dict[str, Any]]:
-    wanted = ("Id", "ActiveState", "SubState", "UnitFileState", "NRestarts", "MainPID")
+    wanted = ("Id", "ActiveState", "SubState", "UnitFileState", "NRestarts", "MainPID", "ActiveEnterTimestampMonotonic")
     text = output(["systemctl", "show", "--property", ",".join(wanted), *units]) if units else ""
     blocks = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in text.split("\n\n")]
     return {
@@ -56,6 +57,9 @@ def unit_facts(units: list[str]) -> dict[str, dict[str, Any]]:
             "enabled": block["UnitFileState"] == "enabled",
             "restarts": int(block.get("NRestarts") or 0),
             "pid": int(block.get("MainPID") or 0),
+            "seconds": max(
+                0, int(time.monotonic()) - int(block.get("ActiveEnterTimestampMonotonic") or 0) // 1_000_000
+            ),
         }
         for block in blocks
         if "Id" in block

@@ -16,8 +16,8 @@ from labkit.provision.facts import Facts, UnitFact
 from labkit.provision.ssh import Ssh
 
 REACH_SECONDS = 3
-MANY_RESTARTS = 3
-"""A service that systemd had to restart so often is not well, though it may run right now."""
+MANY_RESTARTS, SETTLED_SECONDS = 3, 60
+"""A service that systemd had to restart so often, the last time so recently, is not well though it runs right now."""
 
 
 @dataclass
@@ -58,10 +58,14 @@ def _troubles(status: MachineStatus) -> Iterable[str]:
     for unit, fact in status.units().items():
         if fact.active != "active":
             yield f"{name}: {unit} is {fact.active}: labkit logs {unit} -m {name}"
-        elif fact.restarts >= MANY_RESTARTS:
+        elif is_restless(fact):
             yield f"{name}: {unit} was restarted {fact.restarts} times: labkit logs {unit} -m {name}"
     if status.machine.is_agent and status.node != "Ready":
         yield f"{name}: node is {status.node or 'not registered'}"
+
+
+def is_restless(fact: UnitFact) -> bool:
+    return fact.restarts >= MANY_RESTARTS and fact.seconds < SETTLED_SECONDS
 
 
 def ask(cluster: Cluster) -> ClusterStatus:
