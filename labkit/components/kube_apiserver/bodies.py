@@ -15,6 +15,8 @@ from labkit.api.types import DeleteOptions
 from labkit.components.kube_apiserver.messages import JSON, Request
 
 PROTOBUF = "application/vnd.kubernetes.protobuf"
+# No Content-Type (kubectl scale), and what curl says when it is told nothing: 1.0 did not look at it either.
+_TAKEN_FOR_JSON = ("", JSON, "*/*", "application/x-www-form-urlencoded")
 
 
 def content_type(request: Request) -> str:
@@ -26,7 +28,7 @@ def read(request: Request, what: type[Any]) -> tuple[Any, list[str]]:
     given = content_type(request)
     if given == PROTOBUF:
         return codec.from_builtins(protobuf.decode(request.body), what), []
-    if given not in ("", JSON, "*/*"):
+    if given not in _TAKEN_FOR_JSON:
         raise UnsupportedMediaType(f"the body is {given}: expected {JSON} or {PROTOBUF}")
     return codec.decode(request.body, what), _field_warnings(request, what)
 

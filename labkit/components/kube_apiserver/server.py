@@ -7,7 +7,6 @@ stop:  watches ended -> requests finished -> loops cancelled -> storage closed
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -42,6 +41,7 @@ class Server:
     def __init__(self, storage: Storage, settings: Settings, trace: Tracer, *, insecure: bool = False) -> None:
         self.storage = storage
         self.base_url = ""
+        self.port = 0
         self._settings = settings
         self._trace = trace
         self._insecure = insecure
@@ -86,9 +86,9 @@ class Server:
                 settings.tls_cert_file, settings.tls_private_key_file, settings.client_ca_file,
                 settings.tls_client_auth,
             )  # fmt: skip
-        port = await self._http.start(settings.bind_address, settings.secure_port, context)
-        self.base_url = f"{'http' if self._insecure else 'https'}://{settings.bind_address}:{port}"
-        own = Own(settings.advertise_address, port, self._service_ip, settings.apiserver_count)
+        self.port = await self._http.start(settings.bind_address, settings.secure_port, context)
+        self.base_url = f"{'http' if self._insecure else 'https'}://{settings.bind_address}:{self.port}"
+        own = Own(settings.advertise_address, self.port, self._service_ip, settings.apiserver_count)
         own_service = OwnService(self._registries, own, self._trace)
         await own_service.sync()
         self._tasks.append(asyncio.create_task(own_service.run(), name="own service"))
@@ -99,9 +99,7 @@ class Server:
         await self._http.stop()
         for task in self._tasks:
             task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         await self._kubelets.close()
 
@@ -123,15 +121,15 @@ class Server:
 async def start_in_process(
     storage: Storage | None = None, *, service_cluster_ip_range: str = "10.0.0.0/16",
     service_node_port_range: str = "30000-32767", advertise_address: str = "127.0.0.1", kubelet_port: int = 10250,
-    trace: Tracer | None = None,
+    trace: Tracer | None = None, port: int = 0,
 ) -> Server:  # fmt: skip
-    """For tests only: a server on plain HTTP, on a free loopback port, on which every request may do everything.
+    """For tests only: plain HTTP on a loopback port (0: a free one), and every request may do everything.
 
     When it returns, `server.base_url` answers. `storage` None: a Memory of its own.
     """
     settings = Settings(
         service_cluster_ip_range=service_cluster_ip_range, service_node_port_range=service_node_port_range,
-        advertise_address=advertise_address, kubelet_port=kubelet_port,
+        advertise_address=advertise_address, kubelet_port=kubelet_port, secure_port=port,
     )  # fmt: skip
     server = Server(storage or Memory(), settings, trace or Tracer("kube-apiserver"), insecure=True)
     try:
