@@ -6,8 +6,9 @@ changes only with an event: both are inspected once and remembered.
 """
 
 import asyncio
+import socket
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -15,7 +16,9 @@ import requests
 import urllib3
 from docker.api.client import APIClient
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound, StreamParseError
+from docker.transport import UnixHTTPAdapter
 from docker.utils import parse_repository_tag
+from docker.utils.socket import frames_iter
 
 from labkit.components.kubelet import runtime
 from labkit.components.kubelet.docker_words import container_of, create_arguments
@@ -117,7 +120,7 @@ class Docker:
         made = await self._call(lambda api: api.exec_create(container_id, command))
         chunks: list[bytes] = []
         async with asyncio.timeout(timeout):
-            async with aclosing(self._stream(lambda api: api.exec_start(made["Id"], stream=True))) as output:
+            async with aclosing(self._stream(lambda api: _ExecOutput(api, made["Id"]))) as output:
                 async for chunk in output:
                     chunks.append(chunk)
             found = await self._call(lambda api: api.exec_inspect(made["Id"]))
@@ -192,6 +195,10 @@ class Docker:
         except DockerException as exc:
             raise RuntimeUnavailable(f"docker does not answer: {exc}") from exc
         self._api_version = client.api_version
+        if self._endpoint.startswith("unix://"):
+            client.mount(
+                "http+docker://", _OneConnection(self._endpoint.replace("unix://", "http+unix://"), CALL_SECONDS)
+            )
         return client
 
     def _own_client(self) -> APIClient:
@@ -221,6 +228,30 @@ class Docker:
         if not pod_uid:
             self._inspected = {c.id: self._inspected[c.id] for c in found if c.id in self._inspected}
         return found
+
+
+class _OneConnection(UnixHTTPAdapter):
+    """One kept connection for all that a client asks; docker-py keeps one for each of the last 25 URLs."""
+
+    def get_connection(self, url: Any, proxies: Any = None) -> Any:
+        return super().get_connection("http+docker://localhost", proxies)
+
+
+class _ExecOutput:
+    """What a command in a container prints; docker-py's own stream of it cannot be closed from another thread."""
+
+    def __init__(self, api: APIClient, exec_id: str) -> None:
+        file: Any = api.exec_start(exec_id, socket=True)  # a SocketIO, which never closes its socket
+        self._file = file
+        self._socket: socket.socket = file._sock
+
+    def __iter__(self) -> Iterator[bytes]:
+        frames: Iterator[tuple[int, bytes]] = frames_iter(self._file, tty=False)  # type: ignore[no-untyped-call]
+        with self._socket, self._file:
+            yield from (data for _, data in frames)
+
+    def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)  # the reader sees the end, and closes
 
 
 def _translated(exc: Exception) -> RuntimeFailure:
