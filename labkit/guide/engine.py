@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from labkit.guide.format import Ask, Check, Code, Lab, Part, Question, Run, Step, Text
+from labkit.guide.places import Place
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def parts_here(lab: Lab, progress: Progress) -> tuple[Part, ...]:
 
 
 def present_part(lab: Lab, progress: Progress) -> Part | None:
-    """What comes next; None when the lab is finished. Hidden parts (solutions) are never next."""
+    """What comes next; None when the lab is finished."""
     parts = parts_here(lab, progress)
     return None if progress.finished or progress.part >= len(parts) else parts[progress.part]
 
@@ -79,6 +80,11 @@ def hint(lab: Lab, progress: Progress) -> tuple[Progress, str | None]:
     return replace(progress, hints=progress.hints + 1), step.hints[progress.hints]
 
 
+def workplace(parts: Sequence[Part], index: int) -> Place | None:
+    """Where the learner worked last before the part at `index`: there a shell opens."""
+    return next((part.place for part in reversed(parts[:index]) if isinstance(part, Run)), None)
+
+
 def pauses_after(parts: Sequence[Part], index: int) -> bool:
     """Whether the reader is left alone with this text or code until Enter: at the end of a step, and behind code,
     unless something follows that waits for them anyway."""
@@ -109,7 +115,7 @@ def percent(lab: Lab, progress: Progress) -> int:
 
 
 def _settle(lab: Lab, progress: Progress) -> Progress:
-    """Skip hidden parts; note a step as passed behind its last check; leave it behind its last part."""
+    """Note a step as passed behind its last check; leave it behind its last part."""
     while True:
         parts = parts_here(lab, progress)
         step = present_step(lab, progress)
@@ -120,11 +126,7 @@ def _settle(lab: Lab, progress: Progress) -> Progress:
         ):
             progress = replace(progress, passed=(*progress.passed, step.id))
         if progress.part < len(parts):
-            part = parts[progress.part]
-            if not (isinstance(part, Run) and part.hidden):
-                return progress
-            progress = replace(progress, part=progress.part + 1)
-            continue
+            return progress
         following = lab.steps[lab.steps.index(step) + 1 :] if step else lab.steps
         if not following:
             return replace(progress, finished=True)

@@ -72,6 +72,8 @@ class Tutor:
         if isinstance(part, Text | Code):
             self._show(part, progress)
         elif isinstance(part, Run):
+            if part.hidden and not self._auto:
+                return self._learners_turn(part, progress)
             if not self._run(part, progress):
                 return None
         elif isinstance(part, Question):
@@ -105,7 +107,7 @@ class Tutor:
     def _shell(self, place: Place | None) -> None:
         spot = self._spot(place or Place("machine", machine="master"))
         if spot:
-            self._screen.say(self._words("shell", machine=spot.machine), "quiet")
+            self._screen.say(self._words("shell", machine=spot.machine, lab=self._lab.name), "quiet")
             self._stage.shell(spot)
 
     def _spot(self, place: Place) -> Spot | None:
@@ -134,6 +136,12 @@ class Tutor:
             prompt = "unexpected"
         self._judge_predictions(progress)
         return True
+
+    def _learners_turn(self, solution: Run, progress: Progress) -> Progress:
+        """The learner finds the command; what it must achieve is said before and checked after."""
+        while self._key("your-turn", {"", "h"}, solution.place) == "h":
+            progress = self._hint(progress)
+        return engine.advance(self._lab, progress)
 
     def _command(self, run: Run, spot: Spot, progress: Progress) -> None:
         hand = self._words("typed-by-hand", machine=spot.machine)
@@ -183,12 +191,15 @@ class Tutor:
             given = acts.do(self._stage, ask.answer, progress.answers).text.strip()
             self._screen.say(self._words("finding?", name=ask.name) + given)
             return engine.advance(self._lab, progress, (ask.name, given))
+        self._screen.say(self._words("find?"), "quiet")
         while True:
             given = self._screen.ask(self._words("finding?", name=ask.name))
             if given == "q":
                 raise Quit
             if given == "s":
                 self._shell(ask.answer.place)
+            elif given == "h":
+                progress = self._hint(progress)
             elif given:
                 return engine.advance(self._lab, progress, (ask.name, given))
 
@@ -204,7 +215,8 @@ class Tutor:
             self._explain(check, outcome, progress)
             if self._auto:
                 return None
-            typed = self._key("check?", {"", "c", "a", "h"}, check.place)
+            place = engine.workplace(engine.parts_here(self._lab, progress), progress.part) or check.place
+            typed = self._key("check?", {"", "c", "a", "h"}, place)
             if typed == "a":
                 return engine.back_to_ask(self._lab, progress, check)
             if typed == "h":

@@ -3,6 +3,7 @@
 from labkit.guide import engine
 from labkit.guide.engine import Progress
 from labkit.guide.format import Check, Code, Text
+from labkit.guide.places import Place
 from tests.unit.guide.pages import page
 
 LAB = page()
@@ -17,11 +18,11 @@ def walk(progress: Progress) -> list[tuple[str, str]]:
     return met
 
 
-def test_all_parts_in_order_without_the_hidden_ones() -> None:
+def test_all_parts_in_order() -> None:
     assert walk(engine.start(LAB, Progress())) == [
         ("", "Text"),
         *(("on", kind) for kind in ("Text", "Question", "Run", "Check", "Text")),
-        *(("bright", kind) for kind in ("Question", "Ask", "Check", "Run")),
+        *(("bright", kind) for kind in ("Question", "Ask", "Run", "Check", "Run")),
     ]
 
 
@@ -71,6 +72,11 @@ def test_back_leads_to_the_first_command_or_question_to_answer() -> None:
     uses_bright, uses_nothing = LAB.steps[1].checks[0], LAB.steps[0].checks[0]
     assert engine.back_to_ask(LAB, Progress(step="bright", part=3), uses_bright).part == 1
     assert engine.back_to_ask(LAB, Progress(step="on", part=3), uses_nothing).part == 2
+
+
+def test_a_shell_opens_where_the_learner_worked_last() -> None:
+    assert engine.workplace(LAB.steps[0].parts, 3) == Place("machine", machine="master")
+    assert engine.workplace(LAB.steps[0].parts, 2) is None
 
 
 def test_percent() -> None:

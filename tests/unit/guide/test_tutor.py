@@ -12,7 +12,7 @@ from tests.unit.guide.pages import PAGE, FakeScreen, FakeStage, page
 
 INTRO = [""]  # go on
 STEP_ONE = [*INTRO, "b", "", ""]  # prediction, run, go on behind the debrief
-STEP_TWO = ["a", "2"]  # quiz, finding
+STEP_TWO = ["a", "2", ""]  # quiz, finding, own work done
 
 
 class Lesson:
@@ -94,10 +94,17 @@ def test_a_failed_check_names_the_earlier_step_that_does_not_hold() -> None:
 def test_a_wrong_finding_can_be_given_again() -> None:
     stage = FakeStage()
     in_stage(stage, "touch bright")
-    lesson = Lesson([*STEP_ONE, "a", "7", "a", "2", ""], stage).run()
+    lesson = Lesson([*STEP_ONE, "a", "7", "", "a", "2", "", ""], stage).run()
     assert "You found BRIGHT=7." in lesson.screen.text
     assert lesson.last.answers == {"BRIGHT": "2"}
     assert lesson.last.passed == ("on", "bright")
+
+
+def test_the_learner_finds_the_command_with_hints_and_a_shell() -> None:
+    lesson = Lesson([*STEP_ONE, "a", "2", "h", "s", "", "q"]).run()
+    assert "There are no more hints." in lesson.screen.text
+    assert "touch bright" not in lesson.screen.text
+    assert lesson.stage.shells == ["master"]
 
 
 def test_a_shell_opens_on_the_machine_of_the_command() -> None:
