@@ -104,6 +104,31 @@ class TestPods:
         assert status.pod_ip in await inside(node, "ip", "addr", "show", "eth0")
         assert f"{status.pod_ip}\tweb" in await inside(node, "cat", "/etc/hosts")
 
+    async def test_the_machine_s_resolver_when_that_is_asked_for(self, node: OneNode) -> None:
+        """A machine without a nameserver: docker must not put public ones in its place."""
+        await node.create(STAYS, dnsPolicy="Default")
+        await node.status(running)
+        lines = (await inside(node, "cat", "/etc/resolv.conf")).splitlines()
+        assert [line for line in lines if line and not line.startswith("#")] == ["nameserver 127.0.0.1"]
+
+    async def test_probes_by_http_and_tcp(self, node: OneNode) -> None:
+        serve = {"image": BUSYBOX, "command": ["httpd", "-f", "-p", "8080", "-h", "/etc"]}
+        ports = {"ports": [{"name": "web", "containerPort": 8080}]}
+        for name, path, ready in (("good", "/passwd", True), ("bad", "/nope", False)):
+            probe = {"httpGet": {"path": path, "port": "web"}, "periodSeconds": 1, "timeoutSeconds": 5}
+            alive = {"tcpSocket": {"port": 8080}, "periodSeconds": 1, "timeoutSeconds": 5}
+            await node.create(serve | ports | {"readinessProbe": probe, "livenessProbe": alive}, name=name)
+            await node.status(
+                lambda s, ready=ready: s.phase == "Running" and s.container_statuses[0].ready == ready, name
+            )
+
+        async def told() -> bool:
+            events = [text for reason, _, text in await node.events("bad") if reason == "unhealthy"]
+            return "Readiness probe failed: HTTP probe failed with statuscode: 404" in events
+
+        await eventually(told, within=20)
+        assert [c.attempt for c in await node.containers("c")] == [0, 0]
+
     async def test_containers_of_a_pod_share_network_and_volumes(self, node: OneNode, tmp_path: Path) -> None:
         (tmp_path / "on-the-machine").write_text("here")
         serve = {"name": "a", "command": ["sh", "-c", "echo from a > /data/x; exec httpd -f -p 8080 -h /data"]}

@@ -91,7 +91,7 @@ class Kubelet:
                 worker.wake("the API server has removed the pod")
         elif worker := self.workers.get(new.metadata.uid):
             worker.update(new)
-        else:
+        elif not self.reports.finishing(new.metadata.uid):  # else it is only our own last word on it
             self._start_worker(new)
 
     async def _follow_events(self) -> None:

@@ -5,7 +5,7 @@ The pods' workers say what should be known and go on; here it is written, again 
 
 from dataclasses import dataclass
 
-from labkit.api.errors import Conflict, NotFound
+from labkit.api.errors import Conflict, Invalid, NotFound
 from labkit.api.types import Pod, PodStatus, copy, key
 from labkit.client.controller import Controller
 from labkit.client.queue import WorkQueue
@@ -51,6 +51,11 @@ class Reports:
         self._wanted.setdefault(pod.metadata.uid, _Wanted(pod, pod.status, written=True)).finished = True
         self._queue.add(pod.metadata.uid, cause="its containers are gone")
 
+    def finishing(self, uid: str) -> bool:
+        """Whether its removal is on its way to the API server."""
+        wanted = self._wanted.get(uid)
+        return wanted is not None and wanted.finished
+
     def forget(self, uid: str) -> None:
         self._wanted.pop(uid, None)
 
@@ -80,7 +85,7 @@ class Reports:
         status, pod = wanted.status, wanted.pod
         try:
             stored = await self._put(pod, status)
-        except Conflict:
+        except (Conflict, Invalid):  # it changed meanwhile, or another pod has the name now: its uid is immutable
             fresh = await self._client.get(Pod, pod.metadata.name, pod.metadata.namespace)
             if fresh.metadata.uid != pod.metadata.uid:
                 raise NotFound.of("pods", key(pod)) from None
