@@ -1,6 +1,7 @@
 """A machine of network namespaces, an API server that it can reach, and components started on it as their units do."""
 
 import asyncio
+import io
 import json
 import signal
 import socket
@@ -23,6 +24,7 @@ from labkit.api.types import (
 from labkit.client.rest import Client
 from labkit.components.kube_apiserver.server import start_in_process
 from labkit.testing.eventually import eventually
+from labkit.trace import Tracer
 from tests.node.netns import Netns, machine
 
 API_PORT = 8080  # on the node's loopback
@@ -179,7 +181,7 @@ async def world(folder: Path) -> AsyncIterator[World]:
     """A world of its own for each test."""
     async with AsyncExitStack() as stack:
         spaces = stack.enter_context(machine())
-        server = await stack.enter_async_context(await start_in_process())
+        server = await stack.enter_async_context(await start_in_process(trace=Tracer("kube-apiserver", io.StringIO())))
         await stack.enter_async_context(_door(spaces["node"], server.base_url))
         client = await stack.enter_async_context(Client(server.base_url))
         yield World(spaces, client, _kubeconfig(folder), stack)

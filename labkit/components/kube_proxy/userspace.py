@@ -10,6 +10,7 @@ client's. What it buys: a connection that meets a dead endpoint is given to anot
 """
 
 import socket
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import NamedTuple
@@ -67,6 +68,7 @@ class Userspace:
 
         causes: service key -> what happened to it; a rule that changes without one had been flushed by somebody.
         """
+        began = time.monotonic()
         have = await self.iptables.save()
         wanted = service_ports(services.values())
         used_before = nat.local_ports(have)
@@ -78,6 +80,8 @@ class Userspace:
         rules = render(portals, self.machine.bind_address, self.machine.node_ip)
         if text := nat.difference(have, rules):
             await self.iptables.restore(text)
+            seconds = round(time.monotonic() - began, 4)
+            self.trace.log("rules written", service_ports=len(wanted), changes=text.count("\n") - 2, seconds=seconds)
         self._tell_rules([*FIRST, *LAST, *rules], have, causes)
         for name in [name for name in self._portals if name not in wanted]:
             self._close(name)
