@@ -24,6 +24,7 @@ from tests.e2e.conftest import IMAGE_REPOSITORY, docker, images
 
 pytestmark = pytest.mark.timeout(900)
 NAME, RANGE = "mach", "10.245.31.0/24"
+ALL_PROTOCOLS = 3  # ETH_P_ALL: what is sent and what crosses a bridge as well
 
 
 class Machines:
@@ -229,10 +230,14 @@ def escaping(*lab_ranges: str) -> Iterator[list[str]]:
             with contextlib.suppress(TimeoutError):
                 packet, (interface, *_) = wire.recvfrom(65535)
                 source, target = (ipaddress.ip_address(packet[at : at + 4]) for at in (26, 30))
-                if any(source in net for net in lab) and not any(target in net for net in lab):
+                if (
+                    packet[12:14] == b"\x08\x00"
+                    and any(source in net for net in lab)
+                    and not any(target in net for net in lab)
+                ):
                     seen.append(f"{interface} {source} > {target}")
 
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800)) as wire:
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ALL_PROTOCOLS)) as wire:
         wire.settimeout(0.2)
         watcher = threading.Thread(target=watch)
         watcher.start()

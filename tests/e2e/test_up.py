@@ -1,13 +1,18 @@
-"""`labkit up` from another Python than the machines': what is fetched and built fits the machine's, not the host's.
+"""`labkit up` on one machine that is master and agent in one, from another Python than the machine's where there is one.
 
-The host runs 3.12 or 3.13, the machine Debian 12's 3.11; one machine is master and agent in one.
+The host runs 3.12 or 3.13, the machine Debian 12's 3.11: what is fetched and built must fit the machine, not the host.
 """
 
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -34,52 +39,153 @@ def other_python() -> str | None:
     return None
 
 
-@pytest.fixture(scope="module")
-def labkit(tmp_path_factory: pytest.TempPathFactory, lab: Lab) -> list[str]:
-    """`labkit` of a virtual environment with the other Python."""
+def python_of_labkit(folder: Path) -> str:
+    """A Python that has labkit: another version's in a new venv, or ours."""
     python = other_python()
     if python is None:
-        pytest.skip("needs python3.12 or python3.13 on PATH, with venv: a host that is newer than its machines")
-    venv = tmp_path_factory.mktemp("host") / "venv"
-    subprocess.run([python, "-m", "venv", venv], check=True, timeout=120)
-    subprocess.run(
-        [venv / "bin/pip", "install", "--quiet", "--editable", f"{REPOSITORY}[host]"], check=True, timeout=300
-    )
-    return [str(venv / "bin/labkit")]
+        return sys.executable
+    subprocess.run([python, "-m", "venv", folder], check=True, timeout=120)
+    pip = [folder / "bin/pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--editable", f"{REPOSITORY}[host]"], check=True, timeout=300)
+    return str(folder / "bin/python")
+
+
+@dataclass
+class Host:
+    """A learner's host with the cluster of one machine. `printed` is what the first `labkit up` said."""
+
+    python: str
+    env: dict[str, str]
+    printed: str = ""
+
+    def labkit(self, *words: str, within: float = 120, rc: int = 0) -> str:
+        done = subprocess.run(
+            [self.python, "-m", "labkit.cli", *words], env=self.env, text=True, timeout=within, cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+        )  # fmt: skip
+        assert done.returncode == rc, f"labkit {' '.join(words)} ended with {done.returncode}:\n{done.stdout}"
+        return done.stdout
+
+    def on(self, script: str) -> str:
+        return self.labkit("ssh", "master", script).strip()
 
 
 @pytest.fixture(scope="module")
-def env(tmp_path_factory: pytest.TempPathFactory, lab: Lab) -> dict[str, str]:
-    """A state directory of its own, the layer's image, and a wheel cache that holds nothing yet; packages are kept."""
+def host(tmp_path_factory: pytest.TempPathFactory, lab: Lab) -> Iterator[Host]:
+    """A state directory of its own and a wheel cache that holds nothing yet; the layer's image."""
     home = tmp_path_factory.mktemp("state")
-    return lab.env | {"LABKIT_HOME": str(home), "LABKIT_CLUSTER": CLUSTER, "LABKIT_WHEELS": str(home / "wheels")}
-
-
-def run(labkit: list[str], env: dict[str, str], *words: str, within: float = 120) -> str:
-    done = subprocess.run(
-        [*labkit, *words], env=env, text=True, timeout=within, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, f"labkit {' '.join(words)} ended with {done.returncode}:\n{done.stdout}"
-    return done.stdout
-
-
-def test_a_machine_with_3_11_is_provisioned_from_a_newer_python(labkit: list[str], env: dict[str, str]) -> None:
-    run(labkit, env, "init", "--agents", "0", "--machines", "10.245.41.0/24")
-    path = Path(env["LABKIT_HOME"]) / CLUSTER / "cluster.json"
+    env = lab.env | {"LABKIT_HOME": str(home), "LABKIT_CLUSTER": CLUSTER, "LABKIT_WHEELS": str(home / "wheels")}
+    host = Host(python_of_labkit(tmp_path_factory.mktemp("host") / "venv"), env)
+    host.labkit("init", "--agents", "0", "--machines", "10.245.41.0/24")
+    path = home / CLUSTER / "cluster.json"
     cluster = json.loads(path.read_text())
     cluster["machines"][0]["roles"] = ["master", "agent"]
     path.write_text(json.dumps(cluster))
     try:
-        printed = run(labkit, env, "up", within=700)
-        assert "Python 3.11" in printed
-        asked = "/opt/labkit/venv/bin/python -c 'import sys, grpc, aiohttp, uvloop; print(sys.version_info[:2])'"
-        assert run(labkit, env, "ssh", "master", asked).strip() == "(3, 11)"
-        names = [path.name for path in Path(env["LABKIT_WHEELS"]).rglob("*.whl")]
-        assert any(re.match(r"etcd3-.*-none-any\.whl", name) for name in names)
-        assert not [name for name in names if "cp312" in name or "cp313" in name]
-        assert "master" in run(labkit, env, "ssh", "master", "kubectl get nodes | grep ' Ready '")
-        assert "nothing to do" in run(labkit, env, "up")
+        host.printed = host.labkit("up", within=700)
+        yield host
     finally:
-        run(labkit, env, "destroy", "--yes")
+        host.labkit("destroy", "--yes")
     assert not docker("ps", "-aq", "--filter", f"label=labkit.cluster={CLUSTER}")
+
+
+def test_wheels_fit_the_machines_python_whatever_the_hosts(host: Host) -> None:
+    asked = [host.python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    own = subprocess.run(asked, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
+    if own == "3.11":
+        pytest.skip("needs python3.12 or python3.13 with venv: a host that is newer than its machines")
+    assert "for Python 3.11" in host.printed
+    names = [path.name for path in Path(host.env["LABKIT_WHEELS"]).rglob("*.whl")]
+    assert any(re.match(r"etcd3-.*-none-any\.whl", name) for name in names)
+    assert not [name for name in names if f"cp{own.replace('.', '')}-" in name]
+    assert (
+        host.on("/opt/labkit/venv/bin/python -c 'import sys, grpc, aiohttp, uvloop; print(sys.version_info[:2])'")
+        == "(3, 11)"
+    )
+
+
+def test_the_one_machine_is_a_ready_node(host: Host) -> None:
+    assert "nodes Ready: master" in host.printed
+    assert " Ready " in host.on("kubectl get nodes --no-headers")
+
+
+def test_a_second_up_finds_nothing_to_do(host: Host) -> None:
+    started = host.on("systemctl show -p ExecMainStartTimestampMonotonic kube-apiserver kubelet etcd docker")
+    assert "nothing to do" in host.labkit("up")
+    assert host.on("systemctl show -p ExecMainStartTimestampMonotonic kube-apiserver kubelet etcd docker") == started
+
+
+def test_what_was_damaged_is_repaired_and_only_that(host: Host) -> None:
+    host.on("kubectl delete service kube-dns --namespace kube-system")
+    host.on("echo 'ARGS=--port=1' > /etc/kubernetes/kube-scheduler.env; systemctl stop kube-dns")
+    etcd = host.on("systemctl show -p MainPID etcd kube-apiserver")
+    printed = host.labkit("up")
+    assert "service kube-dns" in printed
+    assert re.search(r"start kube-scheduler, kube-dns\n", printed)
+    assert host.on("systemctl show -p MainPID etcd kube-apiserver") == etcd
+    host.labkit("status")
+
+
+def test_an_interrupted_run_is_taken_up(host: Host) -> None:
+    host.on("echo older > /opt/labkit/stamps/lock")
+    command = [host.python, "-m", "labkit.cli", "up"]
+    with subprocess.Popen(
+        command, env=host.env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        assert process.stdout
+        for line in process.stdout:
+            if "look at it" in line:
+                time.sleep(0.3)
+                process.send_signal(signal.SIGINT)
+                break
+        rest = process.stdout.read()
+        assert process.wait(30) == 130
+    assert "`labkit up` goes on from here" in rest
+    host.labkit("up", within=300)
+    assert "nothing to do" in host.labkit("up")
+    host.labkit("status")
+
+
+def test_a_service_that_cannot_start_fails_with_its_last_lines(host: Host) -> None:
+    host.on(
+        "mv /opt/labkit/venv/lib/python3.11/site-packages/labkit/components/kube_scheduler/__main__.py /root/kept.py"
+    )
+    try:
+        printed = host.labkit("push", "kube-scheduler", rc=3, within=200)
+    finally:
+        host.on("echo older > /opt/labkit/stamps/labkit")
+        host.labkit("up", within=200)
+    assert "master: start kube-scheduler failed" in printed
+    assert "No module named labkit.components.kube_scheduler.__main__" in printed
+
+
+def test_pods_images_come_from_the_registry_under_their_own_names(host: Host) -> None:
+    host.on("docker pull --quiet redis && docker pull --quiet busybox:latest")
+    started = time.monotonic()
+    assert "refused" not in host.on("docker pull --quiet nosuchimage 2>&1 || true")
+    assert time.monotonic() - started < 10
+
+
+def test_the_registry_is_read_only_for_the_lab_and_wants_a_password_for_pushes(host: Host) -> None:
+    def code(*words: str) -> str:
+        curl = "curl --silent --output /dev/null --write-out '%{http_code}' --cacert /etc/kubernetes/pki/ca.crt"
+        return host.on(" ".join([curl, *words]))
+
+    open_door, push_door = "https://10.245.41.11:5000", "https://127.0.0.1:5001"
+    assert code(f"{open_door}/v2/library/redis/manifests/latest") == "200"
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        assert code(f"--request {method} {open_door}/v2/library/redis/blobs/uploads/") == "405"
+    assert code(f"{push_door}/v2/") == "401"
+    assert code(f"--user labkit:guess {push_door}/v2/") == "401"
+    assert host.on("stat -c '%a %U' /etc/labkit/registry-push.json") == "600 root"
+
+
+def test_logs_are_the_services_own_lines(host: Host) -> None:
+    lines = [line for line in host.labkit("logs", "kubelet", "-n", "50").splitlines() if line.startswith("{")]
+    assert {json.loads(line)["component"] for line in lines} == {"kubelet"}
+
+
+def test_keys_and_secrets_are_closed_on_the_machine(host: Host) -> None:
+    find = "find /etc/kubernetes /etc/etcd /etc/docker /etc/labkit /root/.kube -name {} -perm /077"
+    for pattern in ("'*.key'", "'*.kubeconfig'", "htpasswd", "registry-push.json", "config"):
+        assert host.on(find.format(pattern)) == "", pattern
