@@ -10,21 +10,11 @@ from math import inf
 
 from labkit.api.types import Container as Spec
 from labkit.api.types import Pod
+from labkit.components.kubelet.actions import Action, Memory, Remove, Setback, Signal, Start, StartPause
 from labkit.components.kubelet.configure import Birth, configure_container, configure_pause
 from labkit.components.kubelet.env import env_for_services, env_of
 from labkit.components.kubelet.images import must_pull, pull_policy
-from labkit.components.kubelet.plan import (
-    FIRST_BACKOFF,
-    LONGEST_BACKOFF,
-    Action,
-    Memory,
-    Remove,
-    Setback,
-    Signal,
-    Start,
-    StartPause,
-    latest,
-)
+from labkit.components.kubelet.plan import FIRST_BACKOFF, LONGEST_BACKOFF, latest
 from labkit.components.kubelet.resolver import resolver_of
 from labkit.components.kubelet.runtime import (
     PAUSE,

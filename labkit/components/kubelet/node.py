@@ -125,7 +125,7 @@ def node_labels(settings: Settings) -> dict[str, str]:
 
 def status_of_node(before: NodeStatus, settings: Settings, machine: Machine, version: str, now: float) -> NodeStatus:
     """The node's status; `version` is the container runtime's, "" when it is down. Other's conditions are kept."""
-    capacity: dict[str, str | int] = {
+    capacity: dict[str, str | int | float] = {
         "cpu": f"{machine.cpu // 1000}" if machine.cpu % 1000 == 0 else f"{machine.cpu}m",
         "memory": f"{machine.memory // 1024}Ki",
         "pods": str(settings.max_pods),

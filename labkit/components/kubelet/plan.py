@@ -15,14 +15,15 @@ acts, looks again and asks again, until nothing is left to do.
 """
 
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import inf
 
 import msgspec
 
 from labkit.api.types import Container as Spec
-from labkit.api.types import ContainerStateWaiting, Pod
+from labkit.api.types import Pod
+from labkit.components.kubelet.actions import Action, Memory, Plan, Remove, Signal, Start, StartPause
 from labkit.components.kubelet.runtime import PAUSE, Container
 
 FIRST_BACKOFF = 10.0
@@ -33,84 +34,18 @@ KILL_AGAIN = 10
 KEPT_DEAD = 2
 
 
-@dataclass(frozen=True)
-class StartPause:
-    attempt: int
-    backoff: float
-    cause: str
-
-
-@dataclass(frozen=True)
-class Start:
-    name: str
-    attempt: int
-    backoff: float
-    cause: str
-
-
-@dataclass(frozen=True)
-class Signal:
-    container: Container
-    signal: str
-    cause: str
-
-
-@dataclass(frozen=True)
-class Remove:
-    container: Container
-    cause: str
-
-
-Action = StartPause | Start | Signal | Remove
-
-
-@dataclass
-class Setback:
-    """Why a container cannot be started now, and when (seconds since 1970) to try again; inf: somebody will wake us."""
-
-    reason: str
-    message: str
-    until: float
-
-
-@dataclass
-class Memory:
-    """What docker cannot tell: by container name what keeps it from starting, by container id when its end began and
-    why it has to end."""
-
-    setbacks: dict[str, Setback] = field(default_factory=dict)
-    signalled: dict[str, float] = field(default_factory=dict)
-    unhealthy: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass
-class Plan:
-    """actions: in this order. waiting: why a container does not run yet. due: when to look again, inf for never.
-    gone: the pod was to go, and nothing is left of it."""
-
-    actions: list[Action] = field(default_factory=list)
-    waiting: dict[str, ContainerStateWaiting] = field(default_factory=dict)
-    due: float = inf
-    gone: bool = False
-
-    def wait(self, name: str, reason: str, message: str, until: float) -> None:
-        self.waiting[name] = ContainerStateWaiting(reason=reason, message=message)
-        self.due = min(self.due, until)
-
-
 def plan(pod: Pod | None, containers: Sequence[Container], memory: Memory, now: float) -> Plan:
     """Decide about one pod; None is a pod that the API server no longer knows."""
     if pod is None or pod.metadata.deletion_timestamp:
         return _dismantle(pod, containers, memory, now)
+    look = _Look(pod, containers, latest(containers), memory, now)
+    wanted = [spec for spec in pod.spec.containers if _wanted(look, spec)]
     decided = Plan()
-    newest = latest(containers)
-    wanted = [spec for spec in pod.spec.containers if _wanted(pod, spec, newest.get(spec.name), memory)]
-    doomed = _doomed(pod, wanted, containers, newest, memory)
-    for container, cause in doomed:
+    for container, cause in _doomed(look, wanted):
         _end(decided, container, grace_period(pod, container), cause, memory, now)
     if wanted:
-        _run(decided, pod, wanted, containers, newest, memory, now)
-    decided.actions += _surplus(containers, newest)
+        _run(decided, look, wanted)
+    decided.actions += _surplus(look)
     return decided
 
 
@@ -144,16 +79,32 @@ def grace_of(pod: Pod) -> int:
 # -- the rules -----------------------------------------------------------------------------------------------------
 
 
-def _wanted(pod: Pod, spec: Spec, last: Container | None, memory: Memory) -> bool:
+@dataclass(frozen=True)
+class _Look:
+    """All that the rules look at."""
+
+    pod: Pod
+    containers: Sequence[Container]
+    newest: Mapping[str, Container]
+    memory: Memory
+    now: float
+
+    def runs(self, name: str) -> bool:
+        last = self.newest.get(name)
+        return last is not None and last.running
+
+
+def _wanted(look: _Look, spec: Spec) -> bool:
     """Whether this container should be running, by its restart policy."""
-    if has_ended(pod):
+    last, policy = look.newest.get(spec.name), look.pod.spec.restart_policy
+    if has_ended(look.pod):
         return False
     if last is None or not last.died:
         return True
     changed = last.hash != spec_hash(spec)
-    if last.id in memory.signalled and (changed or pod.spec.restart_policy != "Never"):
+    if last.id in look.memory.signalled and (changed or policy != "Never"):
         return True  # it did not end by itself: we ended it, to make it anew
-    match pod.spec.restart_policy:
+    match policy:
         case "Never":
             return False
         case "OnFailure":
@@ -162,76 +113,65 @@ def _wanted(pod: Pod, spec: Spec, last: Container | None, memory: Memory) -> boo
             return True
 
 
-def _doomed(
-    pod: Pod, wanted: Sequence[Spec], containers: Sequence[Container], newest: dict[str, Container], memory: Memory
-) -> list[tuple[Container, str]]:
+def _doomed(look: _Look, wanted: Sequence[Spec]) -> list[tuple[Container, str]]:
     """The running containers that have to end, and why."""
-    specs = {spec.name: spec for spec in pod.spec.containers}
-    pause_runs = (pause := newest.get(PAUSE)) is not None and pause.running
+    specs = {spec.name: spec for spec in look.pod.spec.containers}
 
     def cause(container: Container) -> str:
-        if container is not newest[container.name]:
+        if container is not look.newest[container.name]:
             return "a newer one runs"
         if container.name == PAUSE:
             return "" if wanted else "all containers of the pod have ended"
         if container.name not in specs:
             return "not in the pod's spec"
-        if has_ended(pod):
-            return f"the pod is {pod.status.phase}"
+        if has_ended(look.pod):
+            return f"the pod is {look.pod.status.phase}"
         if container.hash != spec_hash(specs[container.name]):
             return "its spec changed"
-        if not pause_runs:
+        if not look.runs(PAUSE):
             return "the pause container died"
-        return memory.unhealthy.get(container.id, "")
+        return look.memory.unhealthy.get(container.id, "")
 
-    return [(container, why) for container in containers if container.running and (why := cause(container))]
+    return [(container, why) for container in look.containers if container.running and (why := cause(container))]
 
 
-def _run(
-    decided: Plan, pod: Pod, wanted: Sequence[Spec], containers: Sequence[Container], newest: dict[str, Container],
-    memory: Memory, now: float,
-) -> None:  # fmt: skip
+def _run(decided: Plan, look: _Look, wanted: Sequence[Spec]) -> None:
     """Start what should run: the pause container first, everything else once that runs."""
-    for spec in wanted:
-        last = newest.get(spec.name)
-        if last is None or not last.running:
-            decided.wait(spec.name, "ContainerCreating", "", inf)
-    pause = newest.get(PAUSE)
-    if pause is None or not pause.running:
-        if not any(container.running for container in containers):  # else wait: they have lost their network
-            _start_pause(decided, pause, memory, now)
-        return
-    for spec in wanted:
-        last = newest.get(spec.name)
-        if last is None or not last.running:
-            _start(decided, pod, spec, last, pause, memory, now)
+    missing = [spec for spec in wanted if not look.runs(spec.name)]
+    for spec in missing:
+        decided.wait(spec.name, "ContainerCreating", "", inf)
+    if look.runs(PAUSE):
+        for spec in missing:
+            _start(decided, look, spec)
+    elif not any(container.running for container in look.containers):  # else wait: they have lost their network
+        _start_pause(decided, look)
 
 
-def _start_pause(decided: Plan, last: Container | None, memory: Memory, now: float) -> None:
-    if (setback := memory.setbacks.get(PAUSE)) and setback.until > now:
+def _start_pause(decided: Plan, look: _Look) -> None:
+    last = look.newest.get(PAUSE)
+    if (setback := look.memory.setbacks.get(PAUSE)) and setback.until > look.now:
         for name in decided.waiting:
             decided.wait(name, setback.reason, setback.message, setback.until)
     elif last is None or not last.died:
         decided.actions.append(StartPause(attempt=0, backoff=0.0, cause="pod has no pause container"))
-    elif (ready := _ready_at(last)) > now:
+    elif (ready := _ready_at(last)) > look.now:
         for name in decided.waiting:
             decided.wait(name, "ContainerCreating", last.error or "the pause container died", ready)
     else:
         decided.actions.append(StartPause(last.attempt + 1, _next_backoff(last), "the pause container died"))
 
 
-def _start(
-    decided: Plan, pod: Pod, spec: Spec, last: Container | None, pause: Container, memory: Memory, now: float
-) -> None:
+def _start(decided: Plan, look: _Look, spec: Spec) -> None:
     """Start one container, or say what it waits for."""
-    if (setback := memory.setbacks.get(spec.name)) and setback.until > now:
+    last = look.newest.get(spec.name)
+    if (setback := look.memory.setbacks.get(spec.name)) and setback.until > look.now:
         decided.wait(spec.name, setback.reason, setback.message, setback.until)
     elif last is None or not last.died:
-        decided.actions.append(Start(spec.name, _attempt(pod, spec, last), 0.0, "not there yet"))
-    elif not _ended_by_us(last, pause, memory) and (ready := _ready_at(last)) > now:
-        decided.wait(spec.name, *_back_off(pod, spec, last), ready)
+        decided.actions.append(Start(spec.name, _attempt(look.pod, spec, last), 0.0, "not there yet"))
+    elif not _ended_by_us(look, last) and (ready := _ready_at(last)) > look.now:
+        decided.wait(spec.name, *_back_off(look.pod, spec, last), ready)
     else:
-        cause = f"ended with exit code {last.exit_code}, restartPolicy {pod.spec.restart_policy}"
+        cause = f"ended with exit code {last.exit_code}, restartPolicy {look.pod.spec.restart_policy}"
         decided.actions.append(Start(spec.name, last.attempt + 1, _next_backoff(last), cause))
 
 
@@ -252,11 +192,10 @@ def _attempt(pod: Pod, spec: Spec, last: Container | None) -> int:
     return known.restart_count + 1 if known and known.container_id else 0
 
 
-def _ended_by_us(last: Container, pause: Container, memory: Memory) -> bool:
+def _ended_by_us(look: _Look, last: Container) -> bool:
     """It ended because its pod was rebuilt or its spec changed, which is no crash."""
-    return (last.finished or last.created) < pause.created or (
-        last.id in memory.signalled and last.id not in memory.unhealthy
-    )
+    rebuilt = (last.finished or last.created) < look.newest[PAUSE].created
+    return rebuilt or (last.id in look.memory.signalled and last.id not in look.memory.unhealthy)
 
 
 def _ready_at(last: Container) -> float:
@@ -297,15 +236,14 @@ def _dismantle(pod: Pod | None, containers: Sequence[Container], memory: Memory,
     return decided
 
 
-def _surplus(containers: Sequence[Container], newest: dict[str, Container]) -> list[Action]:
+def _surplus(look: _Look) -> list[Action]:
     """Ended containers that nobody needs any more, and those that were made but never started."""
     actions: list[Action] = []
-    for name, last in newest.items():
-        kept = 1 if name == PAUSE else KEPT_DEAD
-        dead = [container for container in containers if container.name == name and container.died]
-        dead.sort(key=lambda container: container.created)
-        spare = dead[: max(0, len(dead) - kept + (1 if last.running else 0))]
-        half_made = [c for c in containers if c.name == name and not c.running and not c.died]
-        actions += [Remove(container, "a newer one ended") for container in spare]
+    for name, last in look.newest.items():
+        own = sorted((c for c in look.containers if c.name == name), key=lambda container: container.created)
+        dead = [container for container in own if container.died]
+        kept = (1 if name == PAUSE else KEPT_DEAD) - (1 if last.running else 0)
+        actions += [Remove(container, "a newer one ended") for container in dead[: max(0, len(dead) - kept)]]
+        half_made = [container for container in own if not container.running and not container.died]
         actions += [Remove(container, "made but never started") for container in half_made]
     return actions

@@ -11,7 +11,8 @@ from math import inf
 from labkit.api.types import ObjectMeta, Pod, key
 from labkit.client.backoff import delay
 from labkit.components.kubelet.act import Hands
-from labkit.components.kubelet.plan import Memory, Plan, latest, plan, spec_hash
+from labkit.components.kubelet.actions import Memory, Plan
+from labkit.components.kubelet.plan import latest, plan, spec_hash
 from labkit.components.kubelet.probes import Probes, Verdict
 from labkit.components.kubelet.runtime import PAUSE, Container, RuntimeFailure
 from labkit.components.kubelet.shared import Shared

@@ -7,16 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.api.types import ContainerStateWaiting, Pod
-from labkit.components.kubelet.plan import (
-    Memory,
-    Plan,
-    Remove,
-    Setback,
-    Signal,
-    Start,
-    StartPause,
-    plan,
-)
+from labkit.components.kubelet.actions import Memory, Plan, Remove, Setback, Signal, Start, StartPause
+from labkit.components.kubelet.plan import plan
 from labkit.components.kubelet.runtime import PAUSE, Container
 from tests.unit.components.kubelet.pods import container, pause, pod
 
