@@ -33,8 +33,10 @@ async def healthz(port: int, trouble: Callable[[], str] = healthy, address: str 
             writer.close()
 
     server = await asyncio.start_server(answer, address, port)
-    async with server:
+    try:
         yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()  # who is still asking is not waited for
 
 
 def response(head: bytes, wrong: str) -> bytes:

@@ -27,7 +27,7 @@ class Server:
     def __init__(self, respond: Respond) -> None:
         self._respond = respond
         self._cache: dict[bytes, bytes] = {}
-        self._connections = 0
+        self._connections: set[asyncio.StreamWriter] = set()
 
     def forget(self) -> None:
         self._cache.clear()
@@ -38,15 +38,18 @@ class Server:
         tcp = await asyncio.start_server(self._serve_stream, address, port, limit=TCP_BYTES + 2)
         port = tcp.sockets[0].getsockname()[1]
         loop = asyncio.get_running_loop()
-        async with tcp:
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as udp:
-                udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
-                udp.bind((address, port))
-                loop.add_reader(udp, self._drain, udp)
-                try:
-                    yield port
-                finally:
-                    loop.remove_reader(udp)
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        try:
+            udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+            udp.bind((address, port))
+            loop.add_reader(udp, self._drain, udp)
+            yield port
+        finally:
+            loop.remove_reader(udp)
+            udp.close()
+            tcp.close()
+            for writer in self._connections:
+                writer.transport.abort()
 
     def _drain(self, udp: socket.socket) -> None:
         cache = self._cache
@@ -74,10 +77,10 @@ class Server:
         return reply[2:]
 
     async def _serve_stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._connections >= TCP_CONNECTIONS:
+        if len(self._connections) >= TCP_CONNECTIONS:
             writer.transport.abort()
             return
-        self._connections += 1
+        self._connections.add(writer)
         try:
             while True:
                 async with asyncio.timeout(TCP_IDLE_SECONDS):
@@ -89,5 +92,5 @@ class Server:
         except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
-            self._connections -= 1
+            self._connections.discard(writer)
             writer.close()
