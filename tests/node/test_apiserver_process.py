@@ -152,6 +152,9 @@ async def test_two_servers_on_one_etcd_never_read_stale(
     [
         ("--service-cluster-ip-range=10.0.0.0", 2, "--service-cluster-ip-range"),
         ("--client-ca-file=/no/such", 2, "--client-ca-file: no such file"),
+        ("--tls-cert-file={file}", 2, "--client-ca-file: "),
+        ("--kubelet-client-key={file}", 2, "--kubelet-client-key: "),
+        ("--authorization-policy-file={file}", 2, "file:1: expected one JSON object"),
         ("--nope", 2, "unrecognized arguments: --nope"),
         ("--bind-address=192.0.2.1", 3, "cannot listen on 192.0.2.1:"),
     ],
@@ -159,7 +162,8 @@ async def test_two_servers_on_one_etcd_never_read_stale(
 def test_wrong_flags_say_what_is_wrong(
     tmp_path: Path, etcd: EtcdServer, authority: Authority, flag: str, code: int, message: str
 ) -> None:
-    command = [*ApiServer(tmp_path, etcd, authority).command(), flag]
+    (tmp_path / "file").write_text("nonsense\n")
+    command = [*ApiServer(tmp_path, etcd, authority).command(), flag.format(file=tmp_path / "file")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == code
     assert message in done.stderr

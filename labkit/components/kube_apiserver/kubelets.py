@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncGenerator
-from typing import NamedTuple
 from urllib.parse import quote
 
 import aiohttp
@@ -22,14 +21,6 @@ IDLE_SECONDS = 30.0  # without `follow`, so long may the kubelet say nothing
 _ADDRESS_TYPES = ("InternalIP", "LegacyHostIP", "ExternalIP", "Hostname")
 _NUMBERS = ("tailLines", "sinceSeconds", "limitBytes")
 _FLAGS = ("follow", "timestamps", "previous")
-
-
-class Tls(NamedTuple):
-    """Files: the CA of the kubelets' certificates, and the certificate and key that they know this server by."""
-
-    ca: str
-    certificate: str
-    key: str
 
 
 def node_address(node: Node) -> str:
@@ -60,12 +51,12 @@ def log_query(request: Request) -> dict[str, str]:
 
 
 class Kubelets:
-    """A client of all kubelets; made inside the event loop, ended with `close()`."""
+    """A client of all kubelets; made inside the event loop, ended with `close()`. `context` None: plain HTTP."""
 
-    def __init__(self, port: int, tls: Tls | None) -> None:
+    def __init__(self, port: int, context: ssl.SSLContext | None) -> None:
         self._port = port
-        self._scheme = "https" if tls else "http"
-        connector = aiohttp.TCPConnector(ssl=_context(tls) if tls else False, limit=0)
+        self._scheme = "https" if context else "http"
+        connector = aiohttp.TCPConnector(ssl=context or False, limit=0)
         self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False)
 
     async def log(self, request: Request, pod: Pod, node: Node) -> Stream:
@@ -104,9 +95,3 @@ def _refusal(status: int, text: str) -> ApiError:
     if status == 404:
         return NotFound(text)
     return InternalError(f"the kubelet answered {status}: {text}")
-
-
-def _context(tls: Tls) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=tls.ca)
-    context.load_cert_chain(tls.certificate, tls.key)
-    return context

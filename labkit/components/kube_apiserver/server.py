@@ -7,7 +7,9 @@ stop:  watches ended -> requests finished -> loops cancelled -> storage closed
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+import ssl
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,7 +25,7 @@ from labkit.components.kube_apiserver.own_service import Own, OwnService
 from labkit.components.kube_apiserver.pages import Pages
 from labkit.components.kube_apiserver.ranges import Addresses, Ports
 from labkit.components.kube_apiserver.resources import Resources
-from labkit.components.kube_apiserver.settings import Settings
+from labkit.components.kube_apiserver.settings import Settings, SettingsError
 from labkit.storage.cache import Cache
 from labkit.storage.compaction import compact_for_ever
 from labkit.storage.entry import Codec
@@ -51,13 +53,10 @@ class Server:
         self._service_ip = addresses.name(0)
         self._allocator = ServiceAllocator(storage, addresses, Ports(settings.service_node_port_range), trace)
         self._registries = self._make_registries()
-        tls = None
-        if settings.kubelet_client_certificate:
-            tls = kubelets.Tls(settings.kubelet_certificate_authority, settings.kubelet_client_certificate,
-                               settings.kubelet_client_key)  # fmt: skip
-        self._kubelets = kubelets.Kubelets(settings.kubelet_port, tls)
-        dispatch = Dispatch(Resources(self._cache, self._registries), Pages(storage), self._kubelets, self._rules())
-        self._http = HttpServer(dispatch.handle, trace, TESTER if insecure else None)
+        self._kubelets = kubelets.Kubelets(settings.kubelet_port, _kubelet_context(settings))
+        resources = Resources(self._cache, self._registries)
+        self.handle = Dispatch(resources, Pages(storage), self._kubelets, self._rules()).handle
+        self._http = HttpServer(self.handle, trace, TESTER if insecure else None)
 
     def _make_registries(self) -> dict[str, Registry]:
         special = {"services": {"companion": self._allocator}, "events": {"ttl": self._settings.event_ttl}}
@@ -80,12 +79,7 @@ class Server:
         await self._cache.load()
         self._tasks.append(asyncio.create_task(self._cache.run(), name="watch cache"))
         await self._allocator.repair()
-        context = None
-        if not self._insecure:
-            context = authn.server_context(
-                settings.tls_cert_file, settings.tls_private_key_file, settings.client_ca_file,
-                settings.tls_client_auth,
-            )  # fmt: skip
+        context = None if self._insecure else _server_context(settings)
         self.port = await self._http.start(settings.bind_address, settings.secure_port, context)
         self.base_url = f"{'http' if self._insecure else 'https'}://{settings.bind_address}:{self.port}"
         own = Own(settings.advertise_address, self.port, self._service_ip, settings.apiserver_count)
@@ -116,6 +110,31 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+
+
+def _server_context(settings: Settings) -> ssl.SSLContext:
+    with _reading("--tls-cert-file, --tls-private-key-file and --client-ca-file"):
+        return authn.server_context(
+            settings.tls_cert_file, settings.tls_private_key_file, settings.client_ca_file, settings.tls_client_auth
+        )
+
+
+def _kubelet_context(settings: Settings) -> ssl.SSLContext | None:
+    if not settings.kubelet_client_certificate:
+        return None
+    with _reading("--kubelet-certificate-authority, --kubelet-client-certificate and --kubelet-client-key"):
+        context = ssl.create_default_context(cafile=settings.kubelet_certificate_authority)
+        context.load_cert_chain(settings.kubelet_client_certificate, settings.kubelet_client_key)
+        return context
+
+
+@contextlib.contextmanager
+def _reading(flags: str) -> Iterator[None]:
+    """PEM files that cannot be used are a matter of flags."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise SettingsError(f"{flags}: {error}: expected PEM files, the key matching its certificate") from error
 
 
 async def start_in_process(
