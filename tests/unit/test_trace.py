@@ -4,7 +4,7 @@ import io
 import json
 
 from labkit import trace
-from labkit.api.types import ObjectMeta, Pod, key
+from labkit.api.types import ObjectMeta, Pod
 
 
 def decide() -> None: ...
@@ -26,7 +26,7 @@ def test_a_decision_is_one_line_with_object_cause_and_function() -> None:
 
 
 def test_a_function_of_the_project_is_named_by_its_path_from_the_root() -> None:
-    assert trace.where(key)["file"] == "labkit/api/types.py"
+    assert trace.where(trace.object_path)["file"] == "labkit/trace.py"
 
 
 def test_a_value_that_json_lacks_is_written_as_text() -> None:
