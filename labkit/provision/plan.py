@@ -86,7 +86,8 @@ def _files(desired: Desired, facts: Facts) -> Iterator[Action]:
     changed = [file for file in desired.all_files() if not _is_there(file, facts)]
     if changed:
         reload = " && systemctl daemon-reload" if any(file.path.endswith(".service") for file in changed) else ""
-        command = f"tar --extract --preserve-permissions --unlink-first --directory=/{reload}"
+        stale = " ".join(f"{STAMPS}/unit-{each.name}" for each in desired.services if not _files_are_there(each, facts))
+        command = f"rm -f {stale} && tar --extract --preserve-permissions --unlink-first --directory=/{reload}"
         yield Action(f"write {_count(changed, 'file')}", command, lambda: tar(changed))
 
 
@@ -94,6 +95,10 @@ def _is_there(file: File, facts: Facts) -> bool:
     found = facts.files.get(file.path)
     owner = f"{file.owner}:{file.owner}"
     return found is not None and (found.digest, found.mode, found.owner) == (file.digest, file.mode, owner)
+
+
+def _files_are_there(service: Service, facts: Facts) -> bool:
+    return all(_is_there(file, facts) for file in service.files)
 
 
 def tar(files: list[File]) -> bytes:
@@ -149,7 +154,8 @@ def _services(desired: Desired, facts: Facts) -> Iterator[Action]:
 def _needs_start(service: Service, facts: Facts) -> bool:
     unit = facts.units.get(service.name)
     running = unit is not None and unit.active == "active" and unit.enabled
-    return not running or facts.stamps.get(f"unit-{service.name}") != service.digest()
+    as_is = _files_are_there(service, facts) and facts.stamps.get(f"unit-{service.name}") == service.digest()
+    return not (running and as_is)
 
 
 def _start(services: list[Service], last: bool) -> Action:

@@ -104,10 +104,15 @@ class Ssh:
                 self._client = self._open()
             except (OSError, EOFError, paramiko.SSHException) as exc:
                 if time.monotonic() > deadline:
-                    raise Unreachable(
-                        self.machine.name, f"an SSH connection within {wait:g} s", "ssh", None, str(exc) or repr(exc)
-                    ) from exc
+                    what = f"an SSH connection within {wait:g} s"
+                    raise Unreachable(self.machine.name, what, "ssh", None, self._why(exc)) from exc
                 time.sleep(0.2)
+
+    def _why(self, exc: Exception) -> str:
+        host, port = endpoint(self.cluster, self.machine)
+        if isinstance(exc, paramiko.ssh_exception.NoValidConnectionsError):
+            return f"nothing listens on {host}:{port}: is the machine down? labkit up"
+        return f"{host}:{port}: {exc or repr(exc)}"
 
     def _is_open(self) -> bool:
         transport = self._client.get_transport() if self._client else None

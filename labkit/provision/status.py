@@ -85,9 +85,7 @@ def _machine(cluster: Cluster, machine: Machine) -> MachineStatus:
             ssh.connect(wait=REACH_SECONDS)
             return MachineStatus(machine, facts.gather(ssh, [], watched_units(machine), wait_for_boot=False))
     except CommandFailed as exc:
-        return MachineStatus(
-            machine, trouble=f"cannot be reached ({exc.tail.splitlines()[-1] if exc.tail else exc.what})"
-        )
+        return MachineStatus(machine, trouble=f"cannot be reached: {exc.tail or exc.what}")
 
 
 def _nodes(cluster: Cluster) -> tuple[dict[str, str], str]:

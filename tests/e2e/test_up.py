@@ -1,4 +1,4 @@
-"""`labkit up` on one machine that is master and agent in one, from another Python than the machine's where there is one.
+"""`labkit up` of one machine that is master and agent in one, from another Python than the machine's if there is one.
 
 The host runs 3.12 or 3.13, the machine Debian 12's 3.11: what is fetched and built must fit the machine, not the host.
 """

@@ -106,7 +106,13 @@ def test_a_file_counts_by_content_mode_and_owner(found: FileFact) -> None:
     facts = well(AGENT_WANTED)
     path, fact = next(iter((p, f) for p, f in facts.files.items() if p != CONF.path))
     facts.files[path] = FileFact(found.digest.replace("=", fact.digest), found.mode, found.owner)
-    assert titles(AGENT_WANTED, facts) == ["write 1 file"]
+    assert titles(AGENT_WANTED, facts) == ["write 1 file", "start kube-proxy"]
+
+
+def test_a_service_whose_file_was_written_is_started_by_the_next_run_if_this_one_ends_there() -> None:
+    facts = well(AGENT_WANTED)
+    del facts.files["/etc/kubelet.env"]
+    assert plan(AGENT_WANTED, facts, PARCEL)[0].command.startswith("rm -f /opt/labkit/stamps/unit-kubelet && tar ")
 
 
 def test_a_unit_file_makes_systemd_read_again() -> None:
