@@ -39,12 +39,6 @@ def stop(cluster: Cluster, machines: Iterable[str]) -> None:
     _docker("stop", "--time", "20", *(f"{cluster.name}-{name}" for name in machines), timeout=60)
 
 
-def kill(cluster: Cluster) -> None:
-    """Without a shutdown: what is about to be destroyed needs none."""
-    if running := [identity for _, identity, word in _list(cluster) if word == "running"]:
-        _docker("kill", *running)
-
-
 def remove_surplus(cluster: Cluster, say: Callable[[str], None]) -> bool:
     """Remove machines that cluster.json no longer has; returns whether there were any."""
     wanted = {machine.name for machine in cluster.machines}

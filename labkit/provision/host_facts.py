@@ -119,6 +119,9 @@ def _addresses(facts: HostFacts) -> list[Problem]:
             file = state_dir(facts.name) / "cluster.json"
             mend = f"give another range in {file}: networks.machines, and each machine's address"
             found.append(Problem(what, mend))
+        if network.ours and network.cidr != facts.range and network.owner.startswith("the docker network"):
+            what = f"{network.owner} has the range {network.cidr}, the cluster's machines are in {facts.range}"
+            found.append(Problem(what, f"`labkit destroy --cluster {facts.name}` removes it"))
     for port, machine in facts.busy_ports.items():
         what = f"port {port} of 127.0.0.1, which leads to {machine}, is taken by another program"
         found.append(Problem(what, f"`ss -ltnp sport = :{port}` says by which one: end it"))

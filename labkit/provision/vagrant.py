@@ -70,30 +70,25 @@ class Vagrant:
         return True
 
     def halt(self, machines: Iterable[str] | None = None, on_line: OnLine | None = None) -> None:
-        """Shut down (all, or those named); their disks stay. Containers stop all at once, before Vagrant looks."""
+        """Shut down (all, or those named); their disks stay."""
         states = self.status()
         running = [name for name in machines or states if states[name] == "running"]
         if not running:
             return
-        if self.cluster.provider == "docker":
+        if self.cluster.provider == "docker":  # all at once; Vagrant does it one by one, and asks docker for the state
             containers.stop(self.cluster, running)
-            self._remember_containers()
-        cli = self._cli("halt", on_line)
-        cli.halt(vm_name=running[0] if len(running) == 1 else None)
+        else:
+            self._cli("halt", on_line).halt(vm_name=running[0] if len(running) == 1 else None)
 
     def destroy(self, on_line: OnLine | None = None) -> None:
-        """Remove machines, disks and networks, also those that Vagrant has forgotten.
+        """Remove machines, disks and networks, also those that Vagrant has forgotten, and what Vagrant remembers.
 
         What boot.prepare wrote for them goes too; the key, cluster.json and the rest of the state directory stay.
         """
-        docker = self.cluster.provider == "docker"
-        if docker:
-            containers.kill(self.cluster)
-            self._remember_containers()
-        if (self._dotfile / "machines").exists():
-            self._cli("destroy", on_line).destroy()
-        if docker:
+        if self.cluster.provider == "docker":
             containers.remove_all(self.cluster)
+        elif (self._dotfile / "machines").exists():
+            self._cli("destroy", on_line).destroy()
         for leftover in (self._dotfile, self.cluster.state / "boot"):
             shutil.rmtree(leftover, ignore_errors=True)
         (self.cluster.state / "ports.json").unlink(missing_ok=True)

@@ -102,6 +102,17 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
                 os.environ[name] = value
 
 
+def test_the_vagrantfile_is_valid_for_every_provider(machines: Machines) -> None:
+    boot.prepare(machines.cluster)
+    for arguments, provider in ((["validate"], "docker"), (["validate", "--ignore-provider"], "virtualbox")):
+        machines.cluster.provider = provider
+        try:
+            printed = machines.vagrant._cli("validate", None)._run_vagrant_command(arguments)
+        finally:
+            machines.cluster.provider = "docker"
+        assert "validated successfully" in printed
+
+
 def test_up_boots_all_machines(machines: Machines) -> None:
     assert set(machines.vagrant.status().values()) == {"not_created"}
     lines: list[str] = []

@@ -7,7 +7,8 @@ systemctl --quiet set-default multi-user.target
 systemctl --quiet mask \
   systemd-udevd.service systemd-udevd-kernel.socket systemd-udevd-control.socket systemd-udev-trigger.service \
   systemd-modules-load.service systemd-remount-fs.service systemd-firstboot.service systemd-timesyncd.service \
-  systemd-resolved.service systemd-networkd.service systemd-networkd-wait-online.service \
+  systemd-resolved.service systemd-logind.service systemd-networkd.service \
+  systemd-networkd-wait-online.service \
   getty.target getty-static.service console-getty.service getty@tty1.service serial-getty@ttyS0.service \
   dev-hugepages.mount dev-mqueue.mount sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount \
   sys-fs-fuse-connections.mount proc-sys-fs-binfmt_misc.automount proc-sys-fs-binfmt_misc.mount \

@@ -1,0 +1,152 @@
+"""The node image: when it is built, from where, and what is said when it cannot be."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from labkit.provision import image, tree
+from labkit.provision.errors import CommandFailed, TimedOut
+
+DOCKER = """#!/bin/sh
+# Stands in for docker: an image is a file in $IMAGES.
+case "$1 $2" in
+"image ls") [ -e "$IMAGES/$4" ] && echo some-id ;;
+"build "*) while [ $# -gt 1 ]; do [ "$1" = --tag ] && touch "$IMAGES/$2"; shift; done ;;
+esac
+exit 0
+"""
+
+
+@pytest.fixture
+def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "docker").write_text(DOCKER)
+    (tmp_path / "bin" / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setenv("IMAGES", str(folder))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("LABKIT_IMAGE_REPOSITORY", raising=False)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("sources", "environment", "expected"),
+    [
+        ("", "", image.DEFAULT_MIRROR),
+        ("Debian http://mirror.example/debian/\n", "", "http://mirror.example/debian"),
+        (
+            "Debian http://sec.example/debian-security/\nDebian https://m.example/debian\n",
+            "",
+            "https://m.example/debian",
+        ),
+        ("Ubuntu http://ubuntu.example/ubuntu/\n", "", image.DEFAULT_MIRROR),
+        ("Debian cdrom://disc/\nDebian mirror+file:/etc/list\n", "", image.DEFAULT_MIRROR),
+        ("Debian http://mirror.example/debian/\n", "http://chosen.example/debian/", "http://chosen.example/debian"),
+    ],
+)
+def test_packages_come_from_the_hosts_own_debian_mirror(sources: str, environment: str, expected: str) -> None:
+    assert image.mirror(sources, environment) == expected
+
+
+def test_the_hash_is_of_names_contents_and_executable_bits(tmp_path: Path) -> None:
+    file = tmp_path / "lab-init"
+    file.write_text("one")
+    seen = {image.digest([file])}
+    file.write_text("two")
+    seen.add(image.digest([file]))
+    file.chmod(0o755)
+    seen.add(image.digest([file]))
+    seen.add(image.digest([file], seed="other base"))
+    assert len(seen) == 4
+    assert image.digest([file]) in seen
+
+
+def test_tags_carry_the_repository_and_both_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABKIT_IMAGE_REPOSITORY", "try")
+    base, node = image.tags()
+    assert base.startswith("try-base:")
+    assert node.startswith("try:")
+    assert base.split(":")[1] != node.split(":")[1]
+
+
+def test_an_image_that_is_there_is_used_without_a_word(images: Path) -> None:
+    node = image.tags()[1]
+    (images / node).touch()
+    said: list[str] = []
+    assert image.ensure_image(said.append) == node
+    assert said == []
+
+
+def test_new_configuration_is_put_on_the_packages_that_are_there(images: Path) -> None:
+    base, node = image.tags()
+    (images / base).touch()
+    said: list[str] = []
+    assert image.ensure_image(said.append) == node
+    assert (images / node).exists()
+    assert said == [f"building {node}"]
+
+
+def test_without_debootstrap_nothing_is_begun(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name, **_: None if name == "debootstrap" else f"/usr/bin/{name}")
+    with pytest.raises(CommandFailed, match="apt-get install debootstrap"):
+        image.ensure_image(lambda line: None)
+    assert list(images.iterdir()) == []
+
+
+def test_without_debians_keys_packages_are_not_trusted(
+    images: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name, **_: f"/usr/bin/{name}")
+    monkeypatch.setattr(tree, "KEYRING", tmp_path / "none.gpg")
+    with pytest.raises(CommandFailed, match="apt-get install debian-archive-keyring"):
+        image.ensure_image(lambda line: None)
+
+
+def test_too_little_room_is_said_with_figures(images: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name, **_: f"/usr/bin/{name}")
+    monkeypatch.setattr(tree, "KEYRING", tmp_path)
+    monkeypatch.setattr(image, "SPACE_NEEDED", 1 << 60)
+    with pytest.raises(CommandFailed, match=r"GB free, .* GB needed"):
+        image.ensure_image(lambda line: None)
+
+
+def test_a_second_build_waits_for_the_first_and_says_so(images: Path) -> None:
+    said: list[str] = []
+    with image._only_one(said.append):
+        with pytest.raises(TimedOut, match="wait for another build"), image._only_one(said.append, patience=0.1):
+            pass
+        assert said == ["waiting for another build of the node image"]
+    with image._only_one(said.append, patience=0.1):
+        assert len(said) == 1
+
+
+def test_the_lists_of_packages_name_each_once_and_nothing_twice() -> None:
+    machine, pods = tree.listed("packages.txt"), tree.listed("packages-for-pods.txt")
+    assert len(set(machine + pods)) == len(machine + pods)
+    for needed in (
+        "systemd",
+        "docker.io",
+        "etcd-server",
+        "docker-registry",
+        "skopeo",
+        "python3-venv",
+        "kubernetes-client",
+    ):
+        assert needed in machine
+
+
+def test_progress_is_a_line_for_every_25_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    steps = tree.Steps()
+    for number in range(60):
+        steps(f"I: Unpacking package{number}...")
+    steps("W: something odd")
+    steps("I: Checking component main...")
+    assert capsys.readouterr().out.splitlines() == [
+        "unpacking packages (1)",
+        "unpacking packages (26)",
+        "unpacking packages (51)",
+        "W: something odd",
+    ]
