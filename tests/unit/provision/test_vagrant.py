@@ -31,7 +31,10 @@ case "$1" in
 ps) cat "$FAKE/containers" 2>/dev/null ;;
 image) echo some-id ;;
 rm) echo "$*" >>"$FAKE/removed" ;;
-inspect) shift; printf '['; sep=''; for _ in "$@"; do printf '%s' "$sep"; cat "$FAKE/described"; sep=','; done; echo ']' ;;
+inspect)
+  separator='['
+  for _ in "$@"; do [ "$_" = inspect ] || { echo "$separator"; cat "$FAKE/described"; separator=','; }; done
+  echo ']' ;;
 esac
 exit 0
 """
