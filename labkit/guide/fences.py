@@ -83,10 +83,9 @@ def run_of(fence: Fence, info: Info) -> Run:
 def check_of(fence: Fence, info: Info) -> Check:
     if info.flags != {"check"} or "timeout" in info.values:
         fence.fail("a check that is something else as well", "sh check on=PLACE [within=SECONDS]")
-    blames = info.values.get("blames", "")
-    if blames and blames not in UNITS:
-        fence.fail(f"blames={blames}", "one of " + ", ".join(UNITS))
-    needs = tuple(filter(None, info.values.get("needs", "").split(",")))
+    needs, blames = (tuple(filter(None, info.values.get(key, "").split(","))) for key in ("needs", "blames"))
+    if unknown := [unit for unit in blames if unit not in UNITS]:
+        fence.fail(f"blames={unknown[0]}", "one of " + ", ".join(UNITS))
     within = _seconds(fence, info, "within", 0)
     return Check(_place(fence, info), fence.body.rstrip("\n"), fence.line, within, needs, blames)
 

@@ -94,14 +94,14 @@ class Ask:
 @dataclass(frozen=True)
 class Check:
     """Exit 0 = passed; tried again for `within` seconds. `needs`: ids of steps whose checks must still hold;
-    `blames`: the unit whose work this is."""
+    `blames`: the units whose work this is, in the order in which they do it."""
 
     place: Place
     command: str
     line: int
     within: float = 0
     needs: tuple[str, ...] = ()
-    blames: str = ""
+    blames: tuple[str, ...] = ()
 
 
 Part = Text | Code | Run | Question | Ask | Check

@@ -14,6 +14,7 @@ from labkit.guide.stage import Outcome, with_answers
 from labkit.provision.errors import TimedOut
 from labkit.provision.ssh import Ssh
 
+AGENT_UNITS = ("kubelet", "kube-proxy", "docker")
 KUBECONFIG = "/etc/kubernetes/admin.kubeconfig"
 # PATH of a root login shell: SSH's own has no /usr/sbin, where iptables is.
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -64,6 +65,11 @@ class Machines:
         except TimedOut as exc:
             return Outcome(124, f"{exc.tail}\nended after {timeout:g} s".lstrip())
         return Outcome(result.rc, result.out + result.err)
+
+    def unit_states(self, unit: str) -> dict[str, str]:
+        """Machine -> what systemd says of a unit that should run there: active, inactive, failed, activating ..."""
+        machines = [machine.name for machine in self._cluster.agents] if unit in AGENT_UNITS else [self._master]
+        return {name: self.run(Spot(name), f"systemctl is-active {unit}", 10, {}).text.strip() for name in machines}
 
     def shell(self, spot: Spot) -> None:
         """A root shell on the machine, in this terminal, until the learner leaves it."""

@@ -4,6 +4,7 @@ Exit codes: 0 fine, 1 a check did not pass (or the learner stopped before the en
 3 a machine or a command failed, 130 Ctrl-C.
 """
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -61,7 +62,7 @@ def run_lab(
                 return FAILED
             if play:
                 return _prove(stage, lab, screen, words, keep)
-            return _guide(stage, lab, screen, words, book)
+            return _guide(stage, lab, screen, words, book, cluster_name)
 
     return _guarded(lang, ran)
 
@@ -116,20 +117,24 @@ def _ready(stage: Stage, lab: Lab, screen: Screen, words: Words) -> bool:
     return False
 
 
-def _guide(stage: Stage, lab: Lab, screen: Screen, words: Words, book: ProgressFile) -> int:
+def _guide(stage: Stage, lab: Lab, screen: Screen, words: Words, book: ProgressFile, cluster_name: str) -> int:
+    """`again` is what the learner types to come back."""
+    again = (
+        lab.name if cluster_name == os.environ.get("LABKIT_CLUSTER", "lab") else f"{lab.name} --cluster {cluster_name}"
+    )
     tutor = Tutor(lab, stage, screen, words, save=lambda progress: book.save(lab.name, progress))
     try:
         tutor.lead(book.load(lab.name))
     except (Quit, EOFError):
-        screen.say(words("kept", lab=lab.name), "quiet")
+        screen.say(words("kept", lab=again), "quiet")
         return NOT_PASSED
     except KeyboardInterrupt:
         screen.say("\n" + words("stopped"), "quiet")
         return INTERRUPTED
     except CommandFailed:
-        screen.say(words("kept", lab=lab.name), "quiet")
+        screen.say(words("kept", lab=again), "quiet")
         raise
-    screen.say(words("finished", title=lab.title, lab=lab.name), "good")
+    screen.say(words("finished", title=lab.title, lab=again), "good")
     return FINE
 
 

@@ -216,11 +216,10 @@ class Tutor:
             if self._auto:
                 return None
             place = engine.workplace(engine.parts_here(self._lab, progress), progress.part) or check.place
-            typed = self._key("check?", {"", "c", "a", "h"}, place)
+            while (typed := self._key("check?", {"", "c", "a", "h"}, place)) == "h":
+                progress = self._hint(progress)
             if typed == "a":
                 return engine.back_to_ask(self._lab, progress, check)
-            if typed == "h":
-                progress = self._hint(progress)
 
     def _explain(self, check: Check, outcome: Outcome, progress: Progress) -> None:
         words = self._words
@@ -235,7 +234,16 @@ class Tutor:
             given = ", ".join(f"{name}={progress.answers.get(name, '')}" for name in used)
             self._screen.say(words("found", given=given), "hint")
         elif check.blames:
-            self._screen.say(words("blames", unit=check.blames), "hint")
+            self._blame(check.blames)
+
+    def _blame(self, units: tuple[str, ...]) -> None:
+        """Those that are not running; when all are, those whose work it is."""
+        down = [(unit, machine, state) for unit in units for machine, state in self._stage.unit_states(unit).items()
+                if state != "active"]  # fmt: skip
+        for unit, machine, state in down:
+            self._screen.say(self._words("down", unit=unit, machine=machine, state=state), "bad")
+        for unit in units if not down else ():
+            self._screen.say(self._words("blames", unit=unit), "hint")
 
     def _holds(self, checks: tuple[Check, ...], progress: Progress) -> bool:
         return all(acts.check(self._stage, self._lab, check, progress.answers, within=0).rc == 0 for check in checks)

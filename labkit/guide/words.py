@@ -23,6 +23,7 @@ _EN = {
     "not-passed": "Not passed yet.",
     "said": "The check said:",
     "blames": "This is the work of {unit}. What it did: labkit logs {unit}",
+    "down": '{unit} on {machine} is {state}. Start it: labkit ssh {machine} "systemctl start {unit}"',
     "found": "You found {given}. If that is not so, a leads back to the question.",
     "root": 'The cause lies earlier: step "{title}" does not hold any more. Do it again, or reset the lab: '
     "labkit lab {lab} --reset",
@@ -77,6 +78,7 @@ _ZH = {
     "not-passed": "还没通过。",
     "said": "检查的输出：",
     "blames": "这是 {unit} 的活儿。看看它做了什么：labkit logs {unit}",
+    "down": '{machine} 上的 {unit} 处于 {state}。启动它：labkit ssh {machine} "systemctl start {unit}"',
     "found": "你找到的是 {given}。如果不对，按 a 回到提问处。",
     "root": "根子在更早的地方：步骤“{title}”的结果已经不成立了。请重做那一步，或者重置实验：labkit lab {lab} --reset",
     "check?": "回车或 c 再查一次 · a 回到提问处 · h 提示 · s 打开 shell · q 退出",

@@ -106,6 +106,7 @@ class FakeStage:
         self.folder = tempfile.TemporaryDirectory(prefix="labkit-stage-")
         self.pods = pods or {}
         self.shells: list[str] = []
+        self.units: dict[str, dict[str, str]] = {}
 
     def agents(self) -> list[str]:
         return ["agent1", "agent2"]
@@ -123,6 +124,9 @@ class FakeStage:
             typed, cwd=self.folder.name, stdout=subprocess.PIPE, text=True, timeout=timeout, check=False
         )
         return Outcome(done.returncode, done.stdout)
+
+    def unit_states(self, unit: str) -> dict[str, str]:
+        return self.units.get(unit, {})
 
     def shell(self, spot: Spot) -> None:
         self.shells.append(spot.machine)

@@ -56,7 +56,7 @@ def test_solutions_answers_and_resets() -> None:
     assert ask.answer.place == Place("machine", machine="agent1")
     assert [run.command for run in lab.resets] == ["rm -f lamp bright"]
     check = lab.steps[1].checks[0]
-    assert (check.needs, check.blames) == (("on",), "kubelet")
+    assert (check.needs, check.blames) == (("on",), ("kubelet",))
 
 
 def test_code_from_the_source_and_plain_examples() -> None:

@@ -74,11 +74,26 @@ def test_quit_keeps_the_place_and_resuming_shows_what_came_before() -> None:
 
 def test_a_failed_check_blames_the_unit_and_a_hint_is_given_on_request() -> None:
     text = PAGE.replace("within=1", "blames=kube-proxy").replace("echo on > lamp; cat lamp", "true")
-    lesson = Lesson([*INTRO, "b", "", "h", "h", "q"], text=text).run()
+    lesson = Lesson([*INTRO, "b", "", "h", "h", "q"], text=text)
+    lesson.stage.units["kube-proxy"] = {"agent1": "active"}
+    lesson.run()
     assert "labkit logs kube-proxy" in lesson.screen.text
     assert "Look for the *switch*." in lesson.screen.text
     assert "There are no more hints." in lesson.screen.text
     assert lesson.last.hints == 1
+
+
+def test_a_failed_check_names_a_unit_that_is_not_running_instead_of_those_that_are() -> None:
+    text = PAGE.replace("within=1", "blames=kube-scheduler,kube-proxy").replace("echo on > lamp; cat lamp", "true")
+    lesson = Lesson([*INTRO, "b", "", "q"], text=text)
+    lesson.stage.units = {
+        "kube-scheduler": {"master": "active"},
+        "kube-proxy": {"agent1": "active", "agent2": "failed"},
+    }
+    lesson.run()
+    assert "kube-proxy on agent2 is failed" in lesson.screen.text
+    assert "agent1" not in lesson.screen.text
+    assert "labkit logs" not in lesson.screen.text
 
 
 def test_a_failed_check_names_the_earlier_step_that_does_not_hold() -> None:
