@@ -223,7 +223,7 @@ class Registry:
     async def _write(
         self, old: Entry | None, new: Any, path: str, intent: Intent, function: Callable[..., Any]
     ) -> Entry:
-        """One transaction: the object and what goes along with it. `old` itself if it says the same. Raises Mismatch."""
+        """One transaction: the object and what goes along with it; `old` if it says the same. Raises Mismatch."""
         async with self._companion.turn if self._companion else contextlib.nullcontext():
             return await self._write_in_turn(old, new, path, intent, function)
 
