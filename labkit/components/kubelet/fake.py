@@ -80,6 +80,12 @@ class FakeRuntime:
                 return self._end(made, exit_code)
         raise NoSuchContainer(f"{container} of {pod} does not run")
 
+    def forget(self, pod: str) -> None:
+        """All containers of a pod are removed behind the kubelet's back, running or not."""
+        for made in [m for m in self._made.values() if pod in (m.container.pod, m.container.pod.partition("/")[2])]:
+            del self._made[made.container.id]
+            self._tell("destroy", made)
+
     def configs(self) -> list[ContainerConfig]:
         """What every container that is there was made of."""
         return [made.config for made in self._made.values()]

@@ -98,24 +98,24 @@ def _container_status(pod: Pod, spec: Spec, seen: Seen) -> ContainerStatus:
     ends = [container for container in own if container.state == "exited"]
     last = own[-1] if own else None
     waiting = seen.waiting.get(spec.name)
-    if last is not None and last.running:
+    if last is None:
+        return _without_containers(pod, spec, waiting)
+    if last.running:
         state, previous = ContainerState(running=ContainerStateRunning(started_at=stamp(last.started))), ends
     elif waiting is not None and (waiting.reason != "ContainerCreating" or not ends):
         state, previous = ContainerState(waiting=waiting), ends
-    elif last is not None:
+    else:
         state = ContainerState(terminated=_terminated(last))
         previous = [container for container in ends if container is not last]
-    else:
-        return _without_containers(pod, spec, waiting)
     return ContainerStatus(
         name=spec.name,
         state=state,
         last_state=ContainerState(terminated=_terminated(previous[-1])) if previous else ContainerState(),
-        ready=state.running is not None and last is not None and last.id not in seen.unready,
-        restart_count=last.attempt if last else 0,
+        ready=last.running and last.id not in seen.unready,
+        restart_count=last.attempt,
         image=spec.image,
-        image_id=f"docker://{last.image_id}" if last and last.image_id else "",
-        container_id=f"docker://{last.id}" if last else "",
+        image_id=f"docker://{last.image_id}" if last.image_id else "",
+        container_id=f"docker://{last.id}",
     )
 
 
@@ -125,7 +125,11 @@ def _without_containers(pod: Pod, spec: Spec, waiting: ContainerStateWaiting | N
     if known is not None and has_ended(pod):
         return known
     state = ContainerState(waiting=waiting or ContainerStateWaiting(reason="ContainerCreating"))
-    return ContainerStatus(name=spec.name, state=state, image=spec.image)
+    status = ContainerStatus(name=spec.name, state=state, image=spec.image)
+    if known is not None and known.container_id:  # plan() counts on from there
+        status.restart_count, status.container_id = known.restart_count, known.container_id
+        status.last_state = ContainerState(terminated=known.state.terminated or known.last_state.terminated)
+    return status
 
 
 def _terminated(container: Container) -> ContainerStateTerminated:

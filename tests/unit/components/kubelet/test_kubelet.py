@@ -149,6 +149,13 @@ class TestPods:
         assert after.container_statuses[0].restart_count == 1
         assert [c.running for c in await node.containers(PAUSE)] == [True]
 
+    async def test_containers_that_somebody_removed_are_made_again(self, node: OneNode, fake: FakeRuntime) -> None:
+        await node.create()
+        await node.status(running)
+        fake.forget("p")
+        status = await node.status(lambda s: running(s) and s.container_statuses[0].restart_count == 1)
+        assert status.container_statuses[0].restart_count == 1
+
     async def test_a_changed_image_is_a_new_container(self, node: OneNode) -> None:
         pod = await node.create()
         await node.status(running)

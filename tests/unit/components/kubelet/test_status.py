@@ -144,6 +144,16 @@ def test_an_ended_pod_stays_what_it_is() -> None:
     assert say(p) == p.status
 
 
+def test_containers_that_somebody_removed_keep_their_count() -> None:
+    p = pod()
+    p.status = say(p, pause(p), container(p, attempt=4))
+    p.status = say(p, c="ContainerCreating")
+    told = only(p.status)
+    assert (told.ready, told.restart_count, told.container_id) == (False, 4, "docker://c-4")
+    assert p.status.phase == "Pending"
+    assert only(say(p, pause(p), c="ContainerCreating")).restart_count == 4
+
+
 def test_a_failed_readiness_probe_only_unreadies() -> None:
     p = pod()
     status = say(p, pause(p), container(p), unready=frozenset({"c-0"}))
