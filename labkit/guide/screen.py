@@ -3,6 +3,8 @@
 All input is a line ended by Enter, so it works over any connection and with a screen reader.
 """
 
+import io
+import sys
 import time
 from collections.abc import Iterable
 from typing import Protocol
@@ -39,6 +41,9 @@ class Terminal:
     """`typing` is the time per character that commands take to appear (0: at once)."""
 
     def __init__(self, typing: float = 0) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")  # a terminal that knows no bullets shows ? in their place
         # Colours only of the terminal's own palette, no backgrounds: it may be light or dark.
         self.console = Console(highlight=False, theme=Theme({"markdown.code": "cyan", "markdown.code_block": "cyan"}))
         self.console.width = min(self.console.width, WIDTH)
