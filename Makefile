@@ -7,7 +7,7 @@ CLUSTER ?= lab
 export LABKIT_CLUSTER := $(CLUSTER)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down destroy lab status test check bench venv unit cluster node e2e content record matrix-python
+.PHONY: help up down destroy lab status test check bench venv unit cluster node e2e content record
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ bench: $(VENV)/.dev  ## measure; WHAT=name for one of them (bench/results/NAME.j
 
 unit cluster node content e2e: $(VENV)/.dev  ## one layer of the tests
 	@$(BIN)/python tests/run.py $@
+
+record: $(VENV)/.host  ## refresh the outputs and the code shown in labs and walkthroughs (needs a running cluster)
+	@$(BIN)/python -m labkit.guide.record --cluster $(CLUSTER)
 
 # One file per set of packages says which pyproject.toml it was made from.
 $(VENV)/.host: pyproject.toml
