@@ -1,6 +1,8 @@
 """kube-proxy as a process on a machine of network namespaces: real iptables, real connections."""
 
 import asyncio
+import contextlib
+import os
 import socket
 import struct
 import sys
@@ -305,6 +307,75 @@ async def test_a_restart_keeps_rules_and_local_ports(lab: World) -> None:
     assert "[2:120] -A KUBE-PORTALS-CONTAINER" in await lab.run("node", "iptables-save", "-c", "-t", "nat")
     assert not second.said(decision="rule added")
     assert second.said(decision="rule kept")
+
+
+async def test_connections_wait_while_it_restarts(lab: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test is systemd: it holds the sockets that kube-proxy sends, and hands them to the next one."""
+    await lab.backend("pod-a", 8000)
+    await lab.udp_backend("pod-a", 8000)
+    ports = (("t", "TCP"), ("u", "UDP"))
+    await lab.service("web", WEB, *(ServicePort(name=name, port=80, protocol=protocol) for name, protocol in ports))
+    targets = tuple(EndpointPort(name=name, port=8000, protocol=protocol) for name, protocol in ports)
+    await lab.endpoints("web", A, ports=targets)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        first = await lab.proxy()
+        kept = _stored(manager)
+        assert sorted(name.partition("-")[0] for name in kept) == ["tcp", "tcp", "udp"]  # kubernetes is one of them
+        assert await first.stop() == 0
+        waiting = await lab.connect("pod-b", WEB, 80)
+        asked = asyncio.create_task(lab.ask_udp("node", WEB, 80, "meanwhile"))
+        await lab.proxy(prefix=(sys.executable, "-c", _AS_SYSTEMD_DOES), pass_fds=tuple(kept.values()))
+        with waiting, waiting.makefile() as lines:
+            assert await asyncio.to_thread(lines.readline) == "pod-a\n"
+        assert await asked == "pod-a meanwhile"
+        assert _stored(manager) == {}
+        await lab.client.delete(Service, "web", "default")
+        given_up: list[str] = []
+
+        def both_given_up() -> bool:
+            given_up.extend(_given_up(manager))
+            return len(given_up) == 2 and set(given_up) < set(kept)
+
+        await eventually(both_given_up)
+        for sock in kept.values():
+            os.close(sock)
+
+
+_AS_SYSTEMD_DOES = """
+import fcntl, os, stat, sys
+given = [int(fd) for fd in os.listdir("/proc/self/fd") if int(fd) > 2 and os.path.exists(f"/proc/self/fd/{fd}")]
+high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 200) for fd in given if stat.S_ISSOCK(os.fstat(fd).st_mode)]
+for number, fd in enumerate(high, 3):
+    os.dup2(fd, number)
+os.closerange(3 + len(high), 400)
+os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": str(len(high))}
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+
+def _stored(manager: socket.socket) -> dict[str, int]:
+    """The descriptors that were sent for keeping, by name."""
+    kept = {}
+    while True:
+        try:
+            text, descriptors, _, _ = socket.recv_fds(manager, 1000, 1)
+        except BlockingIOError:
+            return kept
+        if text.startswith(b"FDSTORE=1"):
+            kept[text.decode().partition("FDNAME=")[2]] = descriptors[0]
+
+
+def _given_up(manager: socket.socket) -> list[str]:
+    """The names that need not be kept any more, of the messages since the last look."""
+    names = []
+    with contextlib.suppress(BlockingIOError):
+        while text := manager.recv(1000).decode():
+            if text.startswith("FDSTOREREMOVE=1"):
+                names.append(text.partition("FDNAME=")[2])
+    return names
 
 
 async def test_cleanup_removes_everything_of_ours(lab: World) -> None:

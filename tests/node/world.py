@@ -74,14 +74,21 @@ class World:
         self.kubeconfig = kubeconfig
         self.stack = stack
 
-    async def start(self, component: str, *flags: str, healthz_port: int, prefix: tuple[str, ...] = ()) -> Component:
+    async def start(
+        self,
+        component: str,
+        *flags: str,
+        healthz_port: int,
+        prefix: tuple[str, ...] = (),
+        pass_fds: tuple[int, ...] = (),
+    ) -> Component:
         """Start a component on the node and wait until it is healthy."""
         command = self.spaces["node"].command(
             *prefix, sys.executable, "-m", f"labkit.components.{component}", f"--kubeconfig={self.kubeconfig}",
             f"--healthz-port={healthz_port}", *flags,
         )  # fmt: skip
         pipe = asyncio.subprocess.PIPE
-        started = Component(await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe))
+        started = Component(await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, pass_fds=pass_fds))
         self.stack.push_async_callback(started.stop)
 
         async def healthy() -> bool:
@@ -93,8 +100,10 @@ class World:
         await eventually(healthy, within=15, expect=f"{component} healthy")
         return started
 
-    async def proxy(self, *flags: str, prefix: tuple[str, ...] = ()) -> Component:
-        return await self.start("kube_proxy", "--node-ip=10.245.1.12", *flags, healthz_port=10249, prefix=prefix)
+    async def proxy(self, *flags: str, prefix: tuple[str, ...] = (), pass_fds: tuple[int, ...] = ()) -> Component:
+        return await self.start(
+            "kube_proxy", "--node-ip=10.245.1.12", *flags, healthz_port=10249, prefix=prefix, pass_fds=pass_fds
+        )
 
     # -- objects ---------------------------------------------------------------------------------------------------
 

@@ -7,8 +7,8 @@
 It watches Services (what to open, which rules) and Endpoints (where connections go). Each change is acted on at once;
 every 5 seconds it looks whether its rules are still there and puts back what somebody flushed.
 
-Left behind on purpose: SIGTERM leaves the rules, so that a restart finds them, takes the same local ports and misses
-no new connection for longer than it is away. `--cleanup` takes everything away.
+Left behind on purpose: SIGTERM leaves the rules, so that a restart finds them and takes the same local ports; meanwhile
+systemd holds these open, and new connections wait (handover.py). `--cleanup` takes everything away.
 
 Source: cmd/kube-proxy and pkg/proxy of Kubernetes 0.18.
 """

@@ -12,12 +12,12 @@ client's. What it buys: a connection that meets a dead endpoint is given to anot
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from typing import NamedTuple
 
 from labkit.api.types import Endpoints, Service, ServicePort, key
 from labkit.components.kube_proxy import nat, tcp, udp
 from labkit.components.kube_proxy.balancer import addresses, port_name
+from labkit.components.kube_proxy.handover import Handover
 from labkit.components.kube_proxy.iptables import CHAINS, FIRST, LAST, Portal, Rule, portal_ips, render
 from labkit.components.kube_proxy.node_ports import NodePorts
 from labkit.components.kube_proxy.relay import Relay
@@ -44,6 +44,7 @@ class Userspace:
         self.event = event
         self._portals: dict[str, Portal] = {}  # by name: what is open now
         self._node_ports = NodePorts(machine.bind_address)
+        self._handover = Handover()
         self._rules: dict[str, Rule] = {}  # by text: what was wanted last time
         self._troubles: dict[str, str] = {}  # by service port: what was said about it already
 
@@ -85,6 +86,7 @@ class Userspace:
         self._tell_rules([*FIRST, *LAST, *rules], have, causes)
         for name in [name for name in self._portals if name not in wanted]:
             self._close(name)
+        self._handover.close()
 
     def _open(self, name: str, service: Service, port: ServicePort, used_before: int) -> None:
         """Have a local port, and the node port that is asked for, for a service port."""
@@ -114,14 +116,20 @@ class Userspace:
         return int(sock.getsockname()[1])
 
     def _bound(self, protocol: str, used_before: int) -> socket.socket:
+        address = self.machine.bind_address
+        if sock := self._handover.take(protocol, address, used_before):
+            return sock
         bind = udp.bind if protocol == "UDP" else tcp.listen
-        if used_before:
-            with suppress(OSError):
-                return bind(self.machine.bind_address, used_before)
-        return bind(self.machine.bind_address, 0)
+        try:
+            sock = bind(address, used_before)
+        except OSError:
+            sock = bind(address, 0)
+        self._handover.keep(protocol, sock)
+        return sock
 
     def _close(self, name: str) -> None:
-        del self._portals[name]
+        portal = self._portals.pop(name)
+        self._handover.forget(portal.port.protocol, portal.local_port)
         self._troubles.pop(name, None)
         self._node_ports.release(name)
         self.relay.call(self.relay.remove, name)
