@@ -46,7 +46,7 @@ def up(name: Name = DEFAULT_CLUSTER) -> None:
     if outcome.nothing_to_do:
         out.print("nothing to do: every machine is what it should be")
     for repaired in outcome.repaired:
-        out.print(f"made or repaired: {repaired}")
+        out.print(f"put right: {repaired}")
     out.print(f"nodes Ready: {', '.join(outcome.nodes)}", style="green", highlight=False)
     flag = "" if name == DEFAULT_CLUSTER else f" --cluster {name}"
     for command, purpose in (
@@ -142,7 +142,11 @@ def logs(
         sys.stdout.write(f"{who + ' ' if prefix else ''}{line}\n")
         sys.stdout.flush()
 
-    showing.show(cluster, machines, unit, lines, follow, tell)
+    try:
+        showing.show(cluster, machines, unit, lines, follow, tell)
+    except KeyboardInterrupt:
+        if not follow:
+            raise
 
 
 @app.command(rich_help_panel=PANEL)

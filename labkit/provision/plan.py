@@ -11,9 +11,11 @@ import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from labkit.provision.desired import TEMPLATES, Desired, File, Service
+from labkit.provision.desired import Desired
 from labkit.provision.facts import Facts
 from labkit.provision.registry import push_command
+from labkit.provision.render import TEMPLATES
+from labkit.provision.service import File, Service
 from labkit.provision.wheels import Wheel
 
 STAMPS = "/opt/labkit/stamps"

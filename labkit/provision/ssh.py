@@ -11,70 +11,22 @@ made (known_hosts remembers Vagrant's id of it), and must be the same ever after
 
 import shlex
 import subprocess
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import paramiko
 
-from labkit.cluster import Cluster, Machine, write_private
+from labkit.cluster import Cluster, Machine
+from labkit.provision.channel import Reader, Result
 from labkit.provision.errors import CommandFailed, TimedOut, Unreachable
+from labkit.provision.known_hosts import KnownHosts, PinOrRefuse
 from labkit.provision.vagrant import endpoint
 
 USER = "vagrant"
 CONNECT_SECONDS = 5.0
-POLL_SECONDS = 0.005
-LINGER_SECONDS = 0.5
-"""A command that has ended may leave a child that holds its output open: we wait no longer than this for the rest."""
-
-
-@dataclass(frozen=True)
-class Result:
-    rc: int
-    out: str
-    err: str
-
-
-class KnownHosts:
-    """STATE/ssh/known_hosts: `lab-master ssh-ed25519 AAAA... 0c1f...`; the last word is Vagrant's id of the machine."""
-
-    _lock = threading.Lock()
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def pinned(self, alias: str, machine_id: str) -> str | None:
-        """'ssh-ed25519 AAAA...' of exactly that machine; None when it is new to us."""
-        for line in self._lines():
-            name, kind, key, owner = [*line.split(), "", "", ""][:4]
-            if name == alias and owner == machine_id:
-                return f"{kind} {key}"
-        return None
-
-    def pin(self, alias: str, machine_id: str, key: str) -> None:
-        with self._lock:
-            others = [line for line in self._lines() if not line.startswith(f"{alias} ")]
-            write_private(self.path, "\n".join([*others, f"{alias} {key} {machine_id}", ""]).encode())
-
-    def _lines(self) -> list[str]:
-        return self.path.read_text().splitlines() if self.path.exists() else []
-
-
-class _PinOrRefuse(paramiko.MissingHostKeyPolicy):
-    def __init__(self, known: KnownHosts, alias: str, machine_id: str) -> None:
-        self.known, self.alias, self.machine_id = known, alias, machine_id
-
-    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
-        offered = f"{key.get_name()} {key.get_base64()}"
-        pinned = self.known.pinned(self.alias, self.machine_id)
-        if pinned is None:
-            self.known.pin(self.alias, self.machine_id, offered)
-        elif pinned != offered:
-            raise Unreachable(
-                self.alias, "checking its host key", "", None, f"it is not the key that {self.known.path} remembers"
-            )
+SSH_FAILED = 255
+"""The exit code of the `ssh` program when there was no connection."""
 
 
 class Ssh:
@@ -121,7 +73,7 @@ class Ssh:
     def _open(self) -> paramiko.SSHClient:
         host, port = endpoint(self.cluster, self.machine)
         client = paramiko.SSHClient()
-        client.set_missing_host_key_policy(_PinOrRefuse(self._known_hosts(), self._alias(), self._machine_id()))
+        client.set_missing_host_key_policy(PinOrRefuse(self._known_hosts(), self._alias(), self._machine_id()))
         try:
             client.connect(
                 host,
@@ -163,7 +115,7 @@ class Ssh:
         try:
             channel = transport.open_session(timeout=CONNECT_SECONDS)
             channel.exec_command(as_user(command, user, timeout))
-            result = _Reader(channel, on_line).finish(input, timeout + 6)
+            result = Reader(channel, on_line).finish(input, timeout + 6)
         except TimeoutError as exc:
             raise TimedOut(self.machine.name, what, timeout, command) from exc
         except (OSError, EOFError, paramiko.SSHException) as exc:
@@ -204,9 +156,13 @@ class Ssh:
         return ["ssh", "-F", "none", *tty, "-i", str(self._key()), "-p", str(port), *flags, f"{USER}@{host}", remote]
 
     def shell(self, command: str = "", user: str = "root") -> int:
-        """Hand this terminal to the machine; the exit code of the shell or the command."""
-        self.connect()  # a clear error when the machine is down, and its key is pinned
-        return subprocess.run(self.shell_command(command, user), check=False).returncode
+        """Hand this terminal to the machine; the exit code of the shell or the command. Raises Unreachable."""
+        if self._known_hosts().pinned(self._alias(), self._machine_id()) is None:
+            self.connect()  # pins it
+        rc = subprocess.run(self.shell_command(command, user), check=False).returncode
+        if rc == SSH_FAILED:
+            self.connect()  # says clearly why, if it still cannot be reached
+        return rc
 
     def _alias(self) -> str:
         return self.cluster.container(self.machine)
@@ -225,63 +181,3 @@ class Ssh:
 def as_user(command: str, user: str, timeout: float) -> str:
     """The command as sshd gets it: as that user, and ended on the machine too when its time is up."""
     return f"sudo -n -H -u {user} timeout -k 5 {timeout:g} sh -c {shlex.quote(command)}"
-
-
-class _Reader:
-    """Both outputs of one command, read as they come."""
-
-    def __init__(self, channel: paramiko.Channel, on_line: Callable[[str], None] | None) -> None:
-        self.channel = channel
-        self.on_line = on_line
-        self.out, self.err = bytearray(), bytearray()
-        self._told = 0
-
-    def finish(self, input: bytes | str | None, seconds: float) -> Result:
-        """Raises TimeoutError; the channel is closed in any case."""
-        deadline = time.monotonic() + seconds
-        try:
-            self._send(input.encode() if isinstance(input, str) else input or b"", deadline)
-            ended: float | None = None
-            while True:
-                while self._read():
-                    pass
-                if self.channel.exit_status_ready():
-                    ended = ended or time.monotonic()
-                    if self.channel.eof_received or time.monotonic() - ended > LINGER_SECONDS:
-                        break
-                if time.monotonic() > deadline:
-                    raise TimeoutError
-                time.sleep(POLL_SECONDS)
-            while self._read():
-                pass
-            return Result(
-                self.channel.recv_exit_status(), self.out.decode(errors="replace"), self.err.decode(errors="replace")
-            )
-        finally:
-            self.channel.close()
-
-    def _send(self, data: bytes, deadline: float) -> None:
-        self.channel.settimeout(max(1.0, deadline - time.monotonic()))
-        sent = 0
-        while sent < len(data) and not self.channel.exit_status_ready():
-            sent += self.channel.send(data[sent : sent + 65536])
-            self._read()
-        self.channel.shutdown_write()
-
-    def _read(self) -> bool:
-        got = False
-        if self.channel.recv_ready():
-            self.out += self.channel.recv(1 << 20)
-            self._tell()
-            got = True
-        if self.channel.recv_stderr_ready():
-            self.err += self.channel.recv_stderr(1 << 20)
-            got = True
-        return got
-
-    def _tell(self) -> None:
-        if self.on_line:
-            end = self.out.rfind(b"\n") + 1
-            for line in self.out[self._told : end].decode(errors="replace").splitlines():
-                self.on_line(line)
-            self._told = max(end, self._told)

@@ -18,9 +18,10 @@ from labkit.api.types import Node
 from labkit.client.rest import Client
 from labkit.cluster import Cluster
 from labkit.provision import admin, crew, host, journal, kube_system, registry, wheels
-from labkit.provision.desired import Sources, desired
+from labkit.provision.desired import desired
 from labkit.provision.errors import TimedOut
 from labkit.provision.pki import Pki
+from labkit.provision.render import Sources
 from labkit.provision.report import HOST, Report
 from labkit.provision.ssh import Ssh
 from labkit.provision.status import readiness
@@ -77,6 +78,7 @@ async def _finish(cluster: Cluster, report: Report, outcome: Outcome) -> None:
     async with admin.client(cluster) as client:
         report.step(HOST, "service kube-dns")
         outcome.repaired = await _when_it_answers(cluster, lambda: kube_system.ensure(client, cluster))
+        outcome.repaired += await _when_it_answers(cluster, lambda: _forget_nodes(cluster, client))
         report.step(HOST, "wait until every node is Ready")
         outcome.nodes = await _nodes_ready(cluster, client, functools.partial(report.detail, HOST))
 
@@ -91,6 +93,16 @@ async def _when_it_answers(cluster: Cluster, ask: Callable[[], Awaitable[list[st
             if time.monotonic() > deadline:
                 raise TimedOut(cluster.master.name, "an answer of kube-apiserver", API_SECONDS, tail=str(exc)) from exc
             await asyncio.sleep(0.3)
+
+
+async def _forget_nodes(cluster: Cluster, client: Client) -> list[str]:
+    """Nodes whose machine the cluster no longer has, and that are silent, leave the API too."""
+    machines = {machine.name for machine in cluster.machines}
+    found = [node for node in (await client.list(Node)).items if node.metadata.name not in machines]
+    gone = [node.metadata.name for node in found if readiness(node) != "Ready"]
+    for name in gone:
+        await client.delete(Node, name)
+    return [f"node {name} (its machine is gone)" for name in gone]
 
 
 async def _nodes_ready(cluster: Cluster, client: Client, on_line: Callable[[str], None]) -> list[str]:

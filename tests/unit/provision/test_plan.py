@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from labkit.cluster import Machine
-from labkit.provision.desired import Desired, File, Service
+from labkit.provision.desired import Desired
 from labkit.provision.facts import Facts, FileFact, UnitFact
 from labkit.provision.plan import Parcel, plan, tar
+from labkit.provision.service import File, Service
 from labkit.provision.wheels import Wheel
 
 MASTER = Machine(name="master", roles=["master"], address="10.245.1.11", pod_subnet=1)

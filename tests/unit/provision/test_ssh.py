@@ -10,7 +10,8 @@ import pytest
 from labkit import cluster as clusters
 from labkit.provision import boot
 from labkit.provision.errors import CommandFailed, Unreachable
-from labkit.provision.ssh import KnownHosts, Ssh, as_user
+from labkit.provision.known_hosts import KnownHosts
+from labkit.provision.ssh import Ssh, as_user
 
 
 def test_a_command_runs_as_that_user_and_is_ended_on_the_machine_too() -> None:

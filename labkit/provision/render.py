@@ -1,0 +1,102 @@
+"""From templates and certificates to the files of one machine."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from labkit.cluster import Cluster, Machine
+from labkit.provision import wheels
+from labkit.provision.pki import Pki
+from labkit.provision.registry import Credentials
+from labkit.provision.service import File, Service
+
+TEMPLATES = Path(__file__).parent.parent / "templates"
+TIMINGS: dict[str, dict[str, str]] = {
+    "historic": {
+        "node_status_update_frequency": "10",
+        "node_monitor_period": "5s",
+        "node_monitor_grace_period": "40s",
+        "pod_eviction_timeout": "5m",
+    },
+    "classroom": {
+        "node_status_update_frequency": "4",
+        "node_monitor_period": "2s",
+        "node_monitor_grace_period": "16s",
+        "pod_eviction_timeout": "20s",
+    },
+}
+"""The kubelet's flag is in seconds. `classroom` plays a node's failure through in under a minute."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the content of files comes from."""
+
+    cluster: Cluster
+    pki: Pki
+    credentials: Credentials
+    wheel: wheels.Wheel
+    """labkit's own."""
+
+
+class Renderer:
+    """Templates and certificates of one machine."""
+
+    def __init__(self, sources: Sources, machine: Machine) -> None:
+        self.sources = sources
+        self.machine = machine
+        self.environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(TEMPLATES),
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+            autoescape=False,  # noqa: S701  units and environment files, not HTML
+        )
+
+    def __call__(self, template: str, **values: Any) -> bytes:
+        cluster = self.sources.cluster
+        given = {"cluster": cluster, "machine": self.machine, "timing": TIMINGS[cluster.timing]} | values
+        return self.environment.get_template(template).render(given).encode()
+
+    def component(
+        self, name: str, description: str, *files: File, after: str, user: str = "kube", capabilities: str = ""
+    ) -> Service:
+        """A service of ours: the same unit for all, an environment file of its own."""
+        package = name.replace("-", "_")
+        unit = self(
+            "units/component.service.j2",
+            name=name,
+            package=package,
+            description=description,
+            after=after,
+            user=user,
+            capabilities=capabilities,
+        )
+        env = self(f"env/{name}.env.j2")
+        own = (File(f"/etc/systemd/system/{name}.service", unit), File(f"/etc/kubernetes/{name}.env", env))
+        code = f"{self.sources.wheel.code_digest(package)} {wheels.lock_digest()}"
+        return Service(name, (*own, *files), code)
+
+    def certificate(self, name: str, path: str) -> File:
+        return File(path, self.sources.pki.certificate(name))
+
+    def pair(self, name: str, stem: str, owner: str) -> tuple[File, File]:
+        """A certificate for all to see and its key for one user."""
+        return self.certificate(name, f"{stem}.crt"), File(f"{stem}.key", self.sources.pki.key(name), 0o600, owner)
+
+    def kubeconfig(self, user: str) -> bytes:
+        cluster = self.sources.cluster
+        server = f"https://{cluster.master.address}:{cluster.apiserver.port}"
+        return self("kubeconfig.j2", user=user, server=server)
+
+    def identity(self, certificate: str, user: str, owner: str) -> tuple[File, ...]:
+        """What a client of kube-apiserver needs: CA, certificate, key and the kubeconfig that names them."""
+        pki = "/etc/kubernetes/pki"
+        return (
+            self.certificate("ca", f"{pki}/ca.crt"),
+            *self.pair(certificate, f"{pki}/{user}", owner),
+            File(f"/etc/kubernetes/{user}.kubeconfig", self.kubeconfig(user), 0o600, owner),
+        )
