@@ -106,3 +106,9 @@ def test_the_two_readmes_show_the_same_commands() -> None:
 
     assert commands(ROOT / "README.md") == commands(ROOT / "README.zh.md")
     assert commands(ROOT / "README.md")[:2] == ["make up", "make test"]
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh.md", "CONTRIBUTING.md", "docs/differences.md"])
+def test_documents_name_files_that_exist(name: str) -> None:
+    named = re.findall(r"`((?:labkit|tests|labs|walkthroughs)/[\w./-]+)`", (ROOT / name).read_text(encoding="utf-8"))
+    assert [path for path in named if "NAME" not in path and not (ROOT / path).exists()] == []

@@ -1,7 +1,6 @@
 """Every lab, played by its own solution on a running cluster: each check fails before its step and passes after it.
 
-labkit up && make content                     the cluster `lab`
-LABKIT_CLUSTER=NAME make content              another one
+`labkit up` and `make content` play on the cluster `lab`; `make content CLUSTER=NAME` on another one.
 """
 
 import os
