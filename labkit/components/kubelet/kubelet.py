@@ -86,13 +86,17 @@ class Kubelet:
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         if new is None:
-            if old is not None and (worker := self.workers.get(old.metadata.uid)):
-                worker.gone = True
-                worker.wake("the API server has removed the pod")
+            self._pod_removed(old.metadata.uid if old else "")
         elif worker := self.workers.get(new.metadata.uid):
             worker.update(new)
         elif not self.reports.finishing(new.metadata.uid):  # else it is only our own last word on it
             self._start_worker(new)
+
+    def _pod_removed(self, uid: str) -> None:
+        self.reports.forget(uid)
+        if worker := self.workers.get(uid):
+            worker.gone = True
+            worker.wake("the API server has removed the pod")
 
     async def _follow_events(self) -> None:
         """Docker's events wake the pod whose container it was; after a gap in them everything is looked at."""

@@ -52,11 +52,12 @@ class Reports:
         self._queue.add(pod.metadata.uid, cause="its containers are gone")
 
     def finishing(self, uid: str) -> bool:
-        """Whether its removal is on its way to the API server."""
+        """Whether nothing is left of it here, though the watch has not yet told of its removal."""
         wanted = self._wanted.get(uid)
         return wanted is not None and wanted.finished
 
     def forget(self, uid: str) -> None:
+        """The API server no longer knows the pod."""
         self._wanted.pop(uid, None)
 
     def seen(self, pod: Pod) -> None:
@@ -77,9 +78,8 @@ class Reports:
                 await self._write(wanted)
             if wanted.finished:
                 await self._delete(wanted.pod)
-                self.forget(uid)
         except NotFound:
-            self.forget(uid)
+            wanted.written = True  # there is nothing to write it on; the watch will say so too
 
     async def _write(self, wanted: _Wanted) -> None:
         status, pod = wanted.status, wanted.pod

@@ -1,5 +1,6 @@
 """The kubelet on the twin of docker: the lives of pods, and of the kubelet itself."""
 
+import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -172,6 +173,16 @@ class TestPods:
         await node.client.delete(Pod, "p", "default", grace_period_seconds=1)
         assert (await node.client.get(Pod, "p", "default")).metadata.deletion_timestamp
         await node.gone()
+
+    async def test_a_pod_goes_once(self, node: OneNode, capsys: pytest.CaptureFixture[str]) -> None:
+        """Our own last writes about it, seen on the watch, do not bring its worker back."""
+        await node.create()
+        await node.status(running)
+        await node.client.delete(Pod, "p", "default", grace_period_seconds=5)
+        await node.gone()
+        await eventually(lambda: "default/p" not in node.kubelet.pods.store and not node.kubelet.workers)
+        told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert len([line for line in told if line.get("decision") == "pod is gone"]) == 1
 
     async def test_a_pod_that_is_made_again_under_its_name(self, node: OneNode) -> None:
         first = await node.create()

@@ -85,7 +85,7 @@ async def test_a_pod_that_was_made_again_keeps_its_own_status(client: Client, re
     await create(client)
     reports.set(first, PodStatus(phase="Running", pod_ip="10.244.2.5"))
     reports.finish(first)
-    await eventually(lambda: not reports.finishing(first.metadata.uid))
+    await reports.sync(first.metadata.uid)
     assert (await stored(client)).status.pod_ip == ""
 
 
@@ -103,4 +103,6 @@ async def test_a_finished_pod_gets_its_last_status_and_is_removed(client: Client
         return False
 
     await eventually(removed)
-    await eventually(lambda: not reports.finishing(seen.metadata.uid))
+    assert reports.finishing(seen.metadata.uid)  # until the watch has told of it
+    reports.forget(seen.metadata.uid)
+    assert not reports.finishing(seen.metadata.uid)
