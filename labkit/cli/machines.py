@@ -135,7 +135,11 @@ def logs(
     from labkit.provision import logs as showing
 
     cluster = clusters.load(name)
-    machines = [machine_of(cluster, machine)] if machine else showing.where(cluster, unit)
+    try:
+        found = showing.where(cluster, unit)
+    except KeyError as exc:
+        raise typer.BadParameter(str(exc.args[0]), param_hint="NAME") from exc
+    machines = [machine_of(cluster, machine)] if machine else found
     prefix = len(machines) > 1
 
     def tell(who: str, line: str) -> None:

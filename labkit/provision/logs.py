@@ -9,14 +9,22 @@ from labkit.provision.errors import CommandFailed, TimedOut
 from labkit.provision.ssh import Ssh
 from labkit.provision.status import watched_units
 
+EVERYWHERE = ("lab-net", "ssh")
+"""Units of every machine that are worth reading, beside its services."""
 FOLLOW_SECONDS = 24 * 3600
 Print = Callable[[str, str], None]
 """Told (machine, line), from several threads."""
 
 
 def where(cluster: Cluster, unit: str) -> list[Machine]:
-    """The machines on which the unit runs; every machine for a unit that is not ours."""
-    return [machine for machine in cluster.machines if unit in watched_units(machine)] or cluster.machines
+    """The machines on which the unit runs. Raises KeyError with the names that there are."""
+    if unit in EVERYWHERE:
+        return cluster.machines
+    found = [machine for machine in cluster.machines if unit in watched_units(machine)]
+    if not found:
+        names = dict.fromkeys([*(name for each in cluster.machines for name in watched_units(each)), *EVERYWHERE])
+        raise KeyError(f"nothing is called {unit!r} here: expected one of {', '.join(names)}")
+    return found
 
 
 def show(cluster: Cluster, machines: list[Machine], unit: str, lines: int, follow: bool, tell: Print) -> None:

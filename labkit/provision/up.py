@@ -12,6 +12,7 @@ import functools
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from labkit.api.errors import ApiError
 from labkit.api.types import Node
@@ -96,13 +97,26 @@ async def _when_it_answers(cluster: Cluster, ask: Callable[[], Awaitable[list[st
 
 
 async def _forget_nodes(cluster: Cluster, client: Client) -> list[str]:
-    """Nodes whose machine the cluster no longer has, and that are silent, leave the API too."""
-    machines = {machine.name for machine in cluster.machines}
-    found = [node for node in (await client.list(Node)).items if node.metadata.name not in machines]
-    gone = [node.metadata.name for node in found if readiness(node) != "Ready"]
+    """Nodes whose machine the cluster no longer has leave the API too."""
+    gone = forsaken(cluster, (await client.list(Node)).items)
     for name in gone:
         await client.delete(Node, name)
     return [f"node {name} (its machine is gone)" for name in gone]
+
+
+def forsaken(cluster: Cluster, nodes: list[Node]) -> list[str]:
+    """Names of nodes with an address of the machines' network that no machine has. Nodes from elsewhere are not ours."""
+    machines, lived_in = ip_network(cluster.networks.machines), {machine.address for machine in cluster.machines}
+    addresses = [(node.metadata.name, address.address) for node in nodes for address in node.status.addresses]
+    ours = [(name, address) for name, address in addresses if _is_in(address, machines)]
+    return sorted({name for name, address in ours if address not in lived_in})
+
+
+def _is_in(address: str, network: IPv4Network | IPv6Network) -> bool:
+    try:
+        return ip_address(address) in network
+    except ValueError:  # a node may also give its name as an address
+        return False
 
 
 async def _nodes_ready(cluster: Cluster, client: Client, on_line: Callable[[str], None]) -> list[str]:

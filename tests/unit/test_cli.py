@@ -88,6 +88,14 @@ def test_push_knows_what_can_be_pushed(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert "etcd" not in said
 
 
+def test_logs_knows_the_services(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    clusters.init("lab")
+    assert labkit(monkeypatch, "logs", "foo") == 2
+    said = capsys.readouterr().err
+    for name in ("foo", "kube-apiserver", "etcd", "docker", "lab-net"):
+        assert name in said
+
+
 def test_ssh_knows_the_machines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     clusters.init("lab")
     assert labkit(monkeypatch, "ssh", "agent9") == 2
