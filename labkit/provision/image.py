@@ -53,7 +53,8 @@ def ensure_image(progress: Progress) -> str:
 def tags() -> tuple[str, str]:
     """The base image's and the node image's tag, from what goes into each."""
     repository = os.environ.get("LABKIT_IMAGE_REPOSITORY", "labkit-node")
-    base = digest([Path(tree.__file__), Path(rootfs.__file__), *sorted(RECIPE.glob("packages*.txt"))])
+    packages = sorted(RECIPE.glob("packages*.txt"))
+    base = digest([Path(rootfs.__file__), *packages], seed=f"{tree.SUITE} {tree.DROPPED}")
     node = digest(sorted(path for path in RECIPE.rglob("*") if path.is_file()), seed=base)
     return f"{repository}-base:{base}", f"{repository}:{node}"
 

@@ -13,6 +13,8 @@ from labkit.provision.errors import TAIL_LINES, CommandFailed, TimedOut
 
 OnLine = Callable[[str], None]
 Process = subprocess.Popen[str]
+CLEANING_UP = 60.0
+"""Seconds for a program on a leash to remove what it has made so far."""
 
 
 def run(
@@ -28,12 +30,14 @@ def run(
     """What the command printed, both streams in one.
 
     what: what is being done, in words, for errors. timeout: seconds. env: added to the environment.
-    leash: the command's standard input stays open as long as we live, and closes when we die; otherwise it is empty.
+    leash: the command's standard input stays open as long as we live, and closes when we die (otherwise it is empty);
+    and it is given time to clean up.
     Raises CommandFailed when it cannot be started or exits other than 0, TimedOut when it does not end in time.
     """
     printed: list[str] = []
     text = " ".join(command)
-    with _started(what, command, env, leash, cwd) as process, _ended_after(process, timeout) as late:
+    patience = CLEANING_UP if leash else 5.0
+    with _started(what, command, env, leash, cwd) as process, _ended_after(process, timeout, patience) as late:
         for raw in process.stdout or ():
             printed.append(raw.rstrip())
             if on_line:
@@ -47,15 +51,15 @@ def run(
     return "\n".join(printed)
 
 
-def end(process: Process) -> None:
-    """End the process and its children: politely, then for good."""
+def end(process: Process, patience: float = 5) -> None:
+    """End the process and its children: politely, and after `patience` seconds for good."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
         if process.poll() is not None:
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, sign)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(5)
+            process.wait(patience)
 
 
 @contextlib.contextmanager
@@ -81,17 +85,17 @@ def _started(
         try:
             yield process
         finally:
-            end(process)
+            end(process, CLEANING_UP if leash else 5)
 
 
 @contextlib.contextmanager
-def _ended_after(process: Process, timeout: float) -> Iterator[threading.Event]:
+def _ended_after(process: Process, timeout: float, patience: float) -> Iterator[threading.Event]:
     """A timer that ends the process; the event tells whether it had to."""
     late = threading.Event()
 
     def expire() -> None:
         late.set()
-        end(process)
+        end(process, patience)
 
     timer = threading.Timer(timeout, expire)
     timer.daemon = True
