@@ -4,7 +4,7 @@
     codec            JSON <-> objects                     errors       what can go wrong, as exceptions and as Status
     defaults         what a client may leave out          validation   what is not acceptable, fault by fault
     strategies       both, and what may change, per kind  faults       their sentences; names: how things may be called
-    labels, fields   selectors                            quantity     "250m", "64Mi"
+    labels, fields   selectors                            quantity     "250m", "64Mi"; amounts: where there are any
     patch            JSON, merge and strategic patches    merge_keys   how the last of them joins lists
     printing, cells  tables for kubectl get               discovery    what kubectl asks first
     protobuf         bodies of kubectl 1.32 and later     durations    "3m10s"

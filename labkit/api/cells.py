@@ -10,13 +10,18 @@ from labkit.api.types import (
     Event,
     Node,
     NodeSystemInfo,
+    PersistentVolume,
+    PersistentVolumeClaim,
     Pod,
-    ReplicationController,
+    PodTemplateSpec,
+    ResourceQuota,
     Service,
     ServicePort,
 )
 
 _SHOWN_ENDPOINTS = 3
+_LIMITS = "limits."
+_ACCESS_MODES = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX"}
 _ROLE = "node-role.kubernetes.io/"
 
 
@@ -59,19 +64,19 @@ def pod_restarts(pod: Pod, now: datetime) -> str:
     return f"{count} ({age(last, now)} ago)" if count and last else str(count)
 
 
-# -- replication controllers, and the selectors of services ------------------------------------------------------------
+# -- templates of pods, and selectors ----------------------------------------------------------------------------------
 
 
-def container_names(rc: ReplicationController) -> str:
-    return ",".join(container.name for container in _containers(rc))
+def container_names(template: PodTemplateSpec | None) -> str:
+    return ",".join(container.name for container in _containers(template))
 
 
-def container_images(rc: ReplicationController) -> str:
-    return ",".join(container.image for container in _containers(rc))
+def container_images(template: PodTemplateSpec | None) -> str:
+    return ",".join(container.image for container in _containers(template))
 
 
-def _containers(rc: ReplicationController) -> list[Container]:
-    return rc.spec.template.spec.containers if rc.spec.template else []
+def _containers(template: PodTemplateSpec | None) -> list[Container]:
+    return template.spec.containers if template else []
 
 
 def selector(labels: dict[str, str]) -> str:
@@ -143,6 +148,38 @@ def node_address(node: Node, *types: str) -> str:
 
 def node_info(node: Node) -> NodeSystemInfo:
     return node.status.node_info or NodeSystemInfo()
+
+
+# -- quotas and storage ------------------------------------------------------------------------------------------------
+
+
+def quota_requests(quota: ResourceQuota) -> str:
+    """`cpu: 1/4, pods: 3/10`: used of what there may be."""
+    return _used(quota, [name for name in quota.spec.hard if not name.startswith(_LIMITS)])
+
+
+def quota_limits(quota: ResourceQuota) -> str:
+    return _used(quota, [name for name in quota.spec.hard if name.startswith(_LIMITS)])
+
+
+def _used(quota: ResourceQuota, names: list[str]) -> str:
+    used = quota.status.used
+    return ", ".join(f"{name}: {used.get(name, '0')}/{quota.spec.hard[name]}" for name in sorted(names))
+
+
+def access_modes(modes: list[str]) -> str:
+    """`RWO,ROX`: every mode once, in one order."""
+    return ",".join(short for mode, short in _ACCESS_MODES.items() if mode in modes)
+
+
+def volume_status(one: PersistentVolume | PersistentVolumeClaim) -> str:
+    return "Terminating" if one.metadata.deletion_timestamp else one.status.phase
+
+
+def volume_claim(volume: PersistentVolume) -> str:
+    """`default/data`: whom it is bound to."""
+    claim = volume.spec.claim_ref
+    return f"{claim.namespace}/{claim.name}" if claim else ""
 
 
 # -- event -------------------------------------------------------------------------------------------------------------

@@ -15,10 +15,11 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
-from labkit.api import quantity, types
-from labkit.api.decode_errors import not_fitting, not_json
+from labkit.api import amounts, types
+from labkit.api.decode_errors import illegal_base64, not_fitting, not_json
 from labkit.api.errors import BadRequest
 from labkit.api.kinds import by_kind_name
+from labkit.api.quantity import QuantityError
 from labkit.api.types import Part
 
 T = TypeVar("T", bound=Part)
@@ -71,7 +72,10 @@ def decode(body: bytes, what: type[T]) -> T:
         raise _unrecognized(name, body, exc) from exc
     if isinstance(obj, types.Object) and envelope.kind and not envelope.api_version:
         obj.api_version = ""
-    _canonicalize_quantities(obj, envelope)
+    try:
+        amounts.canonicalize(obj)
+    except QuantityError as exc:
+        raise BadRequest(f"{envelope.kind or name} in version v1 cannot be handled as a {name}: {exc}") from exc
     return obj
 
 
@@ -141,12 +145,12 @@ def _unrecognized(name: str, body: bytes, exc: Exception) -> BadRequest:
 
 def _decode_without_nulls(body: bytes, what: type[T], envelope: _Envelope) -> T:
     try:
-        document = without_nulls(msgspec.json.decode(body))
+        document = _with_base64_in_one_line(without_nulls(msgspec.json.decode(body)), what)
         return msgspec.convert(document, what)
     except msgspec.ValidationError as exc:
         kind = envelope.kind or what.__name__
         version = envelope.api_version or "v1"
-        detail = not_fitting(exc)
+        detail = illegal_base64(document[_BYTES[what]]) if "base64" in str(exc) else not_fitting(exc)
         raise BadRequest(f"{kind} in version {version} cannot be handled as a {what.__name__}: {detail}") from exc
     except _MALFORMED as exc:
         raise _unrecognized(what.__name__, body, exc) from exc
@@ -161,32 +165,17 @@ def without_nulls(document: Any) -> Any:
     return document
 
 
-# -- quantities ----------------------------------------------------------------------------------------------------
+# The maps of a kind whose values are bytes: base64 in JSON.
+_BYTES: dict[type[Part], str] = {types.Secret: "data", types.ConfigMap: "binaryData"}
 
 
-def _canonicalize_quantities(obj: Part, envelope: _Envelope) -> None:
-    """Amounts are written in one way ("0.5" -> "500m"); a text that is none cannot be decoded."""
-    for amounts in _quantities(obj):
-        for name, amount in amounts.items():
-            try:
-                amounts[name] = quantity.canonical(amount)
-            except quantity.QuantityError as exc:
-                kind = envelope.kind or type(obj).__name__
-                raise BadRequest(f"{kind} in version v1 cannot be handled as a {type(obj).__name__}: {exc}") from exc
-
-
-def _quantities(obj: Part) -> Iterator[dict[str, Any]]:
-    if isinstance(obj, types.Node):
-        yield obj.status.capacity
-        yield obj.status.allocatable
-    spec: types.PodSpec | None = None
-    if isinstance(obj, types.Pod):
-        spec = obj.spec
-    elif isinstance(obj, types.ReplicationController) and obj.spec.template:
-        spec = obj.spec.template.spec
-    for container in spec.containers if spec else ():
-        yield container.resources.limits
-        yield container.resources.requests
+def _with_base64_in_one_line(document: Any, what: type[Part]) -> Any:
+    """Go's decoder passes over the line breaks that a YAML block leaves in base64; msgspec's does not."""
+    values = document.get(_BYTES.get(what, "")) if isinstance(document, dict) else None
+    if not isinstance(values, dict):
+        return document
+    joined = {key: "".join(text.split()) if isinstance(text, str) else text for key, text in values.items()}
+    return document | {_BYTES[what]: joined}
 
 
 # -- unknown and duplicate fields ----------------------------------------------------------------------------------

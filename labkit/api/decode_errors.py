@@ -1,7 +1,8 @@
 """What the decoder found wrong, in the words of Go's, which every client of Kubernetes knows.
 
-    not_json      the bytes are no JSON         invalid character 'h' looking for beginning of value
-    not_fitting   a member has another type     json: cannot unmarshal number into field metadata.name of type string
+    not_json         the bytes are no JSON      invalid character 'h' looking for beginning of value
+    not_fitting      a member of another type   json: cannot unmarshal number into field metadata.name of type string
+    illegal_base64   in a Secret                illegal base64 data at input byte 0
 
 Go names the structure and leaves out which element of a list it was; here it is the path.
 """
@@ -45,3 +46,19 @@ def not_fitting(exc: msgspec.ValidationError) -> str:
     path = (found[3] or "$").removeprefix("$").removeprefix(".")
     into = f"field {path} of type {expected}" if path else f"a value of type {expected}"
     return f"json: cannot unmarshal {_JSON_TYPES.get(found[2], found[2])} into {into}"
+
+
+def illegal_base64(values: dict[str, str]) -> str:
+    """The first of these texts that is no base64, and where it stops being one."""
+    at = next((at for at in map(_end_of_base64, values.values()) if at is not None), 0)
+    return f"illegal base64 data at input byte {at}"
+
+
+def _end_of_base64(text: str) -> int | None:
+    found = re.match(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?", text)
+    whole = found.end() if found else 0
+    if whole == len(text):
+        return None
+    digits = re.compile(r"[A-Za-z0-9+/]*").match(text, whole)
+    end = digits.end() if digits else whole
+    return end if end < len(text) else whole

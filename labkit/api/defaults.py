@@ -12,6 +12,8 @@
 | service | type ClusterIP, sessionAffinity None, protocol TCP, targetPort = port, nodePort 0 is shown |
 | endpoints | protocol TCP |
 | namespace, node | phase Active; externalID = name |
+| secret | type Opaque; stringData becomes data |
+| persistent volume | persistentVolumeReclaimPolicy Retain; phase Pending, as of a claim |
 
 There is no default for terminationGracePeriodSeconds: 1.0.7 has none (today's is 30). Source: pkg/api/v1/defaults.go of
 Kubernetes 1.0. The functions change the object that they are given, which is always fresh from the decoder.
@@ -29,12 +31,21 @@ from labkit.api.types import (
     Namespace,
     Node,
     Object,
+    ObjectFieldSelector,
+    PersistentVolume,
+    PersistentVolumeClaim,
     Pod,
     PodSpec,
+    PodTemplate,
     ReplicationController,
+    Secret,
     Service,
     Volume,
+    VolumeSource,
+    sources,
 )
+
+_SOURCES = sources(VolumeSource)
 
 
 def set_defaults(obj: Object) -> None:
@@ -63,8 +74,15 @@ def _pod_spec(spec: PodSpec) -> None:
 
 
 def _volume(volume: Volume) -> None:
-    if not (volume.host_path or volume.empty_dir or volume.secret or volume.gce_persistent_disk):
+    if all(getattr(volume, source) is None for source in _SOURCES):
         volume.empty_dir = EmptyDirVolumeSource()
+    for file in volume.downward_api.items if volume.downward_api else ():
+        _field_reference(file.field_ref)
+
+
+def _field_reference(reference: ObjectFieldSelector | None) -> None:
+    if reference:
+        reference.api_version = reference.api_version or "v1"
 
 
 def _container(container: Container) -> None:
@@ -75,9 +93,7 @@ def _container(container: Container) -> None:
     for port in container.ports:
         port.protocol = port.protocol or "TCP"
     for variable in container.env:
-        if variable.value_from and variable.value_from.field_ref:
-            reference = variable.value_from.field_ref
-            reference.api_version = reference.api_version or "v1"
+        _field_reference(variable.value_from.field_ref if variable.value_from else None)
     for probe in (container.liveness_probe, container.readiness_probe):
         if probe:
             probe.timeout_seconds = probe.timeout_seconds or 1
@@ -102,6 +118,10 @@ def _replication_controller(rc: ReplicationController) -> None:
         _pod_spec(spec.template.spec)
     if spec.replicas is None:
         spec.replicas = 1
+
+
+def _pod_template(template: PodTemplate) -> None:
+    _pod_spec(template.template.spec)
 
 
 def _service(service: Service) -> None:
@@ -130,6 +150,22 @@ def _node(node: Node) -> None:
     node.spec.external_id = node.spec.external_id or node.metadata.name
 
 
+def _secret(secret: Secret) -> None:
+    secret.data |= {key: text.encode() for key, text in secret.string_data.items()}
+    secret.string_data = {}
+    secret.type = secret.type or "Opaque"
+
+
+def _persistent_volume(volume: PersistentVolume) -> None:
+    policy = volume.spec.persistent_volume_reclaim_policy
+    volume.spec.persistent_volume_reclaim_policy = policy or "Retain"
+    volume.status.phase = volume.status.phase or "Pending"
+
+
+def _persistent_volume_claim(claim: PersistentVolumeClaim) -> None:
+    claim.status.phase = claim.status.phase or "Pending"
+
+
 _TABLE: dict[type[Object], Callable[[Any], None]] = {
     types.Pod: _pod,
     types.ReplicationController: _replication_controller,
@@ -137,4 +173,8 @@ _TABLE: dict[type[Object], Callable[[Any], None]] = {
     types.Endpoints: _endpoints,
     types.Namespace: _namespace,
     types.Node: _node,
+    types.PodTemplate: _pod_template,
+    types.Secret: _secret,
+    types.PersistentVolume: _persistent_volume,
+    types.PersistentVolumeClaim: _persistent_volume_claim,
 }

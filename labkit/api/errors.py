@@ -33,7 +33,8 @@ class Fault(msgspec.Struct, frozen=True):
     """One thing wrong with one field.
 
     reason: FieldValueRequired, FieldValueInvalid, FieldValueDuplicate, FieldValueNotSupported, FieldValueNotFound or
-    FieldValueForbidden. field: its path, `spec.containers[0].name`. message: without the path, `required value`.
+    FieldValueForbidden. field: its path, `spec.containers[0].name`; "" for the whole object. message: without the path,
+    `required value`.
     """
 
     reason: str
@@ -41,7 +42,7 @@ class Fault(msgspec.Struct, frozen=True):
     message: str
 
     def __str__(self) -> str:
-        return f"{self.field}: {self.message}"
+        return f"{self.field}: {self.message}" if self.field else self.message
 
 
 class ApiError(Exception):

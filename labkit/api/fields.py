@@ -32,6 +32,8 @@ _TABLE: dict[str, dict[str, Callable[[Any], str]]] = {
     "ReplicationController": {"status.replicas": lambda rc: str(rc.status.replicas)},
     "Namespace": {"status.phase": lambda namespace: namespace.status.phase},
     "Endpoints": {},
+    "ServiceAccount": {},
+    "Secret": {"type": lambda secret: secret.type},
     "Event": {
         "involvedObject.kind": lambda event: event.involved_object.kind,
         "involvedObject.namespace": lambda event: event.involved_object.namespace,

@@ -13,5 +13,6 @@ MERGE_KEYS: dict[type[Part], dict[str, str]] = {
     types.Container: {"ports": "containerPort", "env": "name", "volumeMounts": "mountPath"},
     types.PodStatus: {"conditions": "type"},
     types.ServiceSpec: {"ports": "port"},
+    types.ServiceAccount: {"secrets": "name", "imagePullSecrets": "name"},
     types.NodeStatus: {"conditions": "type", "addresses": "type"},
 }

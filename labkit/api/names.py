@@ -55,6 +55,14 @@ C_IDENTIFIER = _rule(
     10**6,
     'must be a C identifier (matching regex [A-Za-z_][A-Za-z0-9_]*): e.g. "my_name" or "MyName"',
 )
+SECRET_KEY = _rule(rf"\.?{_SUBDOMAIN}", 253, rf"must have at most 253 characters and match regex \.?{_SUBDOMAIN}")
+DATA_KEY = _rule(
+    # neither "." nor anything that leads out of a directory
+    r"(?!\.$|\.\.)[-._a-zA-Z0-9]+",
+    253,
+    "must have at most 253 characters, consist of alphanumeric characters, '-', '_' or '.', "
+    "and neither be '.' nor begin with '..': e.g. \"key.name\" or \"KEY_NAME\"",
+)
 PORT_NAME = _rule(
     # a letter somewhere, no two dashes side by side
     r"(?=.*[a-z])(?!.*--)[a-z0-9]([a-z0-9-]*[a-z0-9])?",

@@ -5,6 +5,7 @@ number, one table per message. Result: the document that the JSON body would hav
 Source: generated.proto of the v1 API; https://protobuf.dev/programming-guides/encoding.
 """
 
+import base64
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -65,6 +66,10 @@ def _value(raw: int | bytes, field: Field, depth: int) -> Any:
             return raw.decode()
         case "bytes":
             return raw
+        case "base64":
+            return base64.b64encode(raw).decode()
+        case "quantity":
+            return _message(raw, "Quantity", depth + 1).get("text", "0")
         case "time":
             seconds = _message(raw, "Timestamp", depth + 1).get("seconds")
             return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if seconds else None

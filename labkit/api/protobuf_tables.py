@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 
 class Field(NamedTuple):
-    """name: as in JSON. type: string, bytes, bool, int, time, int-or-string, or the name of another message."""
+    """name: as in JSON. type: string, bytes, base64 (bytes that JSON writes so), bool, int, time, quantity,
+    int-or-string, or the name of another message."""
 
     name: str
     type: str = "string"
@@ -22,12 +23,15 @@ def _map(name: str, entry: str = "StringEntry") -> Field:
 
 
 # The messages that may be a body; the others are parts of them.
-BODIES = ("Namespace", "Service", "DeleteOptions")
+BODIES = ("Namespace", "Service", "ConfigMap", "Secret", "ServiceAccount", "ResourceQuota", "DeleteOptions")
 
 MESSAGES: dict[str, dict[int, Field]] = {
     "Unknown": {1: Field("typeMeta", "TypeMeta"), 2: Field("raw", "bytes")},
     "TypeMeta": {1: Field("apiVersion"), 2: Field("kind")},
     "StringEntry": {1: Field("key"), 2: Field("value")},
+    "BytesEntry": {1: Field("key"), 2: Field("value", "base64")},
+    "QuantityEntry": {1: Field("key"), 2: Field("value", "quantity")},
+    "Quantity": {1: Field("text")},
     "Timestamp": {1: Field("seconds", "int")},
     "IntOrString": {1: Field("kind", "int"), 2: Field("number", "int"), 3: Field("text")},
     "ObjectMeta": {
@@ -62,6 +66,35 @@ MESSAGES: dict[str, dict[int, Field]] = {
         4: Field("targetPort", "int-or-string"),
         5: Field("nodePort", "int"),
     },
+    "ConfigMap": {
+        1: Field("metadata", "ObjectMeta"),
+        2: _map("data"),
+        3: _map("binaryData", "BytesEntry"),
+    },
+    "Secret": {
+        1: Field("metadata", "ObjectMeta"),
+        2: _map("data", "BytesEntry"),
+        3: Field("type"),
+        4: _map("stringData"),
+    },
+    "ServiceAccount": {
+        1: Field("metadata", "ObjectMeta"),
+        2: _list("secrets", "ObjectReference"),
+        3: _list("imagePullSecrets", "LocalObjectReference"),
+        4: Field("automountServiceAccountToken", "bool", keeps_zero=True),
+    },
+    "ObjectReference": {
+        1: Field("kind"),
+        2: Field("namespace"),
+        3: Field("name"),
+        4: Field("uid"),
+        5: Field("apiVersion"),
+        6: Field("resourceVersion"),
+        7: Field("fieldPath"),
+    },
+    "LocalObjectReference": {1: Field("name")},
+    "ResourceQuota": {1: Field("metadata", "ObjectMeta"), 2: Field("spec", "ResourceQuotaSpec")},
+    "ResourceQuotaSpec": {1: _map("hard", "QuantityEntry")},
     "DeleteOptions": {
         1: Field("gracePeriodSeconds", "int", keeps_zero=True),
         2: Field("preconditions", "Preconditions"),

@@ -19,17 +19,28 @@ from labkit.api.kinds import Kind, kind_of
 from labkit.api.subsets import repack
 from labkit.api.types import (
     AnyObject,
+    ConfigMap,
     Endpoints,
     Event,
+    LimitRange,
     Namespace,
     NamespaceStatus,
     Node,
     Object,
+    PersistentVolume,
+    PersistentVolumeClaim,
+    PersistentVolumeClaimStatus,
+    PersistentVolumeStatus,
     Pod,
     PodStatus,
+    PodTemplate,
     ReplicationController,
     ReplicationControllerStatus,
+    ResourceQuota,
+    ResourceQuotaStatus,
+    Secret,
     Service,
+    ServiceAccount,
     ServiceStatus,
 )
 
@@ -169,6 +180,51 @@ class _EventStrategy(Strategy[Event]):
         self.invalid_name = self.invalid_update_name = "event"
 
 
+class _AnsweringStrategy(Strategy[AnyObject]):
+    """Nothing special but that DELETE answers with the object, as for some kinds in 1.0."""
+
+    delete_answers_object = True
+
+
+class _ResourceQuotaStrategy(Strategy[ResourceQuota]):
+    delete_answers_object = True
+
+    def prepare_for_create(self, obj: ResourceQuota) -> None:
+        obj.status = ResourceQuotaStatus()
+
+    def prepare_for_update(self, new: ResourceQuota, old: ResourceQuota) -> None:
+        new.status = old.status
+
+    def prepare_for_status_update(self, new: ResourceQuota, old: ResourceQuota) -> None:
+        new.spec = old.spec
+
+
+class _PersistentVolumeStrategy(Strategy[PersistentVolume]):
+    delete_answers_object = True
+
+    def prepare_for_create(self, obj: PersistentVolume) -> None:
+        obj.status = PersistentVolumeStatus(phase="Pending")
+
+    def prepare_for_update(self, new: PersistentVolume, old: PersistentVolume) -> None:
+        new.status = old.status
+
+    def prepare_for_status_update(self, new: PersistentVolume, old: PersistentVolume) -> None:
+        new.spec = old.spec
+
+
+class _PersistentVolumeClaimStrategy(Strategy[PersistentVolumeClaim]):
+    delete_answers_object = True
+
+    def prepare_for_create(self, obj: PersistentVolumeClaim) -> None:
+        obj.status = PersistentVolumeClaimStatus(phase="Pending")
+
+    def prepare_for_update(self, new: PersistentVolumeClaim, old: PersistentVolumeClaim) -> None:
+        new.status = old.status
+
+    def prepare_for_status_update(self, new: PersistentVolumeClaim, old: PersistentVolumeClaim) -> None:
+        new.spec = old.spec
+
+
 _STRATEGIES: dict[type[Object], type[Strategy[Any]]] = {
     Namespace: _NamespaceStrategy,
     Node: _NodeStrategy,
@@ -177,6 +233,14 @@ _STRATEGIES: dict[type[Object], type[Strategy[Any]]] = {
     Service: _ServiceStrategy,
     Endpoints: _EndpointsStrategy,
     Event: _EventStrategy,
+    Secret: Strategy,
+    ConfigMap: Strategy,
+    ServiceAccount: _AnsweringStrategy,
+    PodTemplate: _AnsweringStrategy,
+    LimitRange: Strategy,
+    ResourceQuota: _ResourceQuotaStrategy,
+    PersistentVolume: _PersistentVolumeStrategy,
+    PersistentVolumeClaim: _PersistentVolumeClaimStrategy,
 }
 _TABLE = {what: strategy(kind_of(what)) for what, strategy in _STRATEGIES.items()}
 

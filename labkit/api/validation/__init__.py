@@ -13,7 +13,19 @@ from typing import Any
 from labkit.api import types
 from labkit.api.errors import Fault
 from labkit.api.types import Object
-from labkit.api.validation import endpoints, event, namespace, node, pod, replication, service
+from labkit.api.validation import (
+    configuration,
+    endpoints,
+    event,
+    limits,
+    namespace,
+    node,
+    pod,
+    pod_template,
+    replication,
+    service,
+    storage,
+)
 
 _OBJECT: dict[type[Object], Callable[[Any], list[Fault]]] = {
     types.Namespace: namespace.faults,
@@ -23,6 +35,14 @@ _OBJECT: dict[type[Object], Callable[[Any], list[Fault]]] = {
     types.Service: service.faults,
     types.Endpoints: endpoints.faults,
     types.Event: event.faults,
+    types.Secret: configuration.secret_faults,
+    types.ConfigMap: configuration.config_map_faults,
+    types.ServiceAccount: configuration.service_account_faults,
+    types.PodTemplate: pod_template.faults,
+    types.LimitRange: limits.limit_range_faults,
+    types.ResourceQuota: limits.quota_faults,
+    types.PersistentVolume: storage.volume_faults,
+    types.PersistentVolumeClaim: storage.claim_faults,
 }
 
 _UPDATE: dict[type[Object], Callable[[Any, Any], list[Fault]]] = {
@@ -33,6 +53,14 @@ _UPDATE: dict[type[Object], Callable[[Any, Any], list[Fault]]] = {
     types.Service: service.update_faults,
     types.Endpoints: endpoints.update_faults,
     types.Event: event.update_faults,
+    types.Secret: configuration.secret_update_faults,
+    types.ConfigMap: configuration.config_map_update_faults,
+    types.ServiceAccount: configuration.service_account_update_faults,
+    types.PodTemplate: pod_template.update_faults,
+    types.LimitRange: limits.limit_range_update_faults,
+    types.ResourceQuota: limits.quota_update_faults,
+    types.PersistentVolume: storage.volume_update_faults,
+    types.PersistentVolumeClaim: storage.claim_update_faults,
 }
 
 _STATUS_UPDATE: dict[type[Object], Callable[[Any, Any], list[Fault]]] = {
@@ -41,6 +69,9 @@ _STATUS_UPDATE: dict[type[Object], Callable[[Any, Any], list[Fault]]] = {
     types.Pod: pod.status_update_faults,
     types.ReplicationController: replication.status_update_faults,
     types.Service: service.status_update_faults,
+    types.ResourceQuota: limits.quota_status_update_faults,
+    types.PersistentVolume: storage.volume_status_update_faults,
+    types.PersistentVolumeClaim: storage.claim_status_update_faults,
 }
 
 

@@ -1,29 +1,28 @@
 """One container of a pod."""
 
-from labkit.api import quantity
 from labkit.api.errors import Fault
 from labkit.api.faults import duplicate, forbidden, invalid, not_found, not_supported, required
-from labkit.api.names import C_IDENTIFIER, DNS_LABEL, PORT_NAME, QUALIFIED_NAME
+from labkit.api.names import C_IDENTIFIER, DATA_KEY, DNS_LABEL, PORT_NAME
 from labkit.api.types import (
     Container,
     ContainerPort,
+    EnvFromSource,
     EnvVar,
+    EnvVarSource,
     Handler,
     HTTPGetAction,
+    KeySelector,
     Probe,
     SecurityContext,
     TCPSocketAction,
     VolumeMount,
 )
+from labkit.api.validation.field_reference import ENV_PATHS, field_reference_faults
+from labkit.api.validation.resources import resource_faults
 
 PROTOCOLS = ("TCP", "UDP")
 PORT_RANGE = "must be greater than 0 and less than 65536"
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
-FIELD_PATHS = ("metadata.name", "metadata.namespace", "status.podIP")
-STANDARD_RESOURCES = frozenset(
-    ["cpu", "memory", "storage", "pods", "services", "replicationcontrollers", "resourcequotas", "secrets",
-     "persistentvolumeclaims"]
-)  # fmt: skip
 
 
 def is_port(number: int | None) -> bool:
@@ -44,13 +43,14 @@ def faults(container: Container, volumes: set[str], path: str) -> list[Fault]:
     found += _probe_faults(container.readiness_probe, f"{path}.readinessProbe")
     found += _port_faults(container.ports, f"{path}.ports")
     found += _env_faults(container.env, f"{path}.env")
+    found += _env_from_faults(container.env_from, f"{path}.envFrom")
     found += _mount_faults(container.volume_mounts, volumes, f"{path}.volumeMounts")
     if not container.image_pull_policy:
         found.append(required(f"{path}.imagePullPolicy"))
     elif container.image_pull_policy not in PULL_POLICIES:
         found.append(not_supported(f"{path}.imagePullPolicy", container.image_pull_policy, PULL_POLICIES))
-    found += _resource_faults(container.resources.limits, f"{path}.resources.limits")
-    found += _resource_faults(container.resources.requests, f"{path}.resources.requests")
+    found += resource_faults(container.resources.limits, f"{path}.resources.limits")
+    found += resource_faults(container.resources.requests, f"{path}.resources.requests")
     return found + _security_faults(container.security_context, f"{path}.securityContext")
 
 
@@ -85,23 +85,54 @@ def _env_faults(env: list[EnvVar], path: str) -> list[Fault]:
         elif why := C_IDENTIFIER.fault(variable.name):
             found.append(invalid(f"{field}.name", variable.name, why))
         if variable.value_from:
-            found += _value_from_faults(variable, f"{field}.valueFrom")
+            found += _value_from_faults(variable, variable.value_from, f"{field}.valueFrom")
     return found
 
 
-def _value_from_faults(variable: EnvVar, path: str) -> list[Fault]:
-    reference = variable.value_from.field_ref if variable.value_from else None
-    if reference is None:
-        return []
-    found = []
-    if not reference.api_version:
-        found.append(required(f"{path}.fieldRef.apiVersion"))
-    elif not reference.field_path:
-        found.append(required(f"{path}.fieldRef.fieldPath"))
-    elif reference.field_path not in FIELD_PATHS:
-        found.append(not_supported(f"{path}.fieldRef.fieldPath", reference.field_path, FIELD_PATHS))
-    if variable.value:
+def _value_from_faults(variable: EnvVar, source: EnvVarSource, path: str) -> list[Fault]:
+    """One source, and then no value beside it. None at all is accepted, as by the original."""
+    found: list[Fault] = []
+    given = 0
+    if source.field_ref:
+        given += 1
+        found += field_reference_faults(source.field_ref, ENV_PATHS, f"{path}.fieldRef")
+    if source.config_map_key_ref:
+        given += 1
+        found += _key_faults(source.config_map_key_ref, f"{path}.configMapKeyRef")
+    if source.secret_key_ref:
+        given += 1
+        found += _key_faults(source.secret_key_ref, f"{path}.secretKeyRef")
+    if variable.value and given:
         found.append(invalid(path, "", "sources cannot be specified when value is not empty"))
+    elif given > 1:
+        found.append(invalid(path, "", "may not have more than one field specified at a time"))
+    return found
+
+
+def _key_faults(selector: KeySelector, path: str) -> list[Fault]:
+    found = [] if selector.name else [required(f"{path}.name")]
+    if not selector.key:
+        found.append(required(f"{path}.key"))
+    elif why := DATA_KEY.fault(selector.key):
+        found.append(invalid(f"{path}.key", selector.key, why))
+    return found
+
+
+def _env_from_faults(sources: list[EnvFromSource], path: str) -> list[Fault]:
+    """Each is all of one Secret or of one ConfigMap."""
+    found = []
+    for index, one in enumerate(sources):
+        field = f"{path}[{index}]"
+        if one.prefix and (why := C_IDENTIFIER.fault(one.prefix)):
+            found.append(invalid(f"{field}.prefix", one.prefix, why))
+        if one.config_map_ref and not one.config_map_ref.name:
+            found.append(required(f"{field}.configMapRef.name"))
+        if one.secret_ref and not one.secret_ref.name:
+            found.append(required(f"{field}.secretRef.name"))
+        if one.config_map_ref is None and one.secret_ref is None:
+            found.append(invalid(field, "", "must specify one of: `configMapRef` or `secretRef`"))
+        if one.config_map_ref and one.secret_ref:
+            found.append(invalid(field, "", "may not have more than one field specified at a time"))
     return found
 
 
@@ -166,20 +197,6 @@ def _handler_port_faults(action: HTTPGetAction | TCPSocketAction, path: str) -> 
             return [invalid(path, port, why)]
         return []
     return [] if is_port(port) else [invalid(path, port or 0, PORT_RANGE)]
-
-
-def _resource_faults(amounts: dict[str, str | int | float], path: str) -> list[Fault]:
-    found = []
-    for name, amount in amounts.items():
-        field = f"{path}[{name}]"
-        if why := QUALIFIED_NAME.fault(name):
-            found.append(invalid(field, name, f"resource typename: {why}"))
-        elif "/" not in name and name not in STANDARD_RESOURCES:
-            why = "is neither a standard resource type nor is fully qualified"
-            found.append(invalid(field, name, why))
-        if name in STANDARD_RESOURCES and quantity.parse(amount) < 0:
-            found.append(invalid(field, amount, "must be a valid resource quantity"))
-    return found
 
 
 def _security_faults(context: SecurityContext | None, path: str) -> list[Fault]:

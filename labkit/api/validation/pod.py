@@ -2,10 +2,11 @@
 
 from labkit.api.errors import Fault
 from labkit.api.faults import duplicate, invalid, not_supported, required
-from labkit.api.names import DNS_LABEL, DNS_SUBDOMAIN
-from labkit.api.types import Container, Pod, PodSpec, Volume, copy
+from labkit.api.names import DNS_SUBDOMAIN
+from labkit.api.types import Container, Pod, PodSpec, copy
 from labkit.api.validation import container, metadata
 from labkit.api.validation.container import PORT_RANGE, PROTOCOLS, is_port
+from labkit.api.validation.volumes import names_and_faults
 
 __all__ = ["PORT_RANGE", "PROTOCOLS", "faults", "is_port", "spec_faults", "status_update_faults", "update_faults"]
 
@@ -45,8 +46,8 @@ def _with_images_of(new: PodSpec, old: PodSpec) -> PodSpec:
 
 def spec_faults(spec: PodSpec, path: str) -> list[Fault]:
     """path: `spec`, or `spec.template.spec`."""
-    volumes, found = _volumes_and_faults(spec.volumes, f"{path}.volumes")
-    found += _container_faults(spec.containers, volumes, f"{path}.containers")
+    names, found = names_and_faults(spec.volumes, f"{path}.volumes")
+    found += _container_faults(spec.containers, names, f"{path}.containers")
     found += _policy_faults(spec, path)
     found += metadata.labels(spec.node_selector, f"{path}.nodeSelector")
     if spec.host_network:
@@ -68,46 +69,6 @@ def _policy_faults(spec: PodSpec, path: str) -> list[Fault]:
             found.append(required(f"{path}.{name}"))
         elif policy not in choices:
             found.append(not_supported(f"{path}.{name}", policy, choices))
-    return found
-
-
-def _volumes_and_faults(volumes: list[Volume], path: str) -> tuple[set[str], list[Fault]]:
-    """The names that containers may mount, and what is wrong."""
-    names: set[str] = set()
-    found: list[Fault] = []
-    for index, volume in enumerate(volumes):
-        mine = _source_faults(volume, f"{path}[{index}].source")
-        field = f"{path}[{index}].name"
-        if not volume.name:
-            mine.append(required(field))
-        elif why := DNS_LABEL.fault(volume.name):
-            mine.append(invalid(field, volume.name, why))
-        elif volume.name in names:
-            mine.append(duplicate(field, volume.name))
-        if not mine:
-            names.add(volume.name)
-        found += mine
-    return names, found
-
-
-def _source_faults(volume: Volume, path: str) -> list[Fault]:
-    """Exactly one kind of volume, with what that kind needs."""
-    found = []
-    if volume.host_path and not volume.host_path.path:
-        found.append(required(f"{path}.hostPath.path"))
-    if disk := volume.gce_persistent_disk:
-        if not disk.pd_name:
-            found.append(required(f"{path}.persistentDisk.pdName"))
-        if not disk.fs_type:
-            found.append(required(f"{path}.persistentDisk.fsType"))
-        if not 0 <= (disk.partition or 0) <= 255:
-            why = "must be greater than 0 and less than 255"
-            found.append(invalid(f"{path}.persistentDisk.partition", disk.partition, why))
-    if volume.secret and not volume.secret.secret_name:
-        found.append(required(f"{path}.secret.secretName"))
-    sources = (volume.host_path, volume.empty_dir, volume.gce_persistent_disk, volume.secret)
-    if sum(source is not None for source in sources) != 1:
-        found.append(invalid(path, volume, "exactly 1 volume type is required"))
     return found
 
 

@@ -4,7 +4,7 @@ from labkit.api.errors import Fault
 from labkit.api.faults import invalid, not_supported, required
 from labkit.api.names import DNS_SUBDOMAIN
 from labkit.api.types import PodTemplateSpec, ReplicationController, ReplicationControllerSpec
-from labkit.api.validation import metadata, pod
+from labkit.api.validation import metadata, pod_template
 
 
 def faults(rc: ReplicationController) -> list[Fault]:
@@ -39,10 +39,8 @@ def _spec_faults(spec: ReplicationControllerSpec) -> list[Fault]:
 
 
 def _template_faults(template: PodTemplateSpec, replicas: int) -> list[Fault]:
-    meta, path = template.metadata, "spec.template"
-    found = metadata.labels(meta.labels, f"{path}.labels")
-    found += metadata.annotations(meta.annotations, f"{path}.annotations")
-    found += pod.spec_faults(template.spec, f"{path}.spec")
+    path = "spec.template"
+    found = pod_template.spec_faults(template, path)
     if replicas > 1:
         found += _shared_disk_faults(template, path)
     policy = template.spec.restart_policy

@@ -4,6 +4,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from labkit.api.codec import from_builtins, to_builtins
 from labkit.api.kinds import KINDS, Kind
 from labkit.api.printing import table
 from labkit.api.types import (
@@ -262,3 +263,66 @@ def test_a_table_can_be_sent() -> None:
     sent = msgspec.json.decode(msgspec.json.encode(table(KINDS["pods"], [pod(phase="Running")])))
     assert (sent["kind"], sent["apiVersion"]) == ("Table", "meta.k8s.io/v1")
     assert sent["rows"][0]["object"]["metadata"]["name"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("resource", "members", "row"),
+    [
+        ("secrets", {"data": {"a": ""}, "type": "Opaque"}, {"TYPE": "Opaque", "DATA": 1, "AGE": "90s"}),
+        ("configmaps", {"data": {"a": ""}, "binaryData": {"b": ""}}, {"DATA": 2, "AGE": "90s"}),
+        ("serviceaccounts", {"secrets": [{"name": "a"}]}, {"SECRETS": 1, "AGE": "90s"}),
+        ("limitranges", {}, {"CREATED AT": "2015-06-05T11:58:30Z"}),
+        (
+            "podtemplates",
+            {"template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}},
+            {"CONTAINERS": "c", "IMAGES": "i", "POD LABELS": "a=b"},
+        ),
+        (
+            "resourcequotas",
+            {"spec": {"hard": {"pods": "3", "cpu": "1", "limits.cpu": "2"}}, "status": {"used": {"cpu": "500m"}}},
+            {"REQUEST": "cpu: 500m/1, pods: 0/3", "LIMIT": "limits.cpu: 0/2", "AGE": "90s"},
+        ),
+        (
+            "persistentvolumes",
+            {
+                "spec": {
+                    "capacity": {"storage": "1Gi"},
+                    "accessModes": ["ReadWriteMany", "ReadWriteOnce"],
+                    "persistentVolumeReclaimPolicy": "Retain",
+                    "claimRef": {"namespace": "default", "name": "data"},
+                },
+                "status": {"phase": "Bound"},
+            },
+            {
+                "CAPACITY": "1Gi",
+                "ACCESS MODES": "RWO,RWX",
+                "RECLAIM POLICY": "Retain",
+                "STATUS": "Bound",
+                "CLAIM": "default/data",
+                "STORAGECLASS": "",
+                "REASON": "",
+                "AGE": "90s",
+            },
+        ),
+        (
+            "persistentvolumeclaims",
+            {
+                "spec": {"volumeName": "v"},
+                "status": {"phase": "Bound", "accessModes": ["ReadOnlyMany"], "capacity": {"storage": "1Gi"}},
+            },
+            {
+                "STATUS": "Bound",
+                "VOLUME": "v",
+                "CAPACITY": "1Gi",
+                "ACCESS MODES": "ROX",
+                "STORAGECLASS": "",
+                "AGE": "90s",
+            },
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_configuration_limits_and_storage(resource: str, members: dict[str, Any], row: dict[str, Any]) -> None:
+    what = KINDS[resource].type
+    obj = from_builtins({"metadata": to_builtins(META), **members}, what)
+    assert shown(resource, obj) == {"NAME": "x", **row}

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from labkit.api import codec, protobuf
 from labkit.api.errors import ApiError, BadRequest, UnsupportedMediaType
-from labkit.api.types import DeleteOptions, Namespace, Service
+from labkit.api.types import ConfigMap, DeleteOptions, Namespace, ResourceQuota, Secret, Service
 
 
 def varint(number: int) -> bytes:
@@ -64,6 +64,41 @@ def test_create_service() -> None:
         "type": "ClusterIP",
     }
     assert codec.from_builtins(decoded, Service).spec.ports[1].target_port == "dns"
+
+
+def entry(key: str, value: bytes | str) -> bytes:
+    return field(1, key) + field(2, value)
+
+
+def test_create_secret() -> None:
+    raw = field(1, field(1, "s")) + field(2, entry("pw", b"\xff\x00")) + field(2, entry("none", b""))
+    decoded = protobuf.decode(body("Secret", raw + field(3, "Opaque")))
+    assert decoded["data"] == {"pw": "/wA=", "none": ""}
+    assert codec.from_builtins(decoded, Secret).data == {"pw": b"\xff\x00", "none": b""}
+
+
+def test_create_config_map() -> None:
+    raw = field(1, field(1, "c")) + field(2, entry("a", "b")) + field(3, entry("bin", b"\x00"))
+    config = codec.from_builtins(protobuf.decode(body("ConfigMap", raw)), ConfigMap)
+    assert (config.data, config.binary_data) == ({"a": "b"}, {"bin": b"\x00"})
+
+
+def test_create_service_account() -> None:
+    raw = field(1, field(1, "sa")) + field(2, field(3, "token")) + field(3, field(1, "pull")) + field(4, 0)
+    assert protobuf.decode(body("ServiceAccount", raw)) == {
+        "kind": "ServiceAccount",
+        "apiVersion": "v1",
+        "metadata": {"name": "sa"},
+        "secrets": [{"name": "token"}],
+        "imagePullSecrets": [{"name": "pull"}],
+        "automountServiceAccountToken": False,
+    }
+
+
+def test_create_quota() -> None:
+    hard = field(1, entry("cpu", field(1, "500m"))) + field(1, entry("pods", field(1, "10")))
+    decoded = protobuf.decode(body("ResourceQuota", field(1, field(1, "q")) + field(2, hard) + field(3, b"")))
+    assert codec.from_builtins(decoded, ResourceQuota).spec.hard == {"cpu": "500m", "pods": "10"}
 
 
 def test_delete_options_keep_a_grace_of_zero() -> None:

@@ -1,4 +1,4 @@
-"""What Kubernetes 1.0.7 answered to 120 requests, and what our decoding, defaults and validation answer.
+"""What Kubernetes 1.0.7 answered to 130 requests, and what our decoding, defaults and validation answer.
 
 Each row of data/recorded-v1.0.7.jsonl: the step's name, the body, for a PUT the object before, and the recorded answer.
 Only Go's printing of whole structures is left out (`invalid value '...'`), there and here.

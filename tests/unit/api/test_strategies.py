@@ -1,3 +1,6 @@
+import pytest
+
+from labkit.api.codec import from_builtins, to_builtins
 from labkit.api.kinds import KINDS
 from labkit.api.strategies import strategy_of
 from labkit.api.types import (
@@ -193,4 +196,33 @@ def test_endpoints_without_ports_or_addresses_are_nothing() -> None:
 
 def test_deletion_answers() -> None:
     answering = {kind.resource for kind in KINDS.values() if strategy_of(kind).delete_answers_object}
-    assert answering == {"pods", "namespaces"}
+    assert answering == {
+        "pods", "namespaces", "podtemplates", "serviceaccounts", "resourcequotas", "persistentvolumes",
+        "persistentvolumeclaims",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("resource", ["resourcequotas", "persistentvolumes", "persistentvolumeclaims"])
+def test_spec_and_status_are_kept_apart(resource: str) -> None:
+    kind = KINDS[resource]
+    strategy, what = strategy_of(kind), kind.type
+    amounts = {"capacity": {"storage": "1Gi"}} if resource != "resourcequotas" else {"used": {"pods": "1"}}
+    status_sent = from_builtins({"metadata": {"name": "x"}, "status": amounts}, what)
+    stored = from_builtins({"metadata": {"name": "x"}, "spec": SPECS[resource]}, what)
+    strategy.defaults(stored)
+    strategy.prepare_for_create(stored)
+    spec = to_builtins(stored)["spec"]
+    strategy.prepare_for_status_update(status_sent, stored)
+    assert to_builtins(status_sent)["spec"] == spec
+    change = from_builtins({"metadata": {"name": "x"}, "spec": spec}, what)
+    strategy.prepare_for_update(change, status_sent)
+    assert to_builtins(change)["status"] == to_builtins(status_sent)["status"]
+    strategy.prepare_for_create(status_sent)
+    assert to_builtins(status_sent)["status"] == ({} if resource == "resourcequotas" else {"phase": "Pending"})
+
+
+SPECS = {
+    "resourcequotas": {"hard": {"pods": "3"}},
+    "persistentvolumes": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "nfs": {"server": "s"}},
+    "persistentvolumeclaims": {"accessModes": ["ReadOnlyMany"], "resources": {"requests": {"storage": "1Gi"}}},
+}

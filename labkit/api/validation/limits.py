@@ -1,0 +1,66 @@
+"""Limit ranges and resource quotas: known resources, and least <= default <= most."""
+
+from labkit.api import quantity
+from labkit.api.errors import Fault
+from labkit.api.faults import duplicate, invalid
+from labkit.api.names import DNS_SUBDOMAIN
+from labkit.api.types import LimitRange, LimitRangeItem, ResourceQuota
+from labkit.api.validation import metadata
+from labkit.api.validation.resources import amount_faults, name_faults, resource_faults
+
+# What must not be greater than what: attribute, in words, its name in the object.
+_LEVELS = (
+    ("min", "min", "min"),
+    ("default_request", "default request", "defaultRequest"),
+    ("default", "default", "default"),
+    ("max", "max", "max"),
+)
+
+
+def limit_range_faults(limits: LimitRange) -> list[Fault]:
+    found = metadata.object_faults(limits, DNS_SUBDOMAIN)
+    types: set[str] = set()
+    for index, limit in enumerate(limits.spec.limits):
+        path = f"spec.limits[{index}]"
+        if limit.type in types:
+            found.append(duplicate(f"{path}.type", limit.type))
+        types.add(limit.type)
+        for attribute, _, name in reversed(_LEVELS):
+            for resource in getattr(limit, attribute):
+                found += name_faults(resource, f"{path}.{name}[{resource}]")
+        found += _order_faults(limit, path)
+    return found
+
+
+def _order_faults(limit: LimitRangeItem, path: str) -> list[Fault]:
+    found = []
+    for number, (lower, lower_word, name) in enumerate(_LEVELS):
+        for higher, higher_word, _ in _LEVELS[number + 1 :]:
+            amounts, above = getattr(limit, lower), getattr(limit, higher)
+            for resource in sorted(amounts.keys() & above.keys()):
+                less, more = amounts[resource], above[resource]
+                if quantity.parse(less) > quantity.parse(more):
+                    why = f"{lower_word} value {less} is greater than {higher_word} value {more}"
+                    found.append(invalid(f"{path}.{name}[{resource}]", less, why))
+    return found
+
+
+def limit_range_update_faults(new: LimitRange, old: LimitRange) -> list[Fault]:
+    return metadata.update_faults(new, old) + limit_range_faults(new)
+
+
+def quota_faults(quota: ResourceQuota) -> list[Fault]:
+    return metadata.object_faults(quota, DNS_SUBDOMAIN) + resource_faults(quota.spec.hard, "spec.hard")
+
+
+def quota_update_faults(new: ResourceQuota, old: ResourceQuota) -> list[Fault]:
+    return metadata.update_faults(new, old) + resource_faults(new.spec.hard, "spec.hard")
+
+
+def quota_status_update_faults(new: ResourceQuota, old: ResourceQuota) -> list[Fault]:
+    found = metadata.update_faults(new, old)
+    for field, amounts in (("hard", new.status.hard), ("used", new.status.used)):
+        for resource, amount in amounts.items():
+            found += name_faults(resource, f"status.{field}[{resource}]")
+            found += amount_faults(amount, f"status.{field}[{resource}]")
+    return found
