@@ -183,18 +183,19 @@ def _memory_mb() -> int:
 
 
 def _networks(cluster: Cluster, docker: bool) -> list[Network]:
-    """The ranges of other clusters, of the host's interfaces and of docker's networks."""
-    found = []
+    """The ranges of other clusters, of docker's networks and of the host's interfaces (a bridge left over is not ours)."""
+    found = _docker_networks(cluster) if docker else []
     for name in names():
         if name != cluster.name:
             other = json.loads((state_dir(name) / "cluster.json").read_bytes())
             found.append(Network(f"the cluster {name}", other["networks"]["machines"]))
+    bridges = {cluster.bridge} if any(network.ours for network in found) else set()
     for interface in json.loads(run("ask for addresses", ["ip", "-json", "-4", "address"], timeout=20)):
-        ours = interface["ifname"] == cluster.bridge
+        name = interface["ifname"]
         for address in interface["addr_info"]:
             cidr = f"{address['local']}/{address['prefixlen']}"
-            found.append(Network(f"the interface {interface['ifname']}", cidr, ours))
-    return found + (_docker_networks(cluster) if docker else [])
+            found.append(Network(f"the interface {name}", cidr, name in bridges))
+    return found
 
 
 def _docker_networks(cluster: Cluster) -> list[Network]:
