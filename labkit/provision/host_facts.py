@@ -183,7 +183,7 @@ def _memory_mb() -> int:
 
 
 def _networks(cluster: Cluster, docker: bool) -> list[Network]:
-    """The ranges of other clusters, of docker's networks and of the host's interfaces (a bridge left over is not ours)."""
+    """The ranges of docker's networks, other clusters and the host's interfaces. (A bridge left over is not ours.)"""
     found = _docker_networks(cluster) if docker else []
     for name in names():
         if name != cluster.name:

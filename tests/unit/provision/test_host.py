@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from labkit.provision import kernel
-from labkit.provision.host import can_start_docker
+from labkit.provision.errors import CommandFailed
+from labkit.provision.host import can_start_docker, start_docker
 from labkit.provision.host_facts import HostFacts, Network, problems
 
 WELL = HostFacts(
@@ -81,6 +82,38 @@ def test_virtual_machines_do_not_care_about_docker() -> None:
 def test_docker_is_started_only_as_root_where_nobody_else_would(changes: dict[str, object], start: bool) -> None:
     down = msgspec.structs.replace(WELL, root=True, systemd=False, docker_running=False)
     assert can_start_docker(msgspec.structs.replace(down, **changes)) is start
+
+
+@pytest.fixture
+def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A docker that answers once dockerd has said so, and a dockerd whose script the test writes."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "docker").write_text('#!/bin/sh\n[ -e "$FAKE/up" ]\n')
+    (tmp_path / "bin" / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setenv("FAKE", str(tmp_path))
+    monkeypatch.setenv("LABKIT_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+def dockerd(fakes: Path, script: str) -> None:
+    (fakes / "bin" / "dockerd").write_text(f"#!/bin/sh\n{script}\n")
+    (fakes / "bin" / "dockerd").chmod(0o755)
+
+
+def test_docker_is_started_and_waited_for(fakes: Path) -> None:
+    dockerd(fakes, 'echo hello; sleep 0.5; touch "$FAKE/up"; exec sleep 3')
+    said: list[str] = []
+    start_docker(said.append)
+    assert (fakes / "up").exists()
+    assert (fakes / "home" / "dockerd.log").read_text() == "hello\n"
+    assert "dockerd.log" in said[0]
+
+
+def test_docker_that_does_not_start_is_told_in_its_own_words(fakes: Path) -> None:
+    dockerd(fakes, "echo failed to start daemon: no cgroups; exit 1")
+    with pytest.raises(CommandFailed, match="no cgroups"):
+        start_docker(lambda line: None)
 
 
 def write(root: Path, path: str, content: bytes = b"") -> None:
