@@ -1,6 +1,7 @@
 """What a learner sees while machines are made: which step each is at, and how long each step took.
 
-With a terminal, finished steps scroll by and a small live table stays below them; without one, the lines are all.
+With a terminal, finished steps scroll by and a small live table stays below them. Without one the lines are all, and
+a step that takes long says now and then how far it is.
 """
 
 import threading
@@ -17,6 +18,10 @@ from rich.text import Text
 
 HOST = "host"
 """The name under which the host's own steps are shown, beside those of the machines."""
+
+
+SPEAK_SECONDS = 10
+"""Without a terminal: how long a step may be silent when it has something to say."""
 
 
 class Report(Protocol):
@@ -49,6 +54,7 @@ class _Step:
     title: str
     detail: str = ""
     started: float = field(default_factory=time.monotonic)
+    spoke: float = field(default_factory=time.monotonic)
     spinner: Spinner = field(default_factory=lambda: Spinner("dots"))
 
 
@@ -78,8 +84,14 @@ class ConsoleReport:
 
     def detail(self, machine: str, text: str) -> None:
         with self._lock:
-            if machine in self.steps:
-                self.steps[machine].detail = text
+            step = self.steps.get(machine)
+            if step is None:
+                return
+            step.detail = text
+            now = time.monotonic()
+            if not self.console.is_terminal and now - step.spoke >= SPEAK_SECONDS:
+                step.spoke = now
+                self._print(machine, "yellow", "...", step, f"{step.title}: {text}")
 
     def done(self, machine: str) -> None:
         with self._lock:
@@ -92,9 +104,12 @@ class ConsoleReport:
     def _end(self, machine: str, colour: str, word: str) -> None:
         step = self.steps.pop(machine, None)
         if step:
-            seconds = time.monotonic() - step.started
-            line = Text.assemble((f"{machine:<10}", "bold"), (f"{word:<7}", colour), f"{seconds:6.1f} s  {step.title}")
-            self.console.print(line, soft_wrap=True)
+            self._print(machine, colour, word, step, step.title)
+
+    def _print(self, machine: str, colour: str, word: str, step: _Step, text: str) -> None:
+        seconds = time.monotonic() - step.started
+        line = Text.assemble((f"{machine:<10}", "bold"), (f"{word:<7}", colour), f"{seconds:6.1f} s  {text}")
+        self.console.print(line, soft_wrap=True)
 
     def _table(self) -> RenderableType:
         table = Table.grid(padding=(0, 1))

@@ -36,6 +36,7 @@ class Ssh:
         self.cluster = cluster
         self.machine = machine
         self._client: paramiko.SSHClient | None = None
+        self._closed = False
 
     def __enter__(self) -> "Ssh":
         return self
@@ -44,6 +45,11 @@ class Ssh:
         self.close()
 
     def close(self) -> None:
+        """For good: what runs is cut off, and nothing more can be run."""
+        self._closed = True
+        self._drop()
+
+    def _drop(self) -> None:
         if self._client:
             self._client.close()
         self._client = None
@@ -52,6 +58,8 @@ class Ssh:
         """Raises Unreachable when the machine does not let us in within `wait` seconds."""
         deadline = time.monotonic() + wait
         while not self._is_open():
+            if self._closed:
+                raise Unreachable(self.machine.name, "an SSH connection", tail="it was closed")
             try:
                 self._client = self._open()
             except (OSError, EOFError, paramiko.SSHException) as exc:
@@ -119,7 +127,7 @@ class Ssh:
         except TimeoutError as exc:
             raise TimedOut(self.machine.name, what, timeout, command) from exc
         except (OSError, EOFError, paramiko.SSHException) as exc:
-            self.close()
+            self._drop()
             raise Unreachable(self.machine.name, what, command, None, f"the connection was lost: {exc}") from exc
         if result.rc in (124, 137):
             raise TimedOut(self.machine.name, what, timeout, command, result.out + result.err)

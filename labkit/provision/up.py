@@ -105,7 +105,7 @@ async def _forget_nodes(cluster: Cluster, client: Client) -> list[str]:
 
 
 def forsaken(cluster: Cluster, nodes: list[Node]) -> list[str]:
-    """Names of nodes with an address of the machines' network that no machine has. Nodes from elsewhere are not ours."""
+    """Names of nodes whose address is of the machines' network and no machine's; those from elsewhere are not ours."""
     machines, lived_in = ip_network(cluster.networks.machines), {machine.address for machine in cluster.machines}
     addresses = [(node.metadata.name, address.address) for node in nodes for address in node.status.addresses]
     ours = [(name, address) for name, address in addresses if _is_in(address, machines)]

@@ -45,7 +45,7 @@ def python_of_labkit(folder: Path) -> str:
     if python is None:
         return sys.executable
     subprocess.run([python, "-m", "venv", folder], check=True, timeout=120)
-    pip = [folder / "bin/pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [folder / "bin/pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check"]
     subprocess.run([*pip, "--editable", f"{REPOSITORY}[host]"], check=True, timeout=300)
     return str(folder / "bin/python")
 

@@ -71,3 +71,10 @@ def test_an_error_shows_the_machine_the_exit_code_and_the_last_lines_only() -> N
     assert shown[0] == "agent1: start kubelet failed (exit code 1)"
     assert "  | 99" in shown
     assert "  | 50" not in shown
+
+
+def test_a_closed_connection_is_never_opened_again(ssh: Ssh) -> None:
+    """Ctrl-C closes it under a thread that may be about to run its next command."""
+    ssh.close()
+    with pytest.raises(Unreachable, match="it was closed"):
+        ssh.run("true")
