@@ -57,15 +57,23 @@ def variables_of(service: Service) -> Variables:
 
 
 def env_of(container: Container, pod: Pod, pod_ip: str, services: Variables) -> Variables:
-    """All that a container is told: its own variables, expanded, then those of the services that it did not set."""
+    """All that a container is told: its own variables, expanded, then those of the services that it did not set.
+
+    ValueError for a source of values that this kubelet does not read.
+    """
+    if container.env_from:
+        raise ValueError("envFrom is not offered: write the variables out, or use fieldRef")
     own_names = {variable.name for variable in container.env}
     told = {name: value for name, value in services if name not in own_names}
     own: dict[str, str] = {}
     for variable in container.env:
-        if variable.value_from is not None and variable.value_from.field_ref is not None:
-            own[variable.name] = field_of(pod, pod_ip, variable.value_from.field_ref.field_path)
-        else:
+        source = variable.value_from
+        if source is None:
             own[variable.name] = expand(variable.value, lookup(own, told))
+        elif source.field_ref is not None:
+            own[variable.name] = field_of(pod, pod_ip, source.field_ref.field_path)
+        else:
+            raise ValueError(f"env {variable.name}: valueFrom offers fieldRef alone")
     return [*own.items(), *told.items()]
 
 

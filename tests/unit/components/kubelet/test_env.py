@@ -132,3 +132,15 @@ def test_fields_of_the_pod() -> None:
     assert dict(told) == {"metadata.name": "web", "metadata.namespace": "default", "status.podIP": "10.244.2.5"}
     with pytest.raises(ValueError, match=r"unsupported fieldPath: spec\.nodeName \(supported: metadata\.name"):
         env([ref("spec.nodeName")], [])
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        {"name": "c", "env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]},
+        {"name": "c", "envFrom": [{"configMapRef": {"name": "m"}}]},
+    ],
+)
+def test_a_source_that_is_not_read_is_refused_in_words(container: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="fieldRef"):
+        env_of(msgspec.convert(container, Container), pod(), "10.244.2.2", [])
