@@ -9,7 +9,17 @@ from typing import Annotated
 import typer
 
 from labkit import cluster as clusters
-from labkit.cli.terminal import DEFAULT_CLUSTER, Name, err, load_or_init, machine_of, out, reporting
+from labkit.cli.terminal import (
+    DEFAULT_CLUSTER,
+    Name,
+    err,
+    load_or_init,
+    machine_names,
+    machine_of,
+    out,
+    reporting,
+    service_names,
+)
 from labkit.cluster import Cluster, ClusterError
 
 app = typer.Typer()
@@ -111,7 +121,7 @@ def status(name: Name = DEFAULT_CLUSTER) -> None:
 
 @app.command(rich_help_panel=PANEL, context_settings={"allow_interspersed_args": False})
 def ssh(
-    machine: Annotated[str, typer.Argument(help="master, agent1, ...")],
+    machine: Annotated[str, typer.Argument(help="master, agent1, ...", autocompletion=machine_names)],
     command: Annotated[list[str] | None, typer.Argument(help="Run this and come back with its exit code.")] = None,
     name: Name = DEFAULT_CLUSTER,
 ) -> None:
@@ -125,8 +135,13 @@ def ssh(
 
 @app.command(rich_help_panel=PANEL)
 def logs(
-    unit: Annotated[str, typer.Argument(metavar="NAME", help="kube-apiserver, kubelet, etcd, docker, ...")],
-    machine: Annotated[str | None, typer.Option("--machine", "-m", help="Only from this machine.")] = None,
+    unit: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="kube-apiserver, kubelet, etcd, docker, ...", autocompletion=service_names),
+    ],
+    machine: Annotated[
+        str | None, typer.Option("--machine", "-m", help="Only from this machine.", autocompletion=machine_names)
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many of the last lines.")] = 20,
     name: Name = DEFAULT_CLUSTER,
@@ -155,7 +170,9 @@ def logs(
 
 @app.command(rich_help_panel=PANEL)
 def push(
-    components: Annotated[list[str], typer.Argument(metavar="COMPONENT...", help="kube-proxy, kubelet, ...")],
+    components: Annotated[
+        list[str], typer.Argument(metavar="COMPONENT...", help="kube-proxy, kubelet, ...", autocompletion=service_names)
+    ],
     name: Name = DEFAULT_CLUSTER,
 ) -> None:
     """Put the code of a component as it is now on the machines that run it, and restart it there."""

@@ -1,5 +1,6 @@
 """What every command needs: the option --cluster, the consoles, and how an expected failure ends the program."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -10,9 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from labkit import cluster as clusters
-from labkit.cluster import Cluster
+from labkit.cluster import Cluster, ClusterError
 from labkit.provision.lock import only_one
 from labkit.provision.report import ConsoleReport
+from labkit.provision.units import unit_names
 
 DEFAULT_CLUSTER = "lab"
 INTERRUPTED = 130
@@ -33,6 +35,22 @@ def fail(message: str, code: int) -> NoReturn:
 def load_or_init(name: str) -> Cluster:
     """The cluster; the repository's default under that name when there is none yet."""
     return clusters.load(name) if name in clusters.names() else clusters.init(name)
+
+
+def machine_names() -> list[str]:
+    """For the shell's completion: silent where something is wrong."""
+    return [machine.name for machine in _machines()]
+
+
+def service_names() -> list[str]:
+    return list(dict.fromkeys(name for machine in _machines() for name in unit_names(machine)))
+
+
+def _machines() -> list[clusters.Machine]:
+    try:
+        return clusters.load(os.environ.get("LABKIT_CLUSTER", DEFAULT_CLUSTER)).machines
+    except ClusterError:
+        return []
 
 
 def machine_of(cluster: Cluster, name: str) -> clusters.Machine:

@@ -13,21 +13,6 @@ from labkit.provision.registry import AUTH_FILE, PUSH
 from labkit.provision.render import TEMPLATES, Renderer, Sources
 from labkit.provision.service import File, Service
 
-MASTER_UNITS = (
-    "etcd",
-    "kube-apiserver",
-    "docker-registry",
-    "docker-registry-push",
-    "kube-scheduler",
-    "kube-controller-manager",
-    "kube-dns",
-)
-
-
-def unit_names(machine: Machine) -> list[str]:
-    """The services that the machine runs, by its roles."""
-    return [*(MASTER_UNITS if machine.is_master else ()), "kube-proxy", *(["kubelet"] if machine.is_agent else [])]
-
 
 @dataclass(frozen=True)
 class Desired:
@@ -141,6 +126,9 @@ def registry(render: Renderer, name: str, pushes: bool) -> Service:
             render.certificate("ca", f"{folder}/trust/ca.crt"),
             File(AUTH_FILE, secret.auth_file(), 0o600),
         ]
+    else:
+        drop_in = (TEMPLATES / "units" / "docker-registry.conf").read_bytes()
+        files.append(File("/etc/systemd/system/docker-registry.service.d/labkit.conf", drop_in))
     return Service(name, tuple(files))
 
 

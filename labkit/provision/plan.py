@@ -18,6 +18,7 @@ from labkit.provision.render import TEMPLATES
 from labkit.provision.service import File, Service
 from labkit.provision.wheels import Wheel
 
+UNITS = "/etc/systemd/system/"
 STAMPS = "/opt/labkit/stamps"
 VENV = "/opt/labkit/venv"
 WHEELS = "/opt/labkit/wheels"
@@ -87,7 +88,7 @@ def _boot(desired: Desired, facts: Facts) -> Iterator[Action]:
 def _files(desired: Desired, facts: Facts) -> Iterator[Action]:
     changed = [file for file in desired.all_files() if not _is_there(file, facts)]
     if changed:
-        reload = " && systemctl daemon-reload" if any(file.path.endswith(".service") for file in changed) else ""
+        reload = " && systemctl daemon-reload" if any(file.path.startswith(UNITS) for file in changed) else ""
         stale = " ".join(f"{STAMPS}/unit-{each.name}" for each in desired.services if not _files_are_there(each, facts))
         command = f"rm -f {stale} && tar --extract --preserve-permissions --unlink-first --directory=/{reload}"
         yield Action(f"write {_count(changed, 'file')}", command, lambda: tar(changed))

@@ -8,9 +8,10 @@ import dataclasses
 
 from labkit.cluster import Cluster
 from labkit.provision import crew, plan
-from labkit.provision.desired import Desired, desired, unit_names
+from labkit.provision.desired import Desired, desired
 from labkit.provision.facts import Facts
 from labkit.provision.report import Report
+from labkit.provision.units import unit_names
 from labkit.provision.up import sources
 
 

@@ -10,10 +10,10 @@ from labkit.api.types import Node
 from labkit.client.rest import Client
 from labkit.cluster import Cluster, Machine
 from labkit.provision import admin, facts
-from labkit.provision.desired import unit_names
 from labkit.provision.errors import CommandFailed
 from labkit.provision.facts import Facts, UnitFact
 from labkit.provision.ssh import Ssh
+from labkit.provision.units import unit_names
 
 REACH_SECONDS = 3
 MANY_RESTARTS, SETTLED_SECONDS = 3, 60
@@ -100,7 +100,7 @@ def _nodes(cluster: Cluster) -> tuple[dict[str, str], str]:
     except (ApiError, OSError, TimeoutError) as exc:
         return {}, str(exc) or "does not answer"
     except CommandFailed as exc:
-        return {}, exc.what
+        return {}, exc.tail or exc.what
 
 
 async def _readiness(client: Client) -> dict[str, str]:

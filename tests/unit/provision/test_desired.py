@@ -6,11 +6,12 @@ import pytest
 
 from labkit import cluster as clusters
 from labkit.cluster import Cluster, Machine
-from labkit.provision.desired import Desired, desired, unit_names
+from labkit.provision.desired import Desired, desired
 from labkit.provision.pki import Pki
 from labkit.provision.registry import credentials
 from labkit.provision.render import TIMINGS, Sources
 from labkit.provision.service import File
+from labkit.provision.units import unit_names
 from labkit.provision.wheels import Wheel
 
 WHEEL = Wheel("labkit-1-py3-none-any.whl", b"", {})
