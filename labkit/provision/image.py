@@ -112,6 +112,9 @@ def _build_base(base: str, progress: Progress) -> None:
         run("build the machines' file system", command, timeout=1800, on_line=progress, leash=True, cwd=ROOT)
         progress("handing it to docker")
         run("import the machines' file system", ["docker", "import", str(output), base], timeout=600)
+    except CommandFailed as exc:
+        hint = f"packages come from {source}; LABKIT_DEBIAN_MIRROR names another mirror"
+        raise CommandFailed("host", "build the node image", rc=exc.rc, tail=f"{exc.tail}\n{hint}") from exc
     finally:
         output.unlink(missing_ok=True)
 

@@ -58,9 +58,8 @@ def debootstrap(mirror: str, cache: Path, tree: Path) -> None:
         run("debootstrap", command, timeout=1500, on_line=Steps(), env=env)
     except CommandFailed as exc:
         log = tree / "debootstrap/debootstrap.log"  # it only names this file, which is about to be removed
-        if log.exists():
-            exc.args = (f"{exc}\n" + "\n".join(f"  | {line}" for line in log.read_text().splitlines()[-20:]),)
-        raise
+        said = log.read_text(errors="replace") if log.exists() else exc.tail
+        raise CommandFailed("host", "debootstrap", rc=exc.rc, tail=said) from exc
 
 
 def listed(name: str) -> list[str]:
@@ -144,7 +143,7 @@ def main() -> None:
         build(mirror, Path(cache), Path(output))
     except (CommandFailed, OSError) as exc:
         Path(output).unlink(missing_ok=True)
-        sys.exit(str(exc))
+        sys.exit(exc.tail if isinstance(exc, CommandFailed) else str(exc))
 
 
 if __name__ == "__main__":
