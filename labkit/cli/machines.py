@@ -25,17 +25,6 @@ from labkit.cluster import Cluster, ClusterError
 app = typer.Typer()
 PANEL = "The machines"
 
-MachineName = Annotated[str, typer.Argument(help="master, agent1, ...", autocompletion=machine_names)]
-OnlyMachine = Annotated[
-    str | None, typer.Option("--machine", "-m", help="Only from this machine.", autocompletion=machine_names)
-]
-ServiceName = Annotated[
-    str, typer.Argument(metavar="NAME", help="kube-apiserver, kubelet, etcd, ...", autocompletion=service_names)
-]
-Components = Annotated[
-    list[str], typer.Argument(metavar="COMPONENT...", help="kube-proxy, kubelet, ...", autocompletion=service_names)
-]
-
 
 @app.command(rich_help_panel=PANEL)
 def init(
@@ -132,7 +121,7 @@ def status(name: Name = DEFAULT_CLUSTER) -> None:
 
 @app.command(rich_help_panel=PANEL, context_settings={"allow_interspersed_args": False})
 def ssh(
-    machine: MachineName,
+    machine: Annotated[str, typer.Argument(help="master, agent1, ...", autocompletion=machine_names)],
     command: Annotated[list[str] | None, typer.Argument(help="Run this and come back with its exit code.")] = None,
     name: Name = DEFAULT_CLUSTER,
 ) -> None:
@@ -146,7 +135,44 @@ def ssh(
 
 @app.command(rich_help_panel=PANEL)
 def logs(
-    unit: ServiceName,
+    unit: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="kube-apiserver, kubelet, etcd, docker, ...", autocompletion=service_names),
+    ],
+    machine: Annotated[
+        str | None, typer.Option("--machine", "-m", help="Only from this machine.", autocompletion=machine_names)
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="How many of the last lines.")] = 20,
+    name: Name = DEFAULT_CLUSTER,
+) -> None:
+    """What a service wrote: one JSON line per decision."""
+    from labkit.provision import logs as showing
+
+    cluster = clusters.load(name)
+    try:
+        found = showing.where(cluster, unit)
+    except KeyError as exc:
+        raise typer.BadParameter(str(exc.args[0]), param_hint="NAME") from exc
+    machines = [machine_of(cluster, machine)] if machine else found
+    prefix = len(machines) > 1
+
+    def tell(who: str, line: str) -> None:
+        sys.stdout.write(f"{who + ' ' if prefix else ''}{line}\n")
+        sys.stdout.flush()
+
+    try:
+        showing.show(cluster, machines, unit, lines, follow, tell)
+    except KeyboardInterrupt:
+        if not follow:
+            raise
+
+
+@app.command(rich_help_panel=PANEL)
+def push(
+    components: Annotated[
+        list[str], typer.Argument(metavar="COMPONENT...", help="kube-proxy, kubelet, ...", autocompletion=service_names)
+    ],
     name: Name = DEFAULT_CLUSTER,
 ) -> None:
     """Put the code of a component as it is now on the machines that run it, and restart it there."""
