@@ -32,5 +32,6 @@ unpack() { # package, the program in it
     cp "$tools/$1/usr/bin/$2" "$tools/bin/$2"
 }
 command -v etcd >/dev/null 2>&1 || unpack etcd-server etcd
+command -v etcdctl >/dev/null 2>&1 || unpack etcd-client etcdctl
 command -v kubectl >/dev/null 2>&1 || unpack kubernetes-client kubectl
 unpack catatonit catatonit

@@ -18,7 +18,7 @@ from typing import Any
 import vagrant
 
 from labkit.cluster import REPOSITORY, Cluster, Machine
-from labkit.provision import boot, containers, image
+from labkit.provision import boot, containers, fence, image
 from labkit.provision.errors import CommandFailed
 from labkit.provision.process import OnLine, run
 
@@ -55,6 +55,7 @@ class Vagrant:
         docker = self.cluster.provider == "docker"
         if docker:
             boot.adopt_ports(self.cluster, containers.published_ports(self.cluster))
+            fence.put_up(self.cluster)
         boot.prepare(self.cluster)
         removed = docker and containers.remove_surplus(self.cluster, say)
         states = self.status()
@@ -87,6 +88,7 @@ class Vagrant:
         """
         if self.cluster.provider == "docker":
             containers.remove_all(self.cluster)
+            fence.take_down(self.cluster)
         elif (self._dotfile / "machines").exists():
             self._cli("destroy", on_line).destroy()
         for leftover in (self._dotfile, self.cluster.state / "boot"):

@@ -1,6 +1,7 @@
 """From nothing to a cluster, and every way in which it must come back."""
 
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -93,6 +94,20 @@ def test_machines_hold_no_more_than_they_need(lab: Lab) -> None:
             assert not caps >> bit & 1, f"{name} holds {forbidden}"
         bound = json.loads(docker("inspect", name))[0]["NetworkSettings"]["Ports"]
         assert all(b["HostIp"] == "127.0.0.1" for bindings in bound.values() for b in bindings or [])
+
+
+def fences() -> list[str]:
+    """The host's own rules against a way out of this cluster's network."""
+    rules = subprocess.run(["iptables", "-S", "DOCKER-USER"], capture_output=True, text=True, timeout=20, check=True)
+    return [line for line in rules.stdout.splitlines() if f"br-{CLUSTER} " in line]
+
+
+def test_the_host_forwards_nothing_out_of_the_lab(lab: Lab) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root to see the host's rules")
+    (fence,) = fences()
+    assert fence.startswith(f"-A DOCKER-USER -i br-{CLUSTER} ! -o br-{CLUSTER} ")
+    assert fence.endswith("-j DROP")
 
 
 _ETCDCTL = "ETCDCTL_API=3 etcdctl --endpoints=https://127.0.0.1:2379 --cacert=/etc/etcd/pki/ca.crt --command-timeout=3s"
@@ -212,3 +227,4 @@ def test_destroy_asks_first_and_leaves_nothing(lab: Lab) -> None:
     assert not volumes & set(docker("volume", "ls", "-q").split())
     links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, timeout=10, check=True).stdout
     assert f"br-{CLUSTER}" not in links
+    assert os.geteuid() != 0 or not fences()
