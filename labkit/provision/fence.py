@@ -6,7 +6,8 @@ asked about forwarded packets, ends that:
 
     -A DOCKER-USER -i br-lab ! -o br-lab -m comment --comment "labkit: lab has no way out" -j DROP
 
-It needs root on the host; without it the first fence stands alone. docker keeps the chain's content over restarts.
+It needs root on the host, and a docker that makes firewall rules; without them the first fence stands alone. docker keeps
+the chain's content over restarts.
 """
 
 import os
@@ -29,27 +30,31 @@ def put_up(cluster: Cluster) -> bool:
     """Add the rule where it is missing; returns whether it was added."""
     if not _may() or _stands(cluster):
         return False
-    _iptables("-I", cluster)
+    _iptables("-I", *rule(cluster))
     return True
 
 
 def take_down(cluster: Cluster) -> None:
     """Remove the rule, however often it stands there."""
     while _may() and _stands(cluster):
-        _iptables("-D", cluster)
+        _iptables("-D", *rule(cluster))
 
 
 def _may() -> bool:
-    return os.geteuid() == 0 and shutil.which("iptables") is not None
+    return os.geteuid() == 0 and shutil.which("iptables") is not None and _succeeds("-S")
 
 
 def _stands(cluster: Cluster) -> bool:
+    return _succeeds("-C", *rule(cluster))
+
+
+def _succeeds(verb: str, *words: str) -> bool:
     try:
-        _iptables("-C", cluster)
+        _iptables(verb, *words)
     except CommandFailed:
         return False
     return True
 
 
-def _iptables(verb: str, cluster: Cluster) -> None:
-    run("fence the lab's network", ["iptables", "-w", verb, CHAIN, *rule(cluster)], timeout=20)
+def _iptables(verb: str, *words: str) -> None:
+    run("fence the lab's network", ["iptables", "-w", verb, CHAIN, *words], timeout=20)

@@ -14,11 +14,15 @@ class Iptables:
 
     def __init__(self) -> None:
         self.rules: list[list[str]] = []
+        self.there = True
 
     def __call__(self, what: str, command: list[str], timeout: float) -> str:
         program, wait, verb, chain, *rule = command
         assert (program, wait, chain) == ("iptables", "-w", "DOCKER-USER")
-        if verb == "-I":
+        if verb == "-S":
+            if not self.there:
+                raise CommandFailed("host", what, " ".join(command), 1, "No chain/target/match by that name.")
+        elif verb == "-I":
             self.rules.insert(0, rule)
         elif rule not in self.rules:
             raise CommandFailed("host", what, " ".join(command), 1, "Bad rule")
@@ -59,4 +63,13 @@ def test_without_root_nothing_is_tried(
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert not fence.put_up(cluster)
     fence.take_down(cluster)
+    assert iptables.rules == []
+
+
+def test_a_docker_without_firewall_rules_is_left_alone(
+    cluster: clusters.Cluster, iptables: Iptables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    iptables.there = False
+    assert not fence.put_up(cluster)
     assert iptables.rules == []
