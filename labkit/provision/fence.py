@@ -6,8 +6,8 @@ asked about forwarded packets, ends that:
 
     -A DOCKER-USER -i br-lab ! -o br-lab -m comment --comment "labkit: lab has no way out" -j DROP
 
-It needs root on the host, and a docker that makes firewall rules; without them the first fence stands alone. docker keeps
-the chain's content over restarts.
+It needs root on the host, and a docker that makes firewall rules; without them the first fence stands alone. docker
+keeps the chain's content over restarts.
 """
 
 import os
