@@ -3,7 +3,7 @@
     /api  /apis            versions and groups; since kubectl 1.26 everything at once (aggregated discovery)
     /api/v1                the resources of v1 with their verbs
     /version               chooses the client in distributions whose kubectl dispatches by it
-    /openapi/v2            an empty schema as protobuf: with it everything works but `kubectl explain`
+    /openapi/v3, /openapi/v2    the schema: where it is and JSON; or all of it at once, as protobuf
     /                      the paths that there are
 
 There are no groups beside the core one, and /apis says so: a 404 is fatal for kubectl 1.32.
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from labkit.api import openapi
 from labkit.api.kinds import KINDS, Kind
 
 JSON = "application/json"
@@ -48,9 +49,9 @@ def document(path: str, accept: str = "") -> tuple[bytes, str] | None:
         content_type = f"{JSON};g=apidiscovery.k8s.io;v={aggregated};as=APIGroupDiscoveryList"
         return _json(_aggregated(aggregated, core=path == "/api")), content_type
     if path == "/openapi/v2" and "protobuf" in accept:
-        return _EMPTY_OPENAPI, OPENAPI_PROTOBUF
+        return openapi.v2_protobuf(), OPENAPI_PROTOBUF
     page = _PAGES.get(path)
-    return (_json(page()), JSON) if page else None
+    return (page(), JSON) if page else None
 
 
 def version() -> dict[str, str]:
@@ -172,24 +173,20 @@ def _aggregated_subresource(kind: Kind, name: str) -> dict[str, Any]:
     return {"subresource": name, "responseKind": response, "verbs": sub.verbs}
 
 
-# -- OpenAPI -------------------------------------------------------------------------------------------------------
+# -- pages ---------------------------------------------------------------------------------------------------------
 
 
-def _field(number: int, content: bytes) -> bytes:
-    """A protobuf field of a length that one byte holds."""
-    return bytes([number << 3 | 2, len(content)]) + content
+def _paths() -> dict[str, Any]:
+    return {"paths": sorted([*_PAGES, "/healthz", "/healthz/ping"])}
 
 
-# openapi.v2.Document: swagger, info (title, version), paths, definitions. kubectl wants it as protobuf or not at all.
-_EMPTY_OPENAPI = (
-    _field(1, b"2.0") + _field(2, _field(1, b"labkit") + _field(2, b"v1")) + _field(8, b"") + _field(9, b"")
-)
-
-_PAGES: dict[str, Callable[[], Any]] = {
-    "/": lambda: {"paths": ["/api", "/api/v1", "/apis", "/healthz", "/healthz/ping", "/openapi/v2", "/version"]},
-    "/api": lambda: {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []},
-    "/api/v1": _resource_list,
-    "/apis": lambda: {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},
-    "/openapi/v2": lambda: {"swagger": "2.0", "info": {"title": "labkit", "version": "v1"}, "paths": {}},
-    "/version": version,
+_PAGES: dict[str, Callable[[], bytes]] = {
+    "/": lambda: _json(_paths()),
+    "/api": lambda: _json({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}),
+    "/api/v1": lambda: _json(_resource_list()),
+    "/apis": lambda: _json({"kind": "APIGroupList", "apiVersion": "v1", "groups": []}),
+    "/openapi/v2": openapi.v2_json,
+    "/openapi/v3": openapi.index,
+    "/openapi/v3/api/v1": openapi.core,
+    "/version": lambda: _json(version()),
 }

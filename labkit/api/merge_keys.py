@@ -16,3 +16,7 @@ MERGE_KEYS: dict[type[Part], dict[str, str]] = {
     types.ServiceAccount: {"secrets": "name", "imagePullSecrets": "name"},
     types.NodeStatus: {"conditions": "type", "addresses": "type"},
 }
+
+# Of an element of these lists only one member of several may be given (the source of a volume): a patch that gives
+# another takes the first away. kubectl then says `$retainKeys`.
+RETAINED: frozenset[tuple[type[Part], str]] = frozenset({(types.PodSpec, "volumes")})

@@ -48,8 +48,8 @@ def _retained(original: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]
     if _RETAIN not in patch:
         return dict(original)
     keep = _list(patch[_RETAIN], _RETAIN)
-    for name in patch:
-        if not name.startswith("$") and name not in keep:
+    for name, member in patch.items():
+        if not name.startswith("$") and member is not None and name not in keep:
             raise BadRequest(f"{_RETAIN} does not list {name}, which the patch sets")
     return {name: member for name, member in original.items() if name in keep}
 

@@ -167,6 +167,13 @@ def test_retain_keys_drops_the_rest() -> None:
     assert volumes == [{"name": "v", "hostPath": {"path": "/x"}}]
 
 
+def test_retain_keys_need_not_list_what_the_patch_removes() -> None:
+    # what kubectl apply sends when a volume changes from one source to another
+    source = {"name": "v", "emptyDir": None, "hostPath": {"path": "/x"}, "$retainKeys": ["hostPath", "name"]}
+    volumes = patched(patch.STRATEGIC, {"spec": {"volumes": [source]}})["spec"]["volumes"]
+    assert volumes == [{"name": "v", "hostPath": {"path": "/x"}}]
+
+
 def test_plain_lists_are_joined_and_shortened() -> None:
     change = {"metadata": {"finalizers": ["z", "x"], "$deleteFromPrimitiveList/finalizers": ["y"]}}
     assert patched(patch.STRATEGIC, change)["metadata"]["finalizers"] == ["x", "z"]

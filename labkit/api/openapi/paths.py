@@ -1,0 +1,178 @@
+"""From the table of kinds to paths and operations: what can be done with each resource, and with which parameters.
+
+    /api/v1/namespaces/{namespace}/pods            list, create, delete all        (and /api/v1/pods: list of all)
+    /api/v1/namespaces/{namespace}/pods/{name}     read, replace, patch, delete
+    .../{name}/status  /scale  /binding  /log      what the kind's row in `api/kinds` names
+
+An operation carries kind, group and version: that is how kubectl finds the resource of a kind, and whether its PATCH
+knows dryRun and fieldValidation. Written once, as OpenAPI 3; `v2` rewrites it for OpenAPI 2.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from labkit.api import patch
+from labkit.api.kinds import KINDS, Kind
+from labkit.api.openapi.schemas import Schema, full_name
+from labkit.api.strategies import strategy_of
+
+JSON = "application/json"
+PATCHES = (patch.JSON_PATCH, patch.MERGE, patch.STRATEGIC, patch.APPLY)
+Operation = dict[str, Any]
+PathItem = dict[str, Any]
+
+_TEXT, _NUMBER, _FLAG = {"type": "string"}, {"type": "integer", "format": "int64"}, {"type": "boolean"}
+_PRETTY = {"pretty": (_TEXT, "true: the answer is made to be read.")}
+_SELECT = {
+    "labelSelector": (_TEXT, "Only objects with such labels: app=web,tier in (a,b),!canary."),
+    "fieldSelector": (_TEXT, "Only objects with such fields: metadata.name=x,status.phase!=Running."),
+}
+_READ = {"resourceVersion": (_TEXT, "What is read must be at least as new as this; 0: whatever the server has.")}
+_LIST = {
+    **_SELECT,
+    **_READ,
+    "limit": (_NUMBER, "At most so many objects; the rest can be had with continue."),
+    "continue": (_TEXT, "Goes on where a list that was cut off by limit ended."),
+    "watch": (_FLAG, "Answer with a stream of changes in place of a list."),
+    "timeoutSeconds": (_NUMBER, "How long a watch lasts."),
+    "allowWatchBookmarks": (_FLAG, "Whether a watch may also tell how far it is."),
+    **_PRETTY,
+}
+_WRITE = {
+    "dryRun": (_TEXT, "All: do everything but store it."),
+    "fieldManager": (_TEXT, "Who is changing the object."),
+    "fieldValidation": (_TEXT, "What becomes of unknown and doubled fields: Ignore (the default), Warn or Strict."),
+    **_PRETTY,
+}
+_PATCH = _WRITE | {"force": (_FLAG, "Whether apply takes fields from others; it always does.")}
+_DELETE = {
+    "dryRun": _WRITE["dryRun"],
+    "gracePeriodSeconds": (_NUMBER, "How long the object has to end; 0 is at once."),
+    "propagationPolicy": (_TEXT, "What happens to what belongs to the object: Orphan, Background or Foreground."),
+    **_PRETTY,
+}
+_LOG = {
+    "container": (_TEXT, "Whose log, when the pod has several containers."),
+    "follow": (_FLAG, "Go on as the log grows."),
+    "previous": (_FLAG, "The log of the container before the last restart."),
+    "sinceSeconds": (_NUMBER, "Only what is not older than this."),
+    "sinceTime": (_TEXT, "Only what is not older than this moment (RFC 3339)."),
+    "tailLines": (_NUMBER, "Only so many lines, the last ones."),
+    "limitBytes": (_NUMBER, "Only so many bytes."),
+    "timestamps": (_FLAG, "Begin each line with its time."),
+}
+_IN_PATH = {"namespace": "The namespace's name.", "name": "The object's name."}
+
+
+def of_everything() -> dict[str, PathItem]:
+    """Every path below /api/v1, as OpenAPI 3."""
+    found = {"/api/v1/namespaces/{namespace}/bindings": {"post": _binding("createCoreV1NamespacedBinding")}}
+    for kind in sorted(KINDS.values(), key=lambda kind: kind.resource):
+        found.update(_of_kind(kind))
+    return {path: operations | {"parameters": _in_path(path)} for path, operations in found.items()}
+
+
+def _in_path(path: str) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "path", "required": True, "description": _IN_PATH[name], "schema": _TEXT}
+        for name in re.findall(r"{(\w+)}", path)
+    ]
+
+
+def _of_kind(kind: Kind) -> Iterator[tuple[str, PathItem]]:
+    """The operations of each path that a kind has."""
+    scope = "namespaces/{namespace}/" if kind.namespaced else ""
+    collection, called = f"/api/v1/{scope}{kind.resource}", ("Namespaced" if kind.namespaced else "") + kind.kind
+    if kind.namespaced:
+        everywhere = f"listCoreV1{kind.kind}ForAllNamespaces"
+        yield f"/api/v1/{kind.resource}", {"get": _operation(kind, "list", everywhere, _LIST, answer=kind.list_kind)}
+    yield collection, {
+        "get": _operation(kind, "list", f"listCoreV1{called}", _LIST, answer=kind.list_kind),
+        "post": _operation(kind, "post", f"createCoreV1{called}", _WRITE, body=kind.kind, code="201"),
+        "delete": _operation(
+            kind, "deletecollection", f"deleteCoreV1Collection{called}", _SELECT | _DELETE, body="DeleteOptions",
+            answer=kind.list_kind,
+        ),
+    }  # fmt: skip
+    yield f"{collection}/{{name}}", _whole(kind, called) | {"delete": _deletion(kind, f"deleteCoreV1{called}")}
+    for name in kind.subresources:
+        yield f"{collection}/{{name}}/{name}", _SUBRESOURCES[name](kind, f"{called}{name.capitalize()}")
+
+
+def _whole(kind: Kind, called: str) -> dict[str, Operation]:
+    """Reading and changing one object, or its status."""
+    return {
+        "get": _operation(kind, "get", f"readCoreV1{called}", _READ | _PRETTY),
+        "put": _operation(kind, "put", f"replaceCoreV1{called}", _WRITE, body=kind.kind),
+        "patch": _operation(kind, "patch", f"patchCoreV1{called}", _PATCH, body="Patch"),
+    }
+
+
+def _deletion(kind: Kind, called: str) -> Operation:
+    answer = "" if strategy_of(kind).delete_answers_object else "Status"
+    return _operation(kind, "delete", called, _DELETE, body="DeleteOptions", answer=answer)
+
+
+def _scale(kind: Kind, called: str) -> dict[str, Operation]:
+    operations = _whole(kind, called)
+    for operation in operations.values():
+        operation["x-kubernetes-group-version-kind"] = {"group": "autoscaling", "kind": "Scale", "version": "v1"}
+        operation["responses"]["200"]["content"] = _content("Scale")
+    operations["put"]["requestBody"]["content"] = _content("Scale")
+    return operations
+
+
+def _binding(called: str) -> Operation:
+    operation = _operation(KINDS["pods"], "post", called, _WRITE, body="Binding", answer="Status", code="201")
+    return operation | {"x-kubernetes-group-version-kind": {"group": "", "kind": "Binding", "version": "v1"}}
+
+
+def _log(kind: Kind, called: str) -> dict[str, Operation]:
+    operation = _operation(kind, "get", f"readCoreV1{called}", _LOG)
+    operation["responses"]["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
+    return {"get": operation}
+
+
+_SUBRESOURCES: dict[str, Callable[[Kind, str], dict[str, Operation]]] = {
+    "status": _whole,
+    "scale": _scale,
+    "binding": lambda kind, called: {"post": _binding(f"createCoreV1{called}")},
+    "log": _log,
+}
+
+
+# -- pieces ----------------------------------------------------------------------------------------------------------
+
+
+def _operation(
+    kind: Kind, action: str, called: str, query: dict[str, tuple[Schema, str]], *, body: str = "", answer: str = "",
+    code: str = "200",
+) -> Operation:  # fmt: skip
+    """answer: the type that is answered; the kind itself unless told."""
+    operation: Operation = {
+        "operationId": called,
+        "tags": ["core_v1"],
+        "parameters": [
+            {"name": name, "in": "query", "description": text, "schema": schema}
+            for name, (schema, text) in query.items()
+        ],
+        "responses": {code: {"description": "OK", "content": _content(answer or kind.kind)}},
+        "x-kubernetes-action": action,
+        "x-kubernetes-group-version-kind": {"group": "", "kind": kind.kind, "version": "v1"},
+    }
+    if body == "Patch":
+        content = {dialect: {"schema": _ANY_PATCH[dialect]} for dialect in PATCHES}
+        operation["requestBody"] = {"required": True, "content": content}
+    elif body:
+        operation["requestBody"] = {"required": body != "DeleteOptions", "content": _content(body)}
+    return operation
+
+
+_ANY_PATCH: dict[str, Schema] = {dialect: {"type": "object"} for dialect in PATCHES} | {
+    patch.JSON_PATCH: {"type": "array", "items": {"type": "object"}}
+}
+
+
+def _content(name: str) -> dict[str, Any]:
+    return {JSON: {"schema": {"$ref": f"#/components/schemas/{full_name(name)}"}}}
