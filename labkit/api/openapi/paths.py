@@ -2,7 +2,7 @@
 
     /api/v1/namespaces/{namespace}/pods            list, create, delete all        (and /api/v1/pods: list of all)
     /api/v1/namespaces/{namespace}/pods/{name}     read, replace, patch, delete
-    .../{name}/status  /scale  /binding  /log      what the kind's row in `api/kinds` names
+    .../{name}/status  /scale  /binding  /log ...  what the kind's row in `api/kinds` names
 
 An operation carries kind, group and version: that is how kubectl finds the resource of a kind, and whether its PATCH
 knows dryRun and fieldValidation. Written once, as OpenAPI 3; `v2` rewrites it for OpenAPI 2.
@@ -62,6 +62,15 @@ _LOG = {
     "limitBytes": (_NUMBER, "Only so many bytes."),
     "timestamps": (_FLAG, "Begin each line with its time."),
 }
+_STREAMS = {
+    "container": _LOG["container"],
+    "stdin": (_FLAG, "Whether the client writes to its standard input."),
+    "stdout": (_FLAG, "Whether the client reads its standard output."),
+    "stderr": (_FLAG, "Whether the client reads its standard error."),
+    "tty": (_FLAG, "Whether it has a terminal."),
+}
+_COMMAND = {"command": (_TEXT, "The command; given again for each of its arguments.")}
+_PORTS = {"ports": (_NUMBER, "The pod's port; a SPDY client names it stream by stream.")}
 _IN_PATH = {"namespace": "The namespace's name.", "name": "The object's name."}
 
 
@@ -134,11 +143,40 @@ def _log(kind: Kind, called: str) -> dict[str, Operation]:
     return {"get": operation}
 
 
+def _finalize(kind: Kind, called: str) -> dict[str, Operation]:
+    return {"put": _operation(kind, "put", f"replaceCoreV1{called}", _WRITE, body=kind.kind)}
+
+
+def _connection(
+    options: str, methods: tuple[str, ...], query: dict[str, tuple[Schema, str]]
+) -> Callable[[Kind, str], dict[str, Operation]]:
+    """What is not answered with an object: a stream both ways, or whatever the other end says.
+
+    options: the kind that discovery names, `{}` standing for the kind that it hangs below.
+    """
+
+    def operations(kind: Kind, called: str) -> dict[str, Operation]:
+        found = {}
+        for method in methods:
+            operation = _operation(kind, "connect", f"connectCoreV1{method.capitalize()}{called}", query)
+            operation["responses"]["200"]["content"] = {"*/*": {"schema": {"type": "string"}}}
+            gvk = {"group": "", "kind": options.format(kind.kind), "version": "v1"}
+            found[method] = operation | {"x-kubernetes-group-version-kind": gvk}
+        return found
+
+    return operations
+
+
 _SUBRESOURCES: dict[str, Callable[[Kind, str], dict[str, Operation]]] = {
     "status": _whole,
     "scale": _scale,
+    "finalize": _finalize,
     "binding": lambda kind, called: {"post": _binding(f"createCoreV1{called}")},
     "log": _log,
+    "exec": _connection("PodExecOptions", ("get", "post"), _STREAMS | _COMMAND),
+    "attach": _connection("PodAttachOptions", ("get", "post"), _STREAMS),
+    "portforward": _connection("PodPortForwardOptions", ("get", "post"), _PORTS),
+    "proxy": _connection("{}ProxyOptions", ("get", "post", "put", "patch", "delete"), {}),
 }
 
 

@@ -9,9 +9,10 @@ import pytest
 from msgspec.structs import fields
 
 from labkit.api import discovery, types
+from labkit.api.discovery import _SUBRESOURCES
 from labkit.api.kinds import KINDS
 from labkit.api.merge_keys import MERGE_KEYS
-from labkit.api.openapi import schemas, words
+from labkit.api.openapi import paths, schemas, words
 from labkit.api.protobuf import _read
 from labkit.api.types import Part
 
@@ -110,6 +111,10 @@ def test_every_resource_has_the_path_that_explain_looks_for() -> None:
         assert "delete" in V3["paths"][f"{path}/{{name}}"]
         for name in kind.subresources:
             assert f"{path}/{{name}}/{name}" in V3["paths"]
+
+
+def test_discovery_and_schema_know_the_same_subresources() -> None:
+    assert set(_SUBRESOURCES) <= set(paths._SUBRESOURCES)
 
 
 def test_operations_have_names_of_their_own() -> None:
