@@ -146,8 +146,9 @@ def test_the_kubelet_admits_the_api_servers_kubelet_client_alone(lab: Lab) -> No
         assert len(verdicts) >= 2
 
 
-def test_the_lab_plays_itself(lab: Lab) -> None:
-    printed = lab.labkit("lab", "redis-master", "--play", within=600)
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_the_lab_plays_itself(lab: Lab, lang: str) -> None:
+    printed = lab.labkit("lab", "redis-master", "--play", "--lang", lang, within=600)
     assert "redis-master" in printed
 
 
