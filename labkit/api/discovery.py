@@ -39,6 +39,7 @@ _SUBRESOURCES = {
     "scale": _Subresource("Scale", ("get", "patch", "update"), "autoscaling"),
     "binding": _Subresource("Binding", ("create",)),
     "log": _Subresource("", ("get",)),
+    "eviction": _Subresource("Eviction", ("create",), "policy"),
 }
 
 

@@ -42,7 +42,7 @@ _TABLE = (
     Kind(type=types.Node, resource="nodes", singular="node", short_names=("no",), namespaced=False,
          storage_prefix="/registry/minions", error_name="node", subresources=("status",)),
     Kind(type=types.Pod, resource="pods", singular="pod", short_names=("po",), in_all=True,
-         storage_prefix="/registry/pods", error_name="pods", subresources=("status", "binding", "log")),
+         storage_prefix="/registry/pods", error_name="pods", subresources=("status", "binding", "eviction", "log")),
     Kind(type=types.ReplicationController, resource="replicationcontrollers", singular="replicationcontroller",
          short_names=("rc",), in_all=True, storage_prefix="/registry/controllers",
          error_name="replicationControllers", subresources=("status", "scale")),

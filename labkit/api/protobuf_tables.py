@@ -23,7 +23,7 @@ def _map(name: str, entry: str = "StringEntry") -> Field:
 
 
 # The messages that may be a body; the others are parts of them.
-BODIES = ("Namespace", "Service", "ConfigMap", "Secret", "ServiceAccount", "ResourceQuota", "DeleteOptions")
+BODIES = ("Namespace", "Service", "ConfigMap", "Secret", "ServiceAccount", "ResourceQuota", "DeleteOptions", "Eviction")
 
 MESSAGES: dict[str, dict[int, Field]] = {
     "Unknown": {1: Field("typeMeta", "TypeMeta"), 2: Field("raw", "bytes")},
@@ -102,5 +102,6 @@ MESSAGES: dict[str, dict[int, Field]] = {
         4: Field("propagationPolicy"),
         5: _list("dryRun"),
     },
+    "Eviction": {1: Field("metadata", "ObjectMeta"), 2: Field("deleteOptions", "DeleteOptions")},
     "Preconditions": {1: Field("uid"), 2: Field("resourceVersion")},
 }

@@ -1,6 +1,7 @@
 """Real kubectl and the kinds that configure, limit and store: create, get, describe, change, explain, delete."""
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -134,3 +135,19 @@ async def test_a_volume_changes_from_one_source_to_another(kubectl: Kubectl) -> 
         await kubectl("apply", "-f", "-", input=manifest)
     volume = await kubectl("get", "podtemplate", "v", "-o", "jsonpath={.template.spec.volumes}")
     assert volume == '[{"hostPath":{"path":"/x"},"name":"v"}]'
+
+
+async def test_drain(kubectl: Kubectl) -> None:
+    """Up to 1.21 by DELETE (it looks for a group `policy`), later by eviction."""
+    nodes = [{"kind": "Node", "apiVersion": "v1", "metadata": {"name": name}} for name in ("n1", "n2")]
+    spec = {"containers": [{"name": "c", "image": "i"}]}
+    pods = [
+        {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": f"on-{name}"}, "spec": spec | {"nodeName": name}}
+        for name in ("n1", "n2")
+    ]
+    manifest = json.dumps({"kind": "List", "apiVersion": "v1", "items": [*nodes, *pods]})
+    await kubectl("create", "-f", "-", input=manifest)
+    drained = await kubectl("drain", "n1", "--force", "--timeout=20s")
+    assert "pod/on-n1 evicted" in drained or "pod/on-n1 deleted" in drained
+    assert await kubectl("get", "pods", "-o", "name") == "pod/on-n2\n"
+    assert "SchedulingDisabled" in await kubectl("get", "node", "n1")

@@ -137,6 +137,12 @@ def _binding(called: str) -> Operation:
     return operation | {"x-kubernetes-group-version-kind": {"group": "", "kind": "Binding", "version": "v1"}}
 
 
+def _eviction(kind: Kind, called: str) -> dict[str, Operation]:
+    operation = _operation(kind, "post", f"createCoreV1{called}", _WRITE, body="Eviction", answer="Status", code="201")
+    gvk = {"group": "policy", "kind": "Eviction", "version": "v1"}
+    return {"post": operation | {"x-kubernetes-group-version-kind": gvk}}
+
+
 def _log(kind: Kind, called: str) -> dict[str, Operation]:
     operation = _operation(kind, "get", f"readCoreV1{called}", _LOG)
     operation["responses"]["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
@@ -172,6 +178,7 @@ _SUBRESOURCES: dict[str, Callable[[Kind, str], dict[str, Operation]]] = {
     "scale": _scale,
     "finalize": _finalize,
     "binding": lambda kind, called: {"post": _binding(f"createCoreV1{called}")},
+    "eviction": _eviction,
     "log": _log,
     "exec": _connection("PodExecOptions", ("get", "post"), _STREAMS | _COMMAND),
     "attach": _connection("PodAttachOptions", ("get", "post"), _STREAMS),

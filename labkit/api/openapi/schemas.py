@@ -29,6 +29,7 @@ _PACKAGES = {
         ("ObjectMeta", "ListMeta", "OwnerReference", "ManagedFields", "Status", "StatusDetails", "StatusCause",
          "DeleteOptions", "Preconditions"), _META,
     ),
+    "Eviction": "io.k8s.api.policy.v1.",
     **dict.fromkeys(("Scale", "ScaleSpec", "ScaleStatus"), "io.k8s.api.autoscaling.v1."),
 }  # fmt: skip
 _CORE = "io.k8s.api.core.v1."
@@ -180,4 +181,5 @@ def _parts(what: Any) -> Iterator[type[Part]]:
 
 def of_everything(*, v3: bool) -> dict[str, Schema]:
     """All kinds that are served, and what else is sent or answered."""
-    return Schemas(v3=v3).definitions(KINDS.values(), (types.Binding, types.Scale, types.Status, types.DeleteOptions))
+    beside = (types.Binding, types.Eviction, types.Scale, types.Status, types.DeleteOptions)
+    return Schemas(v3=v3).definitions(KINDS.values(), beside)

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import msgspec
 
+from labkit.api.types.answers import DeleteOptions
 from labkit.api.types.containers import Container
 from labkit.api.types.metadata import LocalObjectReference, Object, ObjectMeta, ObjectReference
 from labkit.api.types.part import Int32, Int64, Part, Time, shown
@@ -125,6 +126,14 @@ class PodTemplate(Object):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.template = self.template or PodTemplateSpec()
+
+
+class Eviction(Object):
+    """`POST pods/NAME/eviction`: delete pod `metadata.name`, if nobody objects (group policy/v1)."""
+
+    KIND: ClassVar[str] = "Eviction"
+    api_version: str = shown("policy/v1")
+    delete_options: DeleteOptions | None = None
 
 
 class Binding(Object):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from labkit.api.errors import ApiError, NotFound, Unauthorized
-from labkit.components.kube_apiserver import answers, authz, subresources
+from labkit.components.kube_apiserver import answers, authz, eviction, subresources
 from labkit.components.kube_apiserver.kubelets import Kubelets
 from labkit.components.kube_apiserver.messages import Answer, Request, Stream
 from labkit.components.kube_apiserver.pages import Pages
@@ -72,6 +72,8 @@ class Dispatch:
             return await subresources.scale(registry, request, at)
         if at.subresource == "log":
             return await subresources.log(registry, registries["nodes"], self._kubelets, request, at)
+        if at.subresource == "eviction":
+            return await eviction.evict(registry, request, at)
         raise not_found()
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from labkit.api import codec, protobuf
 from labkit.api.errors import ApiError, BadRequest, UnsupportedMediaType
-from labkit.api.types import ConfigMap, DeleteOptions, Namespace, ResourceQuota, Secret, Service
+from labkit.api.types import ConfigMap, DeleteOptions, Eviction, Namespace, ResourceQuota, Secret, Service
 
 
 def varint(number: int) -> bytes:
@@ -99,6 +99,12 @@ def test_create_quota() -> None:
     hard = field(1, entry("cpu", field(1, "500m"))) + field(1, entry("pods", field(1, "10")))
     decoded = protobuf.decode(body("ResourceQuota", field(1, field(1, "q")) + field(2, hard) + field(3, b"")))
     assert codec.from_builtins(decoded, ResourceQuota).spec.hard == {"cpu": "500m", "pods": "10"}
+
+
+def test_eviction() -> None:
+    raw = field(1, field(1, "p1")) + field(2, field(1, 0))
+    eviction = codec.from_builtins(protobuf.decode(body("Eviction", raw, "policy/v1")), Eviction)
+    assert eviction.delete_options == DeleteOptions(grace_period_seconds=0)
 
 
 def test_delete_options_keep_a_grace_of_zero() -> None:
