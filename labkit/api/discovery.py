@@ -40,6 +40,7 @@ _SUBRESOURCES = {
     "binding": _Subresource("Binding", ("create",)),
     "log": _Subresource("", ("get",)),
     "eviction": _Subresource("Eviction", ("create",), "policy"),
+    "finalize": _Subresource("", ("update",)),
 }
 
 

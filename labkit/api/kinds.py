@@ -38,7 +38,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
 
 _TABLE = (
     Kind(type=types.Namespace, resource="namespaces", singular="namespace", short_names=("ns",), namespaced=False,
-         storage_prefix="/registry/namespaces", error_name="namespaces", subresources=("status",)),
+         storage_prefix="/registry/namespaces", error_name="namespaces", subresources=("finalize", "status")),
     Kind(type=types.Node, resource="nodes", singular="node", short_names=("no",), namespaced=False,
          storage_prefix="/registry/minions", error_name="node", subresources=("status",)),
     Kind(type=types.Pod, resource="pods", singular="pod", short_names=("po",), in_all=True,

@@ -1,9 +1,12 @@
-"""What DELETE does: preconditions, the grace period of pods, whole collections.
+"""What DELETE does: preconditions, the grace period of pods, the slow end of namespaces.
 
 A pod that is bound to a node may be given time to end: DELETE with a grace period marks it (deletionTimestamp,
 deletionGracePeriodSeconds), its kubelet stops the containers and sends DELETE with grace 0, which removes it. The grace
 is the request's, else the pod's terminationGracePeriodSeconds, else 0: Kubernetes 0.18 and 1.0 knew no default and
 removed at once, and so does a plain `kubectl delete pod` here; the kubelet then ends what is no longer wanted.
+
+A namespace is Terminating from its first DELETE on (deletionTimestamp, status.phase). Who empties it, the namespace
+controller, takes its finalizer away through .../finalize and deletes once more: that removes it.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import datetime
 from typing import Any, NamedTuple
 
 from labkit.api.errors import Conflict, ServerTimeout
-from labkit.api.types import DeleteOptions, Pod, Preconditions
+from labkit.api.types import DeleteOptions, Namespace, Pod, Preconditions
 from labkit.storage.entry import Entry
 from labkit.storage.protocol import Mismatch
 from labkit.storage.registry import ATTEMPTS, Intent, Registry, now, timestamp
@@ -26,16 +29,15 @@ class Deletion(NamedTuple):
 
 
 async def delete(registry: Registry, intent: Intent, options: DeleteOptions) -> Deletion:
-    """Remove an object, or mark a pod that gets time to end. Raises NotFound, Conflict (a precondition)."""
+    """Remove an object, or mark one that gets time to end. Raises NotFound, Conflict (a precondition, finalizers)."""
     if options.preconditions:
         await registry.cache.current()  # a refusal must not come from an object that is gone already
     entry = await registry.found(intent)
     for _ in range(ATTEMPTS):
         obj = entry.decode()
         check_preconditions(registry.kind.error_name, obj, options.preconditions)
-        seconds = grace_seconds(obj, options)
         try:
-            if seconds == 0:
+            if ends_at_once(obj, options):
                 await registry.remove(entry, intent)
                 return Deletion(entry, True)
             marked = intent._replace(decision="deletion started")
@@ -59,6 +61,17 @@ def check_preconditions(kind: str, obj: Any, wanted: Preconditions | None) -> No
             raise Conflict.of(kind, meta.name, why)
 
 
+def ends_at_once(obj: Any, options: DeleteOptions) -> bool:
+    """Whether this DELETE removes the object. Raises Conflict for a namespace that is still being emptied."""
+    if not isinstance(obj, Namespace):
+        return grace_seconds(obj, options) == 0
+    meta, finalizers = obj.metadata, obj.spec.finalizers
+    if meta.deletion_timestamp and finalizers:
+        why = f"Namespace {meta.name} termination is in progress, waiting for [{' '.join(finalizers)}]"
+        raise Conflict(why, kind="namespaces", name=meta.name)
+    return meta.deletion_timestamp is not None
+
+
 def grace_seconds(obj: Any, options: DeleteOptions) -> int:
     """How long the object may take to end; 0: remove it now."""
     if not isinstance(obj, Pod) or not obj.spec.node_name or obj.status.phase in ("Succeeded", "Failed"):
@@ -69,12 +82,17 @@ def grace_seconds(obj: Any, options: DeleteOptions) -> int:
     return max(asked, 0)
 
 
-def mark(pod: Pod, options: DeleteOptions, when: datetime.datetime) -> Pod:
-    """The pod with its time to end; a second DELETE may only shorten it."""
-    seconds = grace_seconds(pod, options)
-    meta = pod.metadata
+def mark(obj: Any, options: DeleteOptions, when: datetime.datetime) -> Any:
+    """The object while it ends: a pod with its time to end, which a second DELETE may only shorten; a namespace
+    Terminating."""
+    meta = obj.metadata
+    if isinstance(obj, Namespace):
+        meta.deletion_timestamp = meta.deletion_timestamp or timestamp(when)
+        obj.status.phase = "Terminating"
+        return obj
+    seconds = grace_seconds(obj, options)
     running_out = meta.deletion_grace_period_seconds
     if meta.deletion_timestamp is None or (running_out is not None and seconds < running_out):
         meta.deletion_timestamp = timestamp(when + datetime.timedelta(seconds=seconds))
         meta.deletion_grace_period_seconds = seconds
-    return pod
+    return obj

@@ -70,6 +70,8 @@ class Dispatch:
             return await subresources.status(registry, request, at, at.kind)
         if at.subresource == "scale":
             return await subresources.scale(registry, request, at)
+        if at.subresource == "finalize":
+            return await subresources.finalize(registry, request, at)
         if at.subresource == "log":
             return await subresources.log(registry, registries["nodes"], self._kubelets, request, at)
         if at.subresource == "eviction":

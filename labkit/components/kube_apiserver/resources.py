@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import random
+from collections.abc import Callable
+from typing import Any, Literal
 
 import msgspec
 
@@ -18,8 +20,10 @@ from labkit.api.errors import Gone, MethodNotAllowed, NotFound, ServerTimeout
 from labkit.api.fields import parse_field_selector
 from labkit.api.kinds import Kind
 from labkit.api.labels import parse_selector
-from labkit.api.types import ObjectMeta, Status, StatusDetails, copy
+from labkit.api.types import Namespace, ObjectMeta, Status, StatusDetails, copy
 from labkit.components.kube_apiserver import answers, bodies, changes, watching
+from labkit.components.kube_apiserver.admission.chain import Chain
+from labkit.components.kube_apiserver.admission.plugin import Asked
 from labkit.components.kube_apiserver.messages import Answer, Request, Stream
 from labkit.components.kube_apiserver.routes import Route
 from labkit.storage import deletion
@@ -36,8 +40,9 @@ WATCH_SECONDS = 1800.0  # a watch lasts at random one to two times this, as 1.0'
 class Resources:
     """The verbs of objects and collections, subresources excepted."""
 
-    def __init__(self, cache: Cache, registries: dict[str, Registry]) -> None:
+    def __init__(self, cache: Cache, registries: dict[str, Registry], admission: Chain) -> None:
         self._cache = cache
+        self._admission = admission
         self.registries = registries
 
     async def get(self, request: Request, at: Route, kind: Kind) -> Answer:
@@ -105,38 +110,54 @@ class Resources:
         if kind.namespaced and not at.namespace:
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
         obj, warnings = bodies.read(request, kind.type)
-        entry = await self.registries[at.resource].create(obj, intent_of(request, at))
+        entry = await self._create(request, at, kind, obj)
         return _warned(answers.object_answer(request, kind, entry, 201), warnings)
 
     async def update(self, request: Request, at: Route, kind: Kind) -> Answer:
         sent, warnings = bodies.read(request, kind.type)
-        registry = self.registries[at.resource]
-        change, strategy, status = intent_of(request, at), registry.strategy, 200
+        status = 200
         try:
-            entry = await registry.update(change, lambda old: changes.replaced(strategy, old, sent))
+            entry = await self._update(request, at, kind, lambda old: sent)
         except NotFound:
-            if not strategy.create_on_update:
+            if not self.registries[at.resource].strategy.create_on_update:
                 raise
-            entry, status = await registry.create(copy(sent), change), 201
+            entry, status = await self._create(request, at, kind, copy(sent)), 201
         return _warned(answers.object_answer(request, kind, entry, status), warnings)
 
     async def patch(self, request: Request, at: Route, kind: Kind) -> Answer:
-        registry, patched = self.registries[at.resource], bodies.read_patch(request, kind.type)
-        intent, strategy, status = intent_of(request, at), registry.strategy, 200
+        patched, status = bodies.read_patch(request, kind.type), 200
         try:
-            entry = await registry.update(intent, lambda old: changes.replaced(strategy, old, patched(old)))
+            entry = await self._update(request, at, kind, patched)
         except NotFound:
             if bodies.content_type(request) != patch.APPLY:
                 raise
             # kubectl apply --server-side creates what is not there
             empty = kind.type(metadata=ObjectMeta(name=at.name, namespace=at.namespace))
-            entry, status = await registry.create(patched(empty), intent), 201
+            entry, status = await self._create(request, at, kind, patched(empty)), 201
         return answers.object_answer(request, kind, entry, status)
+
+    async def _create(self, request: Request, at: Route, kind: Kind, obj: Any) -> Entry:
+        admitted = await self._admission.admit(_asked("CREATE", request, at, kind, obj))
+        return await self.registries[at.resource].create(admitted, intent_of(request, at))
+
+    async def _update(self, request: Request, at: Route, kind: Kind, sent: Callable[[Any], Any]) -> Entry:
+        """`sent`: from the object that is there to the one that is to take its place."""
+        registry = self.registries[at.resource]
+
+        def change(old: Any) -> Any:
+            new = changes.replaced(registry.strategy, old, sent(old))
+            return self._admission.changed(_asked("UPDATE", request, at, kind, new))
+
+        return await registry.update(intent_of(request, at), change)
 
     async def delete(self, request: Request, at: Route, kind: Kind) -> Answer:
         options = bodies.read_delete_options(request)
         change = intent_of(request, at)._replace(dry_run=bodies.is_dry_run(request, options))
+        self._admission.changed(_asked("DELETE", request, at, kind))
         done = await deletion.delete(self.registries[at.resource], change, options)
+        if kind.type is Namespace and not done.removed:
+            # Whoever was told that the namespace ends must not be able to create something in it.
+            await self._cache.reached(done.entry.revision, REVISION_SECONDS)
         if self.registries[at.resource].strategy.delete_answers_object:
             return answers.object_answer(request, kind, done.entry)
         return success(request, kind, done.entry)
@@ -150,7 +171,9 @@ class Resources:
         gone = [entry for entry in registry.shelf.within(at.namespace) if selection.matches(entry)]
         for entry in gone:
             namespace, _, name = entry.path.rpartition("/")
-            change = intent_of(request, at._replace(namespace=namespace, name=name))
+            each = at._replace(namespace=namespace, name=name)
+            self._admission.changed(_asked("DELETE", request, each, kind))
+            change = intent_of(request, each)
             with contextlib.suppress(NotFound):
                 await deletion.delete(registry, change, options)
         return answers.list_answer(request, kind, request.path, gone, self._cache.revision, None)
@@ -167,6 +190,12 @@ def selection_of(request: Request, at: Route, kind: Kind) -> Selection:
 
 def intent_of(request: Request, at: Route) -> Intent:
     return Intent(at.namespace, at.name, bodies.is_dry_run(request), request.caller)
+
+
+def _asked(
+    operation: Literal["CREATE", "UPDATE", "DELETE"], request: Request, at: Route, kind: Kind, obj: Any = None
+) -> Asked:
+    return Asked(operation, kind, at.namespace, at.name, obj, request.user)
 
 
 def success(request: Request, kind: Kind, entry: Entry) -> Answer:

@@ -17,6 +17,7 @@ from typing import Self
 from labkit.api.kinds import KINDS
 from labkit.api.strategies import strategy_of
 from labkit.components.kube_apiserver import authn, authz, kubelets
+from labkit.components.kube_apiserver.admission.chain import Chain
 from labkit.components.kube_apiserver.allocator import ServiceAllocator
 from labkit.components.kube_apiserver.dispatch import Dispatch
 from labkit.components.kube_apiserver.http import HttpServer
@@ -54,7 +55,7 @@ class Server:
         self._allocator = ServiceAllocator(storage, addresses, Ports(settings.service_node_port_range), trace)
         self._registries = self._make_registries()
         self._kubelets = kubelets.Kubelets(settings.kubelet_port, _kubelet_context(settings))
-        resources = Resources(self._cache, self._registries)
+        resources = Resources(self._cache, self._registries, Chain(settings.admission_plugins, self._cache))
         self.handle = Dispatch(resources, Pages(storage), self._kubelets, self._rules()).handle
         self._http = HttpServer(self.handle, trace, TESTER if insecure else None)
 

@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from labkit.components.kube_apiserver.admission.chain import PLUGINS
+
 
 class SettingsError(Exception):
     """A flag that cannot be used; the message names it and what was expected."""
@@ -34,12 +36,17 @@ class Settings:
     tls_client_auth: str = "required"
     authorization_mode: str = "AlwaysAllow"
     authorization_policy_file: str = ""
+    admission_control: str = "NamespaceLifecycle"
     kubelet_certificate_authority: str = ""
     kubelet_client_certificate: str = ""
     kubelet_client_key: str = ""
     kubelet_port: int = 10250
     event_ttl: int = 3600
     loop: str = "uvloop"
+
+    @property
+    def admission_plugins(self) -> list[str]:
+        return [name.strip() for name in self.admission_control.split(",") if name.strip()]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -88,6 +95,8 @@ def _access(flags: argparse._ArgumentGroup) -> None:
     add("--authorization-mode", choices=("ABAC", "AlwaysAllow"), default="ABAC", help="ABAC: a policy file decides")
     add("--authorization-policy-file", default="", metavar="FILE", help="one JSON object a line: user, group, "
         "resource, namespace, readonly, verbs")  # fmt: skip
+    add("--admission-control", default="NamespaceLifecycle,NamespaceExists", metavar="NAME[,NAME]",
+        help=f"what a change must get past, in this order: {', '.join(sorted(PLUGINS))}")  # fmt: skip
 
 
 def _services(flags: argparse._ArgumentGroup) -> None:
@@ -120,6 +129,9 @@ def check(settings: Settings) -> None:
     _check_ports(settings.service_node_port_range)
     if settings.authorization_mode == "ABAC" and not settings.authorization_policy_file:
         raise SettingsError("--authorization-mode=ABAC needs --authorization-policy-file=FILE")
+    unknown = [name for name in settings.admission_plugins if name not in PLUGINS]
+    if unknown:
+        raise SettingsError(f"--admission-control: {unknown[0]!r} is not one of {', '.join(sorted(PLUGINS))}")
     for flag in ("etcd_cafile", "etcd_certfile", "etcd_keyfile", "tls_cert_file", "tls_private_key_file",
                  "client_ca_file", "kubelet_certificate_authority", "kubelet_client_certificate",
                  "kubelet_client_key"):  # fmt: skip

@@ -1,7 +1,8 @@
-"""What hangs below an object: status, scale, binding, log.
+"""What hangs below an object: status, scale, finalize, binding, log.
 
 GET|PUT|PATCH .../status   the whole object, but only its status changes
 GET|PUT|PATCH .../scale    the replicas of a replication controller, as a Scale
+PUT .../namespaces/NAME/finalize    the namespace's finalizers
 POST .../pods/NAME/binding, POST .../bindings    put a pod on a node
 GET .../pods/NAME/log      from the pod's kubelet
 """
@@ -15,7 +16,7 @@ import msgspec
 from labkit.api import codec
 from labkit.api.errors import BadRequest, Invalid, MethodNotAllowed, NotFound
 from labkit.api.kinds import Kind
-from labkit.api.types import Binding, Node, Pod, Scale, Status
+from labkit.api.types import Binding, Namespace, Node, Pod, Scale, Status
 from labkit.api.validation import binding as binding_rules
 from labkit.components.kube_apiserver import answers, bodies, changes
 from labkit.components.kube_apiserver.kubelets import Kubelets
@@ -66,6 +67,16 @@ def _wanted_scale(request: Request) -> Callable[[Scale], Scale]:
         return bodies.read_patch(request, Scale)
     sent: Scale = bodies.read(request, Scale)[0]
     return lambda there: sent
+
+
+async def finalize(registry: Registry, request: Request, at: Route) -> Answer:
+    """Replace the finalizers of a namespace: who has cleaned up takes its own away."""
+    if request.method != "PUT":
+        raise not_allowed()
+    sent: Namespace = bodies.read(request, Namespace)[0]
+    intent = intent_of(request, at)._replace(decision="finalized", function=changes.finalized)
+    entry = await registry.update(intent, lambda old: changes.finalized(registry.strategy, old, sent))
+    return answers.object_answer(request, registry.kind, entry)
 
 
 async def bind(registry: Registry, request: Request, at: Route) -> Answer:

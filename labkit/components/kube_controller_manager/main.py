@@ -3,6 +3,7 @@
     replication   ReplicationController -> pods               replication.py
     endpoints     Service, pods         -> Endpoints          endpoints.py
     nodes         Node                  -> Ready=Unknown, pods deleted    node_controller.py
+    namespaces    Namespace, deleted    -> all in it deleted  namespace.py
 
 Each has an informer for what it looks at, a queue of keys, and a `sync(key)` that looks, decides and acts. They know
 nothing of each other: what one writes, the other sees.
@@ -18,6 +19,7 @@ from labkit.client.kubeconfig import KubeconfigError
 from labkit.client.process import run_until_signal
 from labkit.client.rest import Client
 from labkit.components.kube_controller_manager.endpoints import EndpointsController
+from labkit.components.kube_controller_manager.namespace import NamespaceController
 from labkit.components.kube_controller_manager.node_controller import NodeController, Timing
 from labkit.components.kube_controller_manager.replication import Replication
 from labkit.healthz import healthz
@@ -34,6 +36,7 @@ class ControllerManager:
         *,
         rc_syncs: int = 5,
         endpoint_syncs: int = 5,
+        namespace_syncs: int = 2,
         timing: Timing | None = None,
         trace: Tracer | None = None,
     ) -> None:
@@ -42,6 +45,7 @@ class ControllerManager:
         self.replication = Replication(client, self.pods, workers=rc_syncs, trace=trace)
         self.endpoints = EndpointsController(client, self.pods, workers=endpoint_syncs, trace=trace)
         self.nodes = NodeController(client, timing, trace=trace)
+        self.namespaces = NamespaceController(client, workers=namespace_syncs, trace=trace)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -49,6 +53,7 @@ class ControllerManager:
             group.create_task(self.replication.run())
             group.create_task(self.endpoints.run())
             group.create_task(self.nodes.run())
+            group.create_task(self.namespaces.run())
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -64,6 +69,7 @@ def arguments() -> argparse.ArgumentParser:
     for flag, default, text in (
         ("--concurrent-rc-syncs", 5, "ReplicationControllers worked on at the same time"),
         ("--concurrent-endpoint-syncs", 5, "Services worked on at the same time"),
+        ("--concurrent-namespace-syncs", 2, "namespaces emptied at the same time"),
         ("--deleting-pods-burst", 10, "nodes that may be emptied at once"),
     ):
         parser.add_argument(flag, type=at_least_one, default=default, metavar="N", help=f"{text} (default %(default)s)")
@@ -117,6 +123,7 @@ async def serve(client: Client, given: argparse.Namespace) -> None:
             client,
             rc_syncs=given.concurrent_rc_syncs,
             endpoint_syncs=given.concurrent_endpoint_syncs,
+            namespace_syncs=given.concurrent_namespace_syncs,
             timing=timing_of(given),
         )
         async with healthz(given.port, lambda: trouble(controllers)):

@@ -1,0 +1,65 @@
+"""The chain: every plug-in in its turn, each with what the one before made of the object."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from labkit.api.kinds import kind_of
+from labkit.components.kube_apiserver.admission import always, namespace_exists, namespace_lifecycle
+from labkit.components.kube_apiserver.admission.plugin import Asked, NotYet, Plugin, T
+from labkit.storage.cache import Cache
+from labkit.storage.entry import Entry
+
+PLUGINS: dict[str, Plugin] = {
+    "AlwaysAdmit": always.admit,
+    "AlwaysDeny": always.deny,
+    "NamespaceExists": namespace_exists.admit,
+    "NamespaceLifecycle": namespace_lifecycle.admit,
+}
+ASK_AGAIN_SECONDS = 0.05
+
+
+class CacheView:
+    """The watch cache as the plug-ins see it."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+
+    def get(self, kind: type[T], name: str, namespace: str = "") -> T | None:
+        row = kind_of(kind)
+        entry = self._cache.shelf(row.storage_prefix).entries.get(f"{namespace}/{name}" if row.namespaced else name)
+        return entry.decode() if entry else None
+
+    def list(self, kind: type[T], namespace: str) -> list[T]:
+        entries: list[Entry] = self._cache.shelf(kind_of(kind).storage_prefix).within(namespace)
+        return [entry.decode() for entry in entries]
+
+
+class Chain:
+    """The plug-ins of these names, in this order; KeyError for a name that is none of PLUGINS."""
+
+    def __init__(self, names: Sequence[str], cache: Cache) -> None:
+        self._plugins = [PLUGINS[name] for name in names]
+        self._cache = cache
+        self._view = CacheView(cache)
+
+    def changed(self, asked: Asked) -> Any:
+        """What the plug-ins make of the object now. Raises Forbidden."""
+        for plugin in self._plugins:
+            asked = asked._replace(obj=plugin(asked, self._view))
+        return asked.obj
+
+    async def admit(self, asked: Asked) -> Any:
+        """The same; a plug-in that misses something asks again when the cache is current, and while it has patience."""
+        loop = asyncio.get_running_loop()
+        started, looked = loop.time(), False
+        while True:
+            try:
+                return self.changed(asked)
+            except NotYet as error:
+                if looked and loop.time() - started >= error.patience:
+                    raise
+            await (asyncio.sleep(ASK_AGAIN_SECONDS) if looked else self._cache.current())
+            looked = True
