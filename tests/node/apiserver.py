@@ -15,9 +15,8 @@ from pathlib import Path
 
 from tests.node.real_etcd import Authority, EtcdServer, free_port
 
-POLICY = """# what the tests' kubelet may do
-{"group":"system:nodes","resource":"pods","readonly":true}
-{"group":"system:nodes","resource":"pods/status"}
+POLICY = """# what the tests' reader may do
+{"user":"reader","resource":"pods","readonly":true}
 """
 
 

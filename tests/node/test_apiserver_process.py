@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from labkit.api.errors import ApiError, Forbidden, ServerUnavailable, Unauthorized
-from labkit.api.types import Container, ObjectMeta, Pod, PodSpec, Service
+from labkit.api.errors import ApiError, Forbidden, NotFound, ServerUnavailable, Unauthorized
+from labkit.api.types import Container, Node, ObjectMeta, Pod, PodSpec, Service
 from labkit.client.rest import Client
 from labkit.testing.eventually import eventually
 from tests.node.apiserver import ApiServer, api_server
@@ -78,12 +78,37 @@ async def test_where_certificates_are_optional_nobody_is_unauthorized(
 
 
 async def test_the_policy_decides(server: ApiServer) -> None:
-    async with Client(server.url, server.context("system:node:n1", "system:nodes")) as kubelet:
-        assert (await kubelet.list(Pod)).items == []
-        with pytest.raises(Forbidden, match='User "system:node:n1" cannot create resource "pods" in the namespace'):
-            await kubelet.create(pod("p"))
+    async with Client(server.url, server.context("reader")) as reader:
+        assert (await reader.list(Pod)).items == []
+        with pytest.raises(Forbidden, match='User "reader" cannot create resource "pods" in the namespace'):
+            await reader.create(pod("p"))
         with pytest.raises(Forbidden, match='cannot list resource "services" at the cluster scope'):
-            await kubelet.list(Service)
+            await reader.list(Service)
+
+
+async def test_a_kubelet_writes_what_is_its_own_nodes(server: ApiServer) -> None:
+    async with (
+        admin(server) as client,
+        Client(server.url, server.context("system:node:n1", "system:nodes")) as kubelet,
+        Client(server.url, server.context("system:node:n2", "system:nodes")) as other,
+    ):
+        node = await kubelet.create(Node(metadata=ObjectMeta(name="n1")))
+        with pytest.raises(Forbidden, match='node "n2" is not allowed to modify node "n1"'):
+            await other.create(Node(metadata=ObjectMeta(name="n1")))
+        with pytest.raises(Forbidden):
+            await other.update_status(node)
+        node = await kubelet.update_status(node)
+        await client.create(pod("mine"))
+        await client.bind(pod("mine"), "n1")
+        mine = await kubelet.get(Pod, "mine", "default")
+        with pytest.raises(Forbidden):
+            await other.update_status(mine)
+        await kubelet.update_status(mine)
+        with pytest.raises(Forbidden):
+            await other.delete(Pod, "mine", "default")
+        await kubelet.delete(Pod, "mine", "default", grace_period_seconds=0)
+        with pytest.raises(NotFound):
+            await kubelet.delete(Pod, "mine", "default", grace_period_seconds=0)
 
 
 async def test_etcd_away_is_503_and_back_again_heals(server: ApiServer, etcd: EtcdServer) -> None:

@@ -36,6 +36,7 @@ class Attributes(NamedTuple):
     namespace: str
     resource: str
     path: str
+    name: str = ""
 
 
 class Rule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -82,11 +83,12 @@ def _rule(line: str, where: str) -> Rule:
 
 def allowed(rules: Sequence[Rule], wish: Attributes) -> bool:
     """The decision."""
-    if MASTERS in wish.user.groups:
-        return True
-    if not wish.resource and wish.verb in READING:
-        return True
-    return any(rule.allows(wish) for rule in rules)
+    return is_for_all(wish) or any(rule.allows(wish) for rule in rules)
+
+
+def is_for_all(wish: Attributes) -> bool:
+    """What needs no line: masters may everything, and everybody may look at what is no object (/version, ...)."""
+    return MASTERS in wish.user.groups or (not wish.resource and wish.verb in READING)
 
 
 def forbidden(wish: Attributes) -> Forbidden:

@@ -1,16 +1,17 @@
 """One request's way: who asks, what is meant, may they, then the verb's function.
 
-Request -> authn (a user or 401) -> routes.route -> authz (or 403) -> Resources or a subresource -> Answer | Stream
+Request -> authn (a user or 401) -> routes.route -> authorization (or 403)
+        -> Resources or a subresource -> Answer | Stream
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
 from labkit.api.errors import ApiError, NotFound, Unauthorized
-from labkit.components.kube_apiserver import answers, authz, eviction, subresources
+from labkit.components.kube_apiserver import answers, eviction, subresources
+from labkit.components.kube_apiserver.authorization import Authorization
+from labkit.components.kube_apiserver.authz import Attributes
 from labkit.components.kube_apiserver.kubelets import Kubelets
 from labkit.components.kube_apiserver.messages import Answer, Request, Stream
 from labkit.components.kube_apiserver.pages import Pages
@@ -22,15 +23,13 @@ _OBJECT_VERBS = frozenset(("get", "watch", "update", "patch", "delete"))
 
 
 class Dispatch:
-    """The handler of all requests. `rules` None: everybody may everything (--authorization-mode=AlwaysAllow)."""
+    """The handler of all requests."""
 
-    def __init__(
-        self, resources: Resources, pages: Pages, kubelets: Kubelets, rules: Sequence[authz.Rule] | None
-    ) -> None:
+    def __init__(self, resources: Resources, pages: Pages, kubelets: Kubelets, authorization: Authorization) -> None:
         self._resources = resources
         self._pages = pages
         self._kubelets = kubelets
-        self._rules = rules
+        self._authorization = authorization
 
     async def handle(self, request: Request) -> Answer | Stream:
         """What is refused is answered with its Status; raises StorageError, and whatever is a bug."""
@@ -44,10 +43,12 @@ class Dispatch:
             raise Unauthorized("Unauthorized")
         at = route(request.path)
         if at is None:
-            self._authorize(request, "", "", "get" if request.method in ("GET", "HEAD") else request.method.lower())
+            verb = "get" if request.method in ("GET", "HEAD") else request.method.lower()
+            await self._authorization.check(Attributes(request.user, verb, "", "", request.path))
             return await self._pages.answer(request)
         verb = verb_of(request.method, at, request.flag("watch"))
-        self._authorize(request, at.full_resource, at.namespace, verb)
+        wish = Attributes(request.user, verb, at.namespace, at.full_resource, request.path, at.name)
+        await self._authorization.check(wish)
         if at.subresource or at.kind is None:
             return await self._subresource(request, at)
         allowed = _OBJECT_VERBS if at.name else _COLLECTION_VERBS
@@ -55,11 +56,6 @@ class Dispatch:
             raise subresources.not_allowed()
         answer: Answer | Stream = await getattr(self._resources, verb)(request, at, at.kind)
         return answer
-
-    def _authorize(self, request: Request, resource: str, namespace: str, verb: str) -> None:
-        wish = authz.Attributes(request.user, verb, namespace, resource, request.path)
-        if self._rules is not None and not authz.allowed(self._rules, wish):
-            raise authz.forbidden(wish)
 
     async def _subresource(self, request: Request, at: Route) -> Answer | Stream:
         registries = self._resources.registries

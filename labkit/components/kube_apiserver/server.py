@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
@@ -19,6 +18,7 @@ from labkit.api.strategies import strategy_of
 from labkit.components.kube_apiserver import authn, authz, kubelets
 from labkit.components.kube_apiserver.admission.chain import Chain
 from labkit.components.kube_apiserver.allocator import ServiceAllocator
+from labkit.components.kube_apiserver.authorization import Authorization
 from labkit.components.kube_apiserver.dispatch import Dispatch
 from labkit.components.kube_apiserver.http import HttpServer
 from labkit.components.kube_apiserver.messages import User
@@ -56,7 +56,8 @@ class Server:
         self._registries = self._make_registries()
         self._kubelets = kubelets.Kubelets(settings.kubelet_port, _kubelet_context(settings))
         resources = Resources(self._cache, self._registries, Chain(settings.admission_plugins, self._cache))
-        self.handle = Dispatch(resources, Pages(storage), self._kubelets, self._rules()).handle
+        authorization = Authorization(settings, self._cache)
+        self.handle = Dispatch(resources, Pages(storage), self._kubelets, authorization).handle
         self._http = HttpServer(self.handle, trace, TESTER if insecure else None)
 
     def _make_registries(self) -> dict[str, Registry]:
@@ -68,11 +69,6 @@ class Server:
             )
             for name, kind in KINDS.items()
         }  # fmt: skip
-
-    def _rules(self) -> Sequence[authz.Rule] | None:
-        if self._settings.authorization_mode != "ABAC":
-            return None
-        return authz.read_policy(Path(self._settings.authorization_policy_file))
 
     async def start(self) -> None:
         """Listen; raises StorageError (the store is away), OSError (the address is taken)."""

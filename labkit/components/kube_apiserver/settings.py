@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from labkit.components.kube_apiserver.admission.chain import PLUGINS
+
+MODES = ("ABAC", "AlwaysAllow", "AlwaysDeny", "Node")
 
 
 class SettingsError(Exception):
@@ -46,7 +49,16 @@ class Settings:
 
     @property
     def admission_plugins(self) -> list[str]:
-        return [name.strip() for name in self.admission_control.split(",") if name.strip()]
+        return _names(self.admission_control)
+
+    @property
+    def authorization_modes(self) -> list[str]:
+        return _names(self.authorization_mode)
+
+
+def _names(text: str) -> list[str]:
+    """Of a list with commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -92,10 +104,11 @@ def _access(flags: argparse._ArgumentGroup) -> None:
         "the user, O the groups")  # fmt: skip
     add("--tls-client-auth", choices=("required", "optional"), default="required", help="required: without a "
         "certificate no TLS connection; optional: it comes about and is answered 401")  # fmt: skip
-    add("--authorization-mode", choices=("ABAC", "AlwaysAllow"), default="ABAC", help="ABAC: a policy file decides")
+    add("--authorization-mode", default="Node,ABAC", metavar="MODE[,MODE]", help="who is allowed by any of them may. "
+        "Node: kubelets, what is their own node's; ABAC: a policy file decides; AlwaysAllow; AlwaysDeny")  # fmt: skip
     add("--authorization-policy-file", default="", metavar="FILE", help="one JSON object a line: user, group, "
         "resource, namespace, readonly, verbs")  # fmt: skip
-    add("--admission-control", default="NamespaceLifecycle,NamespaceExists", metavar="NAME[,NAME]",
+    add("--admission-control", default="NamespaceLifecycle,NamespaceExists,NodeRestriction", metavar="NAME[,NAME]",
         help=f"what a change must get past, in this order: {', '.join(sorted(PLUGINS))}")  # fmt: skip
 
 
@@ -127,17 +140,22 @@ def check(settings: Settings) -> None:
     """Raises SettingsError for the first flag that cannot be used."""
     _check_network(settings.service_cluster_ip_range)
     _check_ports(settings.service_node_port_range)
-    if settings.authorization_mode == "ABAC" and not settings.authorization_policy_file:
-        raise SettingsError("--authorization-mode=ABAC needs --authorization-policy-file=FILE")
-    unknown = [name for name in settings.admission_plugins if name not in PLUGINS]
-    if unknown:
-        raise SettingsError(f"--admission-control: {unknown[0]!r} is not one of {', '.join(sorted(PLUGINS))}")
+    _check_names("--authorization-mode", settings.authorization_modes, MODES)
+    _check_names("--admission-control", settings.admission_plugins, PLUGINS)
+    if "ABAC" in settings.authorization_modes and not settings.authorization_policy_file:
+        raise SettingsError("--authorization-mode: ABAC needs --authorization-policy-file=FILE")
     for flag in ("etcd_cafile", "etcd_certfile", "etcd_keyfile", "tls_cert_file", "tls_private_key_file",
                  "client_ca_file", "kubelet_certificate_authority", "kubelet_client_certificate",
                  "kubelet_client_key"):  # fmt: skip
         file = getattr(settings, flag)
         if file and not Path(file).is_file():
             raise SettingsError(f"--{flag.replace('_', '-')}: no such file: {file}")
+
+
+def _check_names(flag: str, names: Sequence[str], known: Collection[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise SettingsError(f"{flag}: {name!r} is not one of {', '.join(sorted(known))}")
 
 
 def _check_network(text: str) -> None:

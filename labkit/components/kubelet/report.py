@@ -5,7 +5,7 @@ The pods' workers say what should be known and go on; here it is written, again 
 
 from dataclasses import dataclass
 
-from labkit.api.errors import Conflict, Invalid, NotFound
+from labkit.api.errors import Conflict, Forbidden, Invalid, NotFound
 from labkit.api.types import Pod, PodStatus, copy, key
 from labkit.client.controller import Controller
 from labkit.client.queue import WorkQueue
@@ -85,7 +85,7 @@ class Reports:
         status, pod = wanted.status, wanted.pod
         try:
             stored = await self._put(pod, status)
-        except (Conflict, Invalid):  # it changed meanwhile, or another pod has the name now: its uid is immutable
+        except (Conflict, Forbidden, Invalid):  # it changed meanwhile, or another pod (another node's) has the name now
             fresh = await self._client.get(Pod, pod.metadata.name, pod.metadata.namespace)
             if fresh.metadata.uid != pod.metadata.uid:
                 raise NotFound.of("pods", key(pod)) from None
@@ -106,6 +106,6 @@ class Reports:
         meta = pod.metadata
         try:
             await self._client.delete(Pod, meta.name, meta.namespace, grace_period_seconds=0, uid=meta.uid)
-        except Conflict:
-            return  # another pod has the name now
+        except (Conflict, Forbidden):
+            return  # another pod has the name now, perhaps on another node
         self._trace.decision("deleted from the API server", pod, cause="its containers are gone", function=self._delete)

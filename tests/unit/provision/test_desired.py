@@ -1,5 +1,6 @@
 """What each machine should be: by its roles, with secrets readable by one user, and units that follow their inputs."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -76,8 +77,18 @@ def test_kube_apiserver_has_the_flags_of_its_cluster(sources: Sources, cluster: 
         "--service-cluster-ip-range=10.0.0.0/16",
         "--etcd-servers=https://127.0.0.1:2379",
         "--client-ca-file=/etc/kubernetes/pki/ca.crt",
+        "--authorization-mode=Node,ABAC",
+        "--admission-control=NamespaceLifecycle,NamespaceExists,NodeRestriction",
     ):
         assert flag in flags
+
+
+def test_no_line_of_the_policy_speaks_of_kubelets(sources: Sources, cluster: Cluster) -> None:
+    """The Node authorizer bounds them; a line for their group would open what it closes."""
+    lines = text(desired(sources, cluster.master), "/etc/kubernetes/abac.jsonl").splitlines()
+    rules = [json.loads(line) for line in lines if not line.startswith("#")]
+    assert all(rule.get("user") or rule.get("group") for rule in rules)
+    assert "system:nodes" not in {rule.get("group") for rule in rules}
 
 
 def test_every_file_that_a_flag_names_is_there(sources: Sources, cluster: Cluster) -> None:

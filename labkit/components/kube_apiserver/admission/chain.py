@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from labkit.api.kinds import kind_of
-from labkit.components.kube_apiserver.admission import always, namespace_exists, namespace_lifecycle
+from labkit.components.kube_apiserver.admission import always, namespace_exists, namespace_lifecycle, node_restriction
 from labkit.components.kube_apiserver.admission.plugin import Asked, NotYet, Plugin, T
 from labkit.storage.cache import Cache
 from labkit.storage.entry import Entry
@@ -17,6 +17,7 @@ PLUGINS: dict[str, Plugin] = {
     "AlwaysDeny": always.deny,
     "NamespaceExists": namespace_exists.admit,
     "NamespaceLifecycle": namespace_lifecycle.admit,
+    "NodeRestriction": node_restriction.admit,
 }
 ASK_AGAIN_SECONDS = 0.05
 

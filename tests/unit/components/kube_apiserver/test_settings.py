@@ -20,7 +20,7 @@ def test_defaults_are_the_originals(flags: list[str]) -> None:
     parsed = settings.parse(flags)
     assert (parsed.secure_port, parsed.service_cluster_ip_range) == (6443, "10.0.0.0/16")
     assert (parsed.service_node_port_range, parsed.event_ttl) == ("30000-32767", 3600)
-    assert (parsed.authorization_mode, parsed.tls_client_auth, parsed.storage) == ("ABAC", "required", "etcd")
+    assert (parsed.authorization_mode, parsed.tls_client_auth, parsed.storage) == ("Node,ABAC", "required", "etcd")
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,8 @@ def test_defaults_are_the_originals(flags: list[str]) -> None:
         ("--service-node-port-range=http", "expected two ports"),
         ("--etcd-cafile=/no/such", "--etcd-cafile: no such file: /no/such"),
         ("--authorization-policy-file=", "needs --authorization-policy-file"),
+        ("--authorization-mode=RBAC", "--authorization-mode: 'RBAC' is not one of ABAC, AlwaysAllow, AlwaysDeny, Node"),
+        ("--admission-control=NamespaceLifecycle,No", "--admission-control: 'No' is not one of AlwaysAdmit,"),
     ],
 )
 def test_bad_values_are_named(flags: list[str], flag: str, message: str) -> None:
