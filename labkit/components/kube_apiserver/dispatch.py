@@ -39,14 +39,16 @@ class Dispatch:
             return answers.answer(request, msgspec.json.encode(error.status()), error.code)
 
     async def _answer(self, request: Request) -> Answer | Stream:
+        at = request.at = route(request.path)
+        if at is None:
+            verb = request.verb = "get" if request.method in ("GET", "HEAD") else request.method.lower()
+        else:
+            verb = request.verb = verb_of(request.method, at, request.flag("watch"))
         if not request.user.name:
             raise Unauthorized("Unauthorized")
-        at = route(request.path)
         if at is None:
-            verb = "get" if request.method in ("GET", "HEAD") else request.method.lower()
             await self._authorization.check(Attributes(request.user, verb, "", "", request.path))
             return await self._pages.answer(request)
-        verb = verb_of(request.method, at, request.flag("watch"))
         wish = Attributes(request.user, verb, at.namespace, at.full_resource, request.path, at.name)
         await self._authorization.check(wish)
         if at.subresource or at.kind is None:

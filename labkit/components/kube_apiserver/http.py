@@ -109,7 +109,7 @@ class HttpServer:
         try:
             request = Request(
                 incoming.method, incoming.rel_url.raw_path, incoming.query, _headers(incoming),
-                await _body(incoming), self._user(incoming),
+                await _body(incoming), self._user(incoming), incoming.rel_url.raw_query_string, incoming.remote or "",
             )  # fmt: skip
             work = self._answer(request)
             # A client that hangs up does not leave a change half told: it is finished and traced.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 
+from labkit.components.kube_apiserver.routes import Route
+
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 
@@ -27,6 +29,14 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     user: User = User()
+    query_string: str = ""  # as it came: parameters may be repeated
+    address: str = ""  # of the client
+    verb: str = ""  # get, list, watch, create, ...: known once the path was understood
+    at: Route | None = None
+
+    @property
+    def uri(self) -> str:
+        return f"{self.path}?{self.query_string}" if self.query_string else self.path
 
     def flag(self, name: str) -> bool:
         """A query parameter that is true: `?watch=true`, `?watch=1`, or only `?watch`."""

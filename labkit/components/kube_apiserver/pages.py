@@ -1,4 +1,4 @@
-"""What is served besides objects: /healthz, /version, and what clients ask first (/api, /apis, /openapi)."""
+"""What is served besides objects: /healthz, /metrics, /version, and what clients ask first (/api, /apis, /openapi)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import asyncio
 
 from labkit.api import discovery
 from labkit.api.errors import NotFound
-from labkit.components.kube_apiserver import answers
+from labkit.components.kube_apiserver import answers, metrics
 from labkit.components.kube_apiserver.messages import TEXT, Answer, Request
+from labkit.components.kube_apiserver.metrics import Metrics
 from labkit.components.kube_apiserver.subresources import not_allowed
 from labkit.storage.protocol import Storage, StorageError
 
@@ -17,14 +18,17 @@ HEALTH_SECONDS = 2.0
 class Pages:
     """Everything outside of the kinds' paths."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, metrics: Metrics) -> None:
         self._storage = storage
+        self._metrics = metrics
 
     async def answer(self, request: Request) -> Answer:
         """Raises NotFound for what there is not, MethodNotAllowed for anything but GET of what there is."""
         path = request.path.rstrip("/") or "/"
         if path in ("/healthz", "/healthz/ping"):
             return await self._healthz(path)
+        if path == "/metrics" and request.method == "GET":
+            return Answer(200, self._metrics.text(), metrics.CONTENT_TYPE)
         document = discovery.document(path, request.headers.get("accept", ""))
         if document is None:
             raise NotFound("the server could not find the requested resource")

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -18,15 +19,19 @@ from labkit.api.strategies import strategy_of
 from labkit.components.kube_apiserver import authn, authz, kubelets
 from labkit.components.kube_apiserver.admission.chain import Chain
 from labkit.components.kube_apiserver.allocator import ServiceAllocator
+from labkit.components.kube_apiserver.audit import MEGABYTE, AuditLog
 from labkit.components.kube_apiserver.authorization import Authorization
 from labkit.components.kube_apiserver.dispatch import Dispatch
 from labkit.components.kube_apiserver.http import HttpServer
-from labkit.components.kube_apiserver.messages import User
+from labkit.components.kube_apiserver.messages import Answer, Request, Stream, User
+from labkit.components.kube_apiserver.metrics import Metrics
+from labkit.components.kube_apiserver.observing import Observer
 from labkit.components.kube_apiserver.own_service import Own, OwnService
 from labkit.components.kube_apiserver.pages import Pages
 from labkit.components.kube_apiserver.ranges import Addresses, Ports
 from labkit.components.kube_apiserver.resources import Resources
 from labkit.components.kube_apiserver.settings import Settings, SettingsError
+from labkit.components.kube_apiserver.timed_storage import TimedStorage
 from labkit.storage.cache import Cache
 from labkit.storage.compaction import compact_for_ever
 from labkit.storage.entry import Codec
@@ -49,22 +54,29 @@ class Server:
         self._trace = trace
         self._insecure = insecure
         self._tasks: list[asyncio.Task[None]] = []
-        self._cache = Cache(storage, [Codec(kind) for kind in KINDS.values()], trace)
+        self._metrics, self._audit = Metrics(), _audit_log(settings)
+        self._store = TimedStorage(storage, self._metrics.store)
+        self._cache = Cache(self._store, [Codec(kind) for kind in KINDS.values()], trace)
         addresses = Addresses(settings.service_cluster_ip_range)
         self._service_ip = addresses.name(0)
-        self._allocator = ServiceAllocator(storage, addresses, Ports(settings.service_node_port_range), trace)
+        self._allocator = ServiceAllocator(self._store, addresses, Ports(settings.service_node_port_range), trace)
         self._registries = self._make_registries()
         self._kubelets = kubelets.Kubelets(settings.kubelet_port, _kubelet_context(settings))
         resources = Resources(self._cache, self._registries, Chain(settings.admission_plugins, self._cache))
         authorization = Authorization(settings, self._cache)
-        self.handle = Dispatch(resources, Pages(storage), self._kubelets, authorization).handle
+        self._dispatch = Dispatch(resources, Pages(self._store, self._metrics), self._kubelets, authorization)
+        self._observer = Observer(self._metrics, self._audit, trace)
         self._http = HttpServer(self.handle, trace, TESTER if insecure else None)
+
+    async def handle(self, request: Request) -> Answer | Stream:
+        """The answer to any request."""
+        return await self._observer.observed(self._dispatch.handle, request)
 
     def _make_registries(self) -> dict[str, Registry]:
         special = {"services": {"companion": self._allocator}, "events": {"ttl": self._settings.event_ttl}}
         return {
             name: Registry(
-                kind, strategy_of(kind), self.storage, self._cache, self._trace,
+                kind, strategy_of(kind), self._store, self._cache, self._trace,
                 **special.get(name, {}),  # type: ignore[arg-type]
             )
             for name, kind in KINDS.items()
@@ -83,7 +95,7 @@ class Server:
         own_service = OwnService(self._registries, own, self._trace)
         await own_service.sync()
         self._tasks.append(asyncio.create_task(own_service.run(), name="own service"))
-        self._tasks.append(asyncio.create_task(compact_for_ever(self.storage, self._trace), name="compaction"))
+        self._tasks.append(asyncio.create_task(compact_for_ever(self._store, self._trace), name="compaction"))
         self._trace.log(f"serving on {self.base_url}, the cache is at revision {self._cache.revision}")
 
     async def stop(self) -> None:
@@ -93,6 +105,8 @@ class Server:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         await self._kubelets.close()
+        if self._audit is not None:
+            self._audit.close()
 
     async def wait(self) -> None:
         """For ever; a loop that ends by a bug ends the server with its traceback."""
@@ -114,6 +128,16 @@ def _server_context(settings: Settings) -> ssl.SSLContext:
         return authn.server_context(
             settings.tls_cert_file, settings.tls_private_key_file, settings.client_ca_file, settings.tls_client_auth
         )
+
+
+def _audit_log(settings: Settings) -> AuditLog | None:
+    if not settings.audit_log_path:
+        return None
+    size = settings.audit_log_maxsize * MEGABYTE
+    try:
+        return AuditLog(Path(settings.audit_log_path), size, settings.audit_log_maxbackup, settings.audit_log_maxage)
+    except OSError as error:
+        raise SettingsError(f"--audit-log-path: {error}: expected a file in a folder that can be written") from error
 
 
 def _kubelet_context(settings: Settings) -> ssl.SSLContext | None:

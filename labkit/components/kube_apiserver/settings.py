@@ -40,6 +40,10 @@ class Settings:
     authorization_mode: str = "AlwaysAllow"
     authorization_policy_file: str = ""
     admission_control: str = "NamespaceLifecycle"
+    audit_log_path: str = ""
+    audit_log_maxsize: int = 100
+    audit_log_maxbackup: int = 10
+    audit_log_maxage: int = 30
     kubelet_certificate_authority: str = ""
     kubelet_client_certificate: str = ""
     kubelet_client_key: str = ""
@@ -71,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
     _listening(flags.add_argument_group("listening"))
     _storage(flags.add_argument_group("where objects are kept"))
     _access(flags.add_argument_group("who may do what"))
+    _audit(flags.add_argument_group("who did what"))
     _services(flags.add_argument_group("services and kubelets"))
     flags.add_argument("--loop", choices=("uvloop", "asyncio"), default="uvloop",
                        help="the event loop; uvloop needs a quarter of the memory for idle TLS watchers")  # fmt: skip
@@ -110,6 +115,16 @@ def _access(flags: argparse._ArgumentGroup) -> None:
         "resource, namespace, readonly, verbs")  # fmt: skip
     add("--admission-control", default="NamespaceLifecycle,NamespaceExists,NodeRestriction", metavar="NAME[,NAME]",
         help=f"what a change must get past, in this order: {', '.join(sorted(PLUGINS))}")  # fmt: skip
+
+
+def _audit(flags: argparse._ArgumentGroup) -> None:
+    add = flags.add_argument
+    add("--audit-log-path", default="", metavar="FILE", help="one JSON line per request, for root and this server's "
+        "user only; none without it")  # fmt: skip
+    add("--audit-log-maxsize", type=int, default=100, metavar="MB", help="the file is put aside when it has grown to "
+        "this; 0 never")  # fmt: skip
+    add("--audit-log-maxbackup", type=int, default=10, metavar="N", help="how many older files are kept; 0 all")
+    add("--audit-log-maxage", type=int, default=30, metavar="DAYS", help="how long older files are kept; 0 for ever")
 
 
 def _services(flags: argparse._ArgumentGroup) -> None:

@@ -83,6 +83,16 @@ def test_kube_apiserver_has_the_flags_of_its_cluster(sources: Sources, cluster: 
         assert flag in flags
 
 
+def test_the_audit_log_is_where_its_unit_may_write(sources: Sources, cluster: Cluster) -> None:
+    master = desired(sources, cluster.master)
+    flags, unit = (text(master, path) for path in (
+        "/etc/kubernetes/kube-apiserver.env", "/etc/systemd/system/kube-apiserver.service",
+    ))  # fmt: skip
+    assert "--audit-log-path=/var/log/kube-apiserver/audit.log " in flags
+    assert "LogsDirectory=kube-apiserver\nLogsDirectoryMode=0700\n" in unit
+    assert "LogsDirectory" not in text(master, "/etc/systemd/system/kube-dns.service")
+
+
 def test_no_line_of_the_policy_speaks_of_kubelets(sources: Sources, cluster: Cluster) -> None:
     """The Node authorizer bounds them; a line for their group would open what it closes."""
     lines = text(desired(sources, cluster.master), "/etc/kubernetes/abac.jsonl").splitlines()
