@@ -31,7 +31,7 @@ def test_what_a_line_tells() -> None:
     assert _plain(line_of(REQUEST, 200, 0.5, 1_767_225_600.25)) == {
         "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata", "stage": "ResponseComplete",
         "requestURI": f"{PODS}/p1/status?dryRun=All", "verb": "update",
-        "user": {"username": "admin", "groups": ["system:masters"]}, "sourceIPs": ["10.245.1.1"],
+        "user": {"username": "admin", "groups": ("system:masters",)}, "sourceIPs": ["10.245.1.1"],
         "userAgent": "kubectl/v1.20", "responseStatus": {"code": 200},
         "objectRef": {
             "resource": "pods", "namespace": "default", "name": "p1", "subresource": "status", "apiVersion": "v1"
