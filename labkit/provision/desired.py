@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from labkit.cluster import Machine
 from labkit.provision import wheels
 from labkit.provision.boot import node_conf
+from labkit.provision.pki import SERVICE_ACCOUNTS
 from labkit.provision.registry import AUTH_FILE, PUSH
 from labkit.provision.render import TEMPLATES, Renderer, Sources
 from labkit.provision.service import File, Service
@@ -53,7 +54,10 @@ def _master(render: Renderer) -> Iterator[Service]:
     yield registry(render, "docker-registry", pushes=False)
     yield registry(render, "docker-registry-push", pushes=True)
     yield client(render, "kube-scheduler", "puts pods on nodes")
-    yield client(render, "kube-controller-manager", "keeps what is asked for and what is there the same")
+    signing = File(
+        f"/etc/kubernetes/pki/{SERVICE_ACCOUNTS}.key", render.sources.pki.key(SERVICE_ACCOUNTS), 0o600, "kube"
+    )
+    yield client(render, "kube-controller-manager", "keeps what is asked for and what is there the same", signing)
     yield client(render, "kube-dns", "names of services", capabilities="CAP_NET_BIND_SERVICE")
 
 
@@ -80,15 +84,16 @@ def kube_apiserver(render: Renderer) -> Service:
         *render.pair("kube-apiserver-kubelet-client", f"{pki}/kube-apiserver-kubelet-client", "kube"),
         render.certificate("etcd-ca", f"{pki}/etcd/ca.crt"),
         *render.pair("etcd-kube-apiserver", f"{pki}/etcd/kube-apiserver", "kube"),
+        File(f"{pki}/{SERVICE_ACCOUNTS}.pub", render.sources.pki.public_key(SERVICE_ACCOUNTS)),
         File("/etc/kubernetes/abac.jsonl", (TEMPLATES / "abac.jsonl").read_bytes()),
         after="etcd.service",
     )
 
 
-def client(render: Renderer, name: str, description: str, capabilities: str = "") -> Service:
+def client(render: Renderer, name: str, description: str, *more: File, capabilities: str = "") -> Service:
     """A component of the master that is a client of kube-apiserver and nothing else."""
     files = render.identity(name, name, "kube")
-    return render.component(name, description, *files, after="kube-apiserver.service", capabilities=capabilities)
+    return render.component(name, description, *files, *more, after="kube-apiserver.service", capabilities=capabilities)
 
 
 def kube_proxy(render: Renderer) -> Service:

@@ -10,6 +10,8 @@
                  ├─ etcd-kube-apiserver               etcd's user kube-apiserver
                  └─ etcd-operator                     etcd's user operator, who only reads
 
+Beside them is service-accounts.key: kube-controller-manager signs tokens with it, kube-apiserver has its public half.
+
 etcd has a CA of its own because etcd 3.4 lets in whatever its CA signed. A certificate is kept until what it must say
 changes (a new address of the master) or it nears its end. All of it is in STATE/pki: 0700, keys 0600.
 """
@@ -27,6 +29,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from labkit.cluster import Cluster, Machine, write_private
 
+SERVICE_ACCOUNTS = "service-accounts"
 CA_YEARS = 10
 CERTIFICATE_DAYS = 365
 RENEW_DAYS = 30
@@ -97,6 +100,7 @@ class Pki:
     def ensure(self, cluster: Cluster) -> list[str]:
         """Make what is missing or no longer says what it must; the names of what was made, in order."""
         made = [name for name in ("ca", "etcd-ca") if self._ensure_authority(cluster, name)]
+        made += [SERVICE_ACCOUNTS] if self._ensure_signing_key() else []
         for identity in identities(cluster):
             authority = x509.load_pem_x509_certificate(self.certificate(identity.ca))
             if not self._is_current(identity, authority):
@@ -117,6 +121,20 @@ class Pki:
         )
         self._write(name, builder.sign(key, hashes.SHA256()), key)
         return True
+
+    def _ensure_signing_key(self) -> bool:
+        """The key that signs the tokens of service accounts; there is no certificate for it."""
+        if (self.directory / f"{SERVICE_ACCOUNTS}.key").exists():
+            return False
+        write_private(self.directory / f"{SERVICE_ACCOUNTS}.key", _pem(ec.generate_private_key(ec.SECP256R1())))
+        return True
+
+    def public_key(self, name: str) -> bytes:
+        """The other half of NAME.key (PEM)."""
+        key = serialization.load_pem_private_key(self.key(name), password=None)
+        return key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
 
     def _is_current(self, identity: Identity, authority: x509.Certificate) -> bool:
         if not (self.directory / f"{identity.name}.key").exists():
@@ -151,11 +169,14 @@ class Pki:
         self._write(identity.name, builder.sign(authority_key, hashes.SHA256()), key)
 
     def _write(self, name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
-        private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        write_private(self.directory / f"{name}.key", private)
+        write_private(self.directory / f"{name}.key", _pem(key))
         write_private(self.directory / f"{name}.crt", certificate.public_bytes(serialization.Encoding.PEM))
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
 Said = tuple[str, frozenset[str], frozenset[str], frozenset[str]]

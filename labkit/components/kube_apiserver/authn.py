@@ -1,5 +1,6 @@
 """Who asks? The client certificate says: CN is the user's name, each O one of the user's groups.
 
+Without a certificate a bearer token may say it: tokens.py.
 Source: Kubernetes' x509 authentication (pkg/auth/authenticator/request/x509 of 0.18; groups came later).
 """
 
@@ -23,7 +24,7 @@ def user_of(peer_certificate: Mapping[str, Any] | None) -> User:
 
 def server_context(certificate: str, key: str, client_ca: str, client_auth: str = "required") -> ssl.SSLContext:
     """TLS of the secure port. client_auth "required": without a certificate of `client_ca` no connection comes about;
-    "optional": it does, and every request on it is answered 401."""
+    "optional": it does, and every request on it needs a token or is answered 401."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=client_ca)
     context.load_cert_chain(certificate, key)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import ssl
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -28,6 +28,7 @@ from labkit.api.errors import (
 )
 from labkit.components.kube_apiserver.authn import user_of
 from labkit.components.kube_apiserver.messages import JSON, Answer, Request, Stream, User
+from labkit.components.kube_apiserver.tokens import Authenticate, bearer
 from labkit.storage.protocol import StorageError
 from labkit.trace import Tracer
 
@@ -69,9 +70,13 @@ class _Server(web.Server):
 
 
 class HttpServer:
-    """Listens on one address. `everybody`: who asks where there is no TLS (tests only)."""
+    """Listens on one address. `tokens`: who a bearer token is; `everybody`: who asks without one where there is no TLS
+    (tests only)."""
 
-    def __init__(self, handler: Handler, trace: Tracer, everybody: User | None = None) -> None:
+    def __init__(
+        self, handler: Handler, trace: Tracer, tokens: Sequence[Authenticate] = (), everybody: User | None = None
+    ) -> None:
+        self._tokens = tokens
         self._handler = handler
         self._trace = trace
         self._everybody = everybody
@@ -123,11 +128,16 @@ class HttpServer:
         )
 
     def _user(self, incoming: web.BaseRequest) -> User:
-        if self._everybody is not None:
-            return self._everybody
+        """By certificate, else by token; nobody when neither is known."""
         transport = incoming.transport
         certificate = transport.get_extra_info("peercert") if transport else None
-        return _user(certificate["subject"]) if certificate else User()
+        if certificate:
+            return _user(certificate["subject"])
+        token = bearer(incoming.headers.get("Authorization", ""))
+        if token:
+            users = (authenticate(token) for authenticate in self._tokens)
+            return next((user for user in users if user.name), User())
+        return self._everybody or User()
 
     async def _answer(self, request: Request) -> Answer | Stream:
         try:

@@ -16,8 +16,8 @@ from typing import Self
 
 from labkit.api.kinds import KINDS
 from labkit.api.strategies import strategy_of
-from labkit.components.kube_apiserver import authn, authz, kubelets
-from labkit.components.kube_apiserver.admission.chain import Chain
+from labkit.components.kube_apiserver import authn, authz, kubelets, tokens
+from labkit.components.kube_apiserver.admission.chain import CacheView, Chain
 from labkit.components.kube_apiserver.allocator import ServiceAllocator
 from labkit.components.kube_apiserver.audit import MEGABYTE, AuditLog
 from labkit.components.kube_apiserver.authorization import Authorization
@@ -61,12 +61,12 @@ class Server:
         self._service_ip = addresses.name(0)
         self._allocator = ServiceAllocator(self._store, addresses, Ports(settings.service_node_port_range), trace)
         self._registries = self._make_registries()
+        authorization, known = Authorization(settings, self._cache), _tokens(settings, self._cache)
         self._kubelets = kubelets.Kubelets(settings.kubelet_port, _kubelet_context(settings))
         resources = Resources(self._cache, self._registries, Chain(settings.admission_plugins, self._cache))
-        authorization = Authorization(settings, self._cache)
         self._dispatch = Dispatch(resources, Pages(self._store, self._metrics), self._kubelets, authorization)
         self._observer = Observer(self._metrics, self._audit, trace)
-        self._http = HttpServer(self.handle, trace, TESTER if insecure else None)
+        self._http = HttpServer(self.handle, trace, known, TESTER if insecure else None)
 
     async def handle(self, request: Request) -> Answer | Stream:
         """The answer to any request."""
@@ -128,6 +128,20 @@ def _server_context(settings: Settings) -> ssl.SSLContext:
         return authn.server_context(
             settings.tls_cert_file, settings.tls_private_key_file, settings.client_ca_file, settings.tls_client_auth
         )
+
+
+def _tokens(settings: Settings, cache: Cache) -> list[tokens.Authenticate]:
+    """Whom bearer tokens may be asked."""
+    known = []
+    try:
+        if settings.token_auth_file:
+            known.append(tokens.of_file(tokens.read_tokens(Path(settings.token_auth_file))))
+        if settings.service_account_key_file:
+            verify = tokens.verifier(Path(settings.service_account_key_file).read_bytes())
+            known.append(tokens.of_service_accounts(verify, CacheView(cache)))
+    except tokens.TokenError as error:
+        raise SettingsError(str(error)) from error
+    return known
 
 
 def _audit_log(settings: Settings) -> AuditLog | None:

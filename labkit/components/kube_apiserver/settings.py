@@ -11,6 +11,11 @@ from pathlib import Path
 
 from labkit.components.kube_apiserver.admission.chain import PLUGINS
 
+_FILES = (
+    "etcd_cafile", "etcd_certfile", "etcd_keyfile", "tls_cert_file", "tls_private_key_file", "client_ca_file",
+    "token_auth_file", "service_account_key_file", "kubelet_certificate_authority", "kubelet_client_certificate",
+    "kubelet_client_key",
+)  # fmt: skip
 MODES = ("ABAC", "AlwaysAllow", "AlwaysDeny", "Node")
 
 
@@ -36,7 +41,9 @@ class Settings:
     tls_cert_file: str = ""
     tls_private_key_file: str = ""
     client_ca_file: str = ""
-    tls_client_auth: str = "required"
+    tls_client_auth: str = ""
+    token_auth_file: str = ""
+    service_account_key_file: str = ""
     authorization_mode: str = "AlwaysAllow"
     authorization_policy_file: str = ""
     admission_control: str = "NamespaceLifecycle"
@@ -54,6 +61,10 @@ class Settings:
     @property
     def admission_plugins(self) -> list[str]:
         return _names(self.admission_control)
+
+    @property
+    def takes_tokens(self) -> bool:
+        return bool(self.token_auth_file or self.service_account_key_file)
 
     @property
     def authorization_modes(self) -> list[str]:
@@ -107,14 +118,19 @@ def _access(flags: argparse._ArgumentGroup) -> None:
     add = flags.add_argument
     add("--client-ca-file", required=True, metavar="FILE", help="clients are known by certificates of this CA: CN is "
         "the user, O the groups")  # fmt: skip
-    add("--tls-client-auth", choices=("required", "optional"), default="required", help="required: without a "
-        "certificate no TLS connection; optional: it comes about and is answered 401")  # fmt: skip
+    add("--tls-client-auth", choices=("required", "optional"), default="", help="required: without a "
+        "certificate no TLS connection (so it is by itself where there are no tokens); optional: it comes about, and "
+        "needs a token")  # fmt: skip
+    add("--token-auth-file", default="", metavar="FILE", help='bearer tokens, a line each: TOKEN,USER,UID,"GROUP,..."')
+    add("--service-account-key-file", default="", metavar="FILE", help="verifies the tokens of service accounts (PEM; "
+        "the public key, or the private one that the controller manager signs with)")  # fmt: skip
     add("--authorization-mode", default="Node,ABAC", metavar="MODE[,MODE]", help="who is allowed by any of them may. "
         "Node: kubelets, what is their own node's; ABAC: a policy file decides; AlwaysAllow; AlwaysDeny")  # fmt: skip
     add("--authorization-policy-file", default="", metavar="FILE", help="one JSON object a line: user, group, "
         "resource, namespace, readonly, verbs")  # fmt: skip
-    add("--admission-control", default="NamespaceLifecycle,NamespaceExists,NodeRestriction", metavar="NAME[,NAME]",
-        help=f"what a change must get past, in this order: {', '.join(sorted(PLUGINS))}")  # fmt: skip
+    add("--admission-control", default="NamespaceLifecycle,NamespaceExists,ServiceAccount,NodeRestriction",
+        metavar="NAME[,NAME]",
+        help="what a change must get past, in this order: " + ", ".join(sorted(PLUGINS)))  # fmt: skip
 
 
 def _audit(flags: argparse._ArgumentGroup) -> None:
@@ -157,11 +173,12 @@ def check(settings: Settings) -> None:
     _check_ports(settings.service_node_port_range)
     _check_names("--authorization-mode", settings.authorization_modes, MODES)
     _check_names("--admission-control", settings.admission_plugins, PLUGINS)
+    if settings.takes_tokens and settings.tls_client_auth == "required":
+        raise SettingsError("--tls-client-auth=required lets nobody in by a token: expected optional")
+    settings.tls_client_auth = settings.tls_client_auth or ("optional" if settings.takes_tokens else "required")
     if "ABAC" in settings.authorization_modes and not settings.authorization_policy_file:
         raise SettingsError("--authorization-mode: ABAC needs --authorization-policy-file=FILE")
-    for flag in ("etcd_cafile", "etcd_certfile", "etcd_keyfile", "tls_cert_file", "tls_private_key_file",
-                 "client_ca_file", "kubelet_certificate_authority", "kubelet_client_certificate",
-                 "kubelet_client_key"):  # fmt: skip
+    for flag in _FILES:
         file = getattr(settings, flag)
         if file and not Path(file).is_file():
             raise SettingsError(f"--{flag.replace('_', '-')}: no such file: {file}")

@@ -4,6 +4,8 @@
     endpoints     Service, pods         -> Endpoints          endpoints.py
     nodes         Node                  -> Ready=Unknown, pods deleted    node_controller.py
     namespaces    Namespace, deleted    -> all in it deleted  namespace.py
+    accounts      Namespace             -> ServiceAccount default           service_accounts.py
+    tokens        ServiceAccount        -> Secret with a signed token       tokens.py
 
 Each has an informer for what it looks at, a queue of keys, and a `sync(key)` that looks, decides and acts. They know
 nothing of each other: what one writes, the other sees.
@@ -12,8 +14,9 @@ nothing of each other: what one writes, the other sees.
 import argparse
 import asyncio
 import re
+from pathlib import Path
 
-from labkit.api.types import Pod
+from labkit.api.types import Pod, ServiceAccount
 from labkit.client.informer import Informer
 from labkit.client.kubeconfig import KubeconfigError
 from labkit.client.process import run_until_signal
@@ -22,6 +25,8 @@ from labkit.components.kube_controller_manager.endpoints import EndpointsControl
 from labkit.components.kube_controller_manager.namespace import NamespaceController
 from labkit.components.kube_controller_manager.node_controller import NodeController, Timing
 from labkit.components.kube_controller_manager.replication import Replication
+from labkit.components.kube_controller_manager.service_accounts import ServiceAccounts
+from labkit.components.kube_controller_manager.tokens import Sign, Tokens, signer
 from labkit.healthz import healthz
 from labkit.systemd import notify_ready
 from labkit.trace import Tracer
@@ -38,14 +43,20 @@ class ControllerManager:
         endpoint_syncs: int = 5,
         namespace_syncs: int = 2,
         timing: Timing | None = None,
+        sign: Sign | None = None,
+        root_ca: bytes = b"",
         trace: Tracer | None = None,
     ) -> None:
+        """sign None: no tokens are made."""
         trace = trace or Tracer("kube-controller-manager")
         self.pods = Informer(client, Pod, trace=trace)
         self.replication = Replication(client, self.pods, workers=rc_syncs, trace=trace)
         self.endpoints = EndpointsController(client, self.pods, workers=endpoint_syncs, trace=trace)
         self.nodes = NodeController(client, timing, trace=trace)
         self.namespaces = NamespaceController(client, workers=namespace_syncs, trace=trace)
+        self.accounts = Informer(client, ServiceAccount, trace=trace)
+        self.service_accounts = ServiceAccounts(client, self.accounts, self.namespaces.namespaces, trace=trace)
+        self.tokens = Tokens(client, self.accounts, sign, root_ca, trace=trace) if sign else None
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -54,6 +65,10 @@ class ControllerManager:
             group.create_task(self.endpoints.run())
             group.create_task(self.nodes.run())
             group.create_task(self.namespaces.run())
+            group.create_task(self.accounts.run())
+            group.create_task(self.service_accounts.run())
+            if self.tokens is not None:
+                group.create_task(self.tokens.run())
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -86,6 +101,13 @@ def arguments() -> argparse.ArgumentParser:
         "--deleting-pods-qps", type=float, default=0.1, metavar="N",
         help="nodes that may be emptied per second after that (default %(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--service-account-private-key-file", default="", metavar="FILE",
+        help="signs the tokens of service accounts (PEM; RSA or P-256); without it none are made",
+    )  # fmt: skip
+    parser.add_argument(
+        "--root-ca-file", default="", metavar="FILE", help="put into the secrets of tokens: whom pods are to trust"
+    )
     return parser
 
 
@@ -116,7 +138,22 @@ def timing_of(given: argparse.Namespace) -> Timing:
     )
 
 
-async def serve(client: Client, given: argparse.Namespace) -> None:
+def signing(given: argparse.Namespace) -> tuple[Sign | None, bytes]:
+    """What signs, and the CA that goes into the secrets; ValueError naming the flag."""
+    sign, ca = None, b""
+    flag = "--service-account-private-key-file"
+    try:
+        if given.service_account_private_key_file:
+            sign = signer(Path(given.service_account_private_key_file).read_bytes())
+        flag = "--root-ca-file"
+        if given.root_ca_file:
+            ca = Path(given.root_ca_file).read_bytes()
+    except (OSError, ValueError) as exc:
+        raise ValueError(f"{flag}: {exc}") from exc
+    return sign, ca
+
+
+async def serve(client: Client, given: argparse.Namespace, sign: Sign | None, root_ca: bytes) -> None:
     """Run the controllers until cancelled."""
     async with client:
         controllers = ControllerManager(
@@ -125,6 +162,8 @@ async def serve(client: Client, given: argparse.Namespace) -> None:
             endpoint_syncs=given.concurrent_endpoint_syncs,
             namespace_syncs=given.concurrent_namespace_syncs,
             timing=timing_of(given),
+            sign=sign,
+            root_ca=root_ca,
         )
         async with healthz(given.port, lambda: trouble(controllers)):
             notify_ready()
@@ -143,4 +182,8 @@ def main() -> None:
         client = Client.from_kubeconfig(given.kubeconfig)
     except KubeconfigError as exc:
         parser.error(f"--kubeconfig: {exc}")
-    run_until_signal(serve(client, given))
+    try:
+        sign, root_ca = signing(given)
+    except ValueError as exc:
+        parser.error(str(exc))
+    run_until_signal(serve(client, given, sign, root_ca))

@@ -78,9 +78,27 @@ def test_kube_apiserver_has_the_flags_of_its_cluster(sources: Sources, cluster: 
         "--etcd-servers=https://127.0.0.1:2379",
         "--client-ca-file=/etc/kubernetes/pki/ca.crt",
         "--authorization-mode=Node,ABAC",
-        "--admission-control=NamespaceLifecycle,NamespaceExists,NodeRestriction",
+        "--admission-control=NamespaceLifecycle,NamespaceExists,ServiceAccount,NodeRestriction",
     ):
         assert flag in flags
+
+
+def test_tokens_are_signed_by_the_controller_manager_and_known_to_the_api_server(
+    sources: Sources, cluster: Cluster
+) -> None:
+    master = desired(sources, cluster.master)
+    services = {each.name: [file.path for file in each.files] for each in master.services}
+    key, public = "/etc/kubernetes/pki/service-accounts.key", "/etc/kubernetes/pki/service-accounts.pub"
+    assert key in services["kube-controller-manager"]
+    assert key not in services["kube-apiserver"]
+    assert public in services["kube-apiserver"]
+    assert (file(master, key).mode, file(master, key).owner) == (0o600, "kube")
+    assert b"BEGIN PUBLIC KEY" in file(master, public).content
+    assert f"--service-account-private-key-file={key} " in text(master, "/etc/kubernetes/kube-controller-manager.env")
+    assert f"--service-account-key-file={public} " in text(master, "/etc/kubernetes/kube-apiserver.env")
+    assert not [
+        each.path for each in desired(sources, cluster.agents[0]).all_files() if "service-accounts" in each.path
+    ]
 
 
 def test_the_audit_log_is_where_its_unit_may_write(sources: Sources, cluster: Cluster) -> None:

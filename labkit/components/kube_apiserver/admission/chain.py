@@ -7,8 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from labkit.api.kinds import kind_of
-from labkit.components.kube_apiserver.admission import always, namespace_exists, namespace_lifecycle, node_restriction
-from labkit.components.kube_apiserver.admission.plugin import Asked, NotYet, Plugin, T
+from labkit.components.kube_apiserver.admission import (
+    always,
+    namespace_exists,
+    namespace_lifecycle,
+    node_restriction,
+    service_account,
+)
+from labkit.components.kube_apiserver.admission.plugin import Asked, NotYet, Plugin, T, View
 from labkit.storage.cache import Cache
 from labkit.storage.entry import Entry
 
@@ -18,6 +24,7 @@ PLUGINS: dict[str, Plugin] = {
     "NamespaceExists": namespace_exists.admit,
     "NamespaceLifecycle": namespace_lifecycle.admit,
     "NodeRestriction": node_restriction.admit,
+    "ServiceAccount": service_account.admit,
 }
 ASK_AGAIN_SECONDS = 0.05
 
@@ -44,7 +51,7 @@ class Chain:
     def __init__(self, names: Sequence[str], cache: Cache) -> None:
         self._plugins = [PLUGINS[name] for name in names]
         self._cache = cache
-        self._view = CacheView(cache)
+        self._view: View = CacheView(cache)
 
     def changed(self, asked: Asked) -> Any:
         """What the plug-ins make of the object now. Raises Forbidden."""

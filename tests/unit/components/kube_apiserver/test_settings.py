@@ -47,6 +47,13 @@ def test_event_ttl(flags: list[str], text: str, seconds: int) -> None:
     assert settings.parse([*flags, f"--event-ttl={text}"]).event_ttl == seconds
 
 
+def test_with_tokens_certificates_are_optional(flags: list[str], tmp_path: Path) -> None:
+    tokens = f"--token-auth-file={tmp_path / 'file'}"
+    assert settings.parse([*flags, tokens]).tls_client_auth == "optional"
+    with pytest.raises(SettingsError, match="--tls-client-auth=required lets nobody in by a token"):
+        settings.parse([*flags, tokens, "--tls-client-auth=required"])
+
+
 def test_unknown_flag_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         settings.parse(["--nope"])
