@@ -8,7 +8,7 @@
     patch            JSON, merge and strategic patches    merge_keys   how the last of them joins lists
     printing, cells  tables for kubectl get               discovery    what kubectl asks first
     protobuf         bodies of kubectl 1.32 and later     durations    "3m10s"
-    openapi          the schema: kubectl explain
+    openapi          the schema: kubectl explain          computed     the other table: what is answered, not stored
 
 A new kind is a Struct in types, its words in openapi/words.txt, a row in kinds, and what is special about it in
 defaults, validation, strategies, amounts, fields, printing and merge_keys.

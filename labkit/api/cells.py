@@ -4,6 +4,8 @@ from datetime import datetime
 
 from labkit.api.durations import UNKNOWN, age
 from labkit.api.types import (
+    ComponentCondition,
+    ComponentStatus,
     Container,
     ContainerState,
     Endpoints,
@@ -180,6 +182,18 @@ def volume_claim(volume: PersistentVolume) -> str:
     """`default/data`: whom it is bound to."""
     claim = volume.spec.claim_ref
     return f"{claim.namespace}/{claim.name}" if claim else ""
+
+
+# -- components --------------------------------------------------------------------------------------------------------
+
+
+def component_health(component: ComponentStatus) -> ComponentCondition:
+    return next((one for one in component.conditions if one.type == "Healthy"), ComponentCondition(status="Unknown"))
+
+
+def component_status(component: ComponentStatus) -> str:
+    """`Healthy`, `Unhealthy` or `Unknown`."""
+    return {"True": "Healthy", "False": "Unhealthy"}.get(component_health(component).status, "Unknown")
 
 
 # -- event -------------------------------------------------------------------------------------------------------------

@@ -10,16 +10,17 @@ from labkit.api import types
 from labkit.api.types import Object
 
 
-class Kind(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the table."""
+class Resource(msgspec.Struct, frozen=True, kw_only=True):
+    """What has a path: how clients find it, and what they can do with it."""
 
     type: type[Object]
     resource: str  # plural, as in the path: /api/v1/namespaces/NS/pods
     singular: str
     short_names: tuple[str, ...] = ()
     namespaced: bool = True
-    storage_prefix: str  # in etcd; the original's own names (nodes were minions, services are "specs")
-    error_name: str  # the word that the original's NotFound and AlreadyExists say
+    group: str = ""  # "" is the core, below /api; others are below /apis
+    version: str = "v1"
+    verbs: tuple[str, ...] = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
     subresources: tuple[str, ...] = ()
     in_all: bool = False  # part of `kubectl get all`
 
@@ -30,6 +31,18 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def list_kind(self) -> str:
         return self.kind if self.kind.endswith("List") else f"{self.kind}List"
+
+    @property
+    def api_version(self) -> str:
+        """`v1`, `authorization.k8s.io/v1`."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+
+class Kind(Resource, frozen=True, kw_only=True):
+    """One row of the table."""
+
+    storage_prefix: str  # in etcd; the original's own names (nodes were minions, services are "specs")
+    error_name: str  # the word that the original's NotFound and AlreadyExists say
 
     def storage_key(self, namespace: str, name: str) -> str:
         """`/registry/pods/default/x`; for a kind outside of namespaces `/registry/minions/x`."""

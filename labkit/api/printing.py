@@ -12,7 +12,7 @@ import msgspec
 
 from labkit.api import cells
 from labkit.api.durations import age
-from labkit.api.kinds import Kind
+from labkit.api.kinds import Resource
 from labkit.api.types import Object
 
 CONTENT_TYPE = "application/json;as=Table;v=v1;g=meta.k8s.io"
@@ -133,6 +133,12 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         _AGE,
         _wide("VolumeMode", lambda one: "Filesystem"),
     ),
+    "ComponentStatus": (
+        _NAME,
+        Column("Status", _of(cells.component_status)),
+        Column("Message", _of(lambda one: cells.component_health(one).message)),
+        Column("Error", _of(lambda one: cells.component_health(one).error)),
+    ),
     "Event": (
         Column("Last Seen", cells.event_last_seen),
         Column("Type", _of(cells.event_type)),
@@ -149,7 +155,7 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
 _ANY = (_NAME, _AGE)
 
 
-def columns(kind: Kind) -> list[dict[str, Any]]:
+def columns(kind: Resource) -> list[dict[str, Any]]:
     """The columnDefinitions of a kind; a kind without a row of its own has NAME and AGE."""
     return [
         {
@@ -163,7 +169,7 @@ def columns(kind: Kind) -> list[dict[str, Any]]:
     ]
 
 
-def row(kind: Kind, obj: Object, now: datetime, include: Include = "Metadata") -> dict[str, Any]:
+def row(kind: Resource, obj: Object, now: datetime, include: Include = "Metadata") -> dict[str, Any]:
     """One object: its cells, and as much of itself as the client asked for (`?includeObject=`)."""
     cells = [column.cell(obj, now) for column in _COLUMNS.get(kind.kind, _ANY)]
     if include == "None":
@@ -175,7 +181,7 @@ def row(kind: Kind, obj: Object, now: datetime, include: Include = "Metadata") -
 
 
 def table(
-    kind: Kind, objects: Iterable[Object], include: Include = "Metadata", *, now: datetime | None = None
+    kind: Resource, objects: Iterable[Object], include: Include = "Metadata", *, now: datetime | None = None
 ) -> dict[str, Any]:
     """The Table of these objects, to be encoded; its metadata (resourceVersion, continue) is the caller's."""
     now = now or datetime.now(UTC)

@@ -23,7 +23,19 @@ def _map(name: str, entry: str = "StringEntry") -> Field:
 
 
 # The messages that may be a body; the others are parts of them.
-BODIES = ("Namespace", "Service", "ConfigMap", "Secret", "ServiceAccount", "ResourceQuota", "DeleteOptions", "Eviction")
+BODIES = (
+    "Namespace",
+    "Service",
+    "ConfigMap",
+    "Secret",
+    "ServiceAccount",
+    "ResourceQuota",
+    "DeleteOptions",
+    "Eviction",
+    "SelfSubjectAccessReview",
+    "SelfSubjectRulesReview",
+    "SelfSubjectReview",
+)
 
 MESSAGES: dict[str, dict[int, Field]] = {
     "Unknown": {1: Field("typeMeta", "TypeMeta"), 2: Field("raw", "bytes")},
@@ -95,6 +107,24 @@ MESSAGES: dict[str, dict[int, Field]] = {
     "LocalObjectReference": {1: Field("name")},
     "ResourceQuota": {1: Field("metadata", "ObjectMeta"), 2: Field("spec", "ResourceQuotaSpec")},
     "ResourceQuotaSpec": {1: _map("hard", "QuantityEntry")},
+    "SelfSubjectReview": {1: Field("metadata", "ObjectMeta")},
+    "SelfSubjectRulesReview": {1: Field("metadata", "ObjectMeta"), 2: Field("spec", "SelfSubjectRulesReviewSpec")},
+    "SelfSubjectRulesReviewSpec": {1: Field("namespace")},
+    "SelfSubjectAccessReview": {1: Field("metadata", "ObjectMeta"), 2: Field("spec", "SelfSubjectAccessReviewSpec")},
+    "SelfSubjectAccessReviewSpec": {
+        1: Field("resourceAttributes", "ResourceAttributes"),
+        2: Field("nonResourceAttributes", "NonResourceAttributes"),
+    },
+    "ResourceAttributes": {
+        1: Field("namespace"),
+        2: Field("verb"),
+        3: Field("group"),
+        4: Field("version"),
+        5: Field("resource"),
+        6: Field("subresource"),
+        7: Field("name"),
+    },
+    "NonResourceAttributes": {1: Field("path"), 2: Field("verb")},
     "DeleteOptions": {
         1: Field("gracePeriodSeconds", "int", keeps_zero=True),
         2: Field("preconditions", "Preconditions"),

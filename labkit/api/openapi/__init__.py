@@ -13,26 +13,34 @@ from functools import cache
 
 import msgspec
 
+from labkit.api.computed import COMPUTED
+from labkit.api.kinds import KINDS, Resource
 from labkit.api.openapi import gnostic, paths, schemas, v2
 
 VERSION = "v1"
+_ROWS: tuple[Resource, ...] = (*KINDS.values(), *COMPUTED)
 
 
 @cache
 def index() -> bytes:
     """/openapi/v3: where the schema of each group and version is; a new schema has a new address."""
-    digest = hashlib.sha256(core()).hexdigest()[:32].upper()
-    return msgspec.json.encode({"paths": {"api/v1": {"serverRelativeURL": f"/openapi/v3/api/v1?hash={digest}"}}})
+    places = {}
+    for group, version in dict.fromkeys((row.group, row.version) for row in _ROWS):
+        path = f"apis/{group}/{version}" if group else f"api/{version}"
+        digest = hashlib.sha256(v3(group, version)).hexdigest()[:32].upper()
+        places[path] = {"serverRelativeURL": f"/openapi/v3/{path}?hash={digest}"}
+    return msgspec.json.encode({"paths": places})
 
 
 @cache
-def core() -> bytes:
-    """/openapi/v3/api/v1: OpenAPI 3 as JSON."""
+def v3(group: str, version: str) -> bytes:
+    """/openapi/v3/api/v1, /openapi/v3/apis/GROUP/VERSION: OpenAPI 3 as JSON."""
+    rows = [row for row in _ROWS if (row.group, row.version) == (group, version)]
     document = {
         "openapi": "3.0.0",
         "info": {"title": "labkit", "version": VERSION},
-        "paths": paths.of_everything(),
-        "components": {"schemas": schemas.of_everything(v3=True)},
+        "paths": paths.of_rows(rows),
+        "components": {"schemas": schemas.of_rows(rows, v3=True)},
     }
     return msgspec.json.encode(document)
 
@@ -40,10 +48,10 @@ def core() -> bytes:
 @cache
 def v2_json() -> bytes:
     """/openapi/v2 as JSON."""
-    return msgspec.json.encode(v2.document(VERSION))
+    return msgspec.json.encode(v2.document(_ROWS, VERSION))
 
 
 @cache
 def v2_protobuf() -> bytes:
     """/openapi/v2 as protobuf."""
-    return gnostic.encode(v2.document(VERSION))
+    return gnostic.encode(v2.document(_ROWS, VERSION))

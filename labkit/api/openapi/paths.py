@@ -3,17 +3,18 @@
     /api/v1/namespaces/{namespace}/pods            list, create, delete all        (and /api/v1/pods: list of all)
     /api/v1/namespaces/{namespace}/pods/{name}     read, replace, patch, delete
     .../{name}/status  /scale  /binding  /log ...  what the kind's row in `api/kinds` names
+    /apis/authorization.k8s.io/v1/...              what `api/computed` names
 
 An operation carries kind, group and version: that is how kubectl finds the resource of a kind, and whether its PATCH
 knows dryRun and fieldValidation. Written once, as OpenAPI 3; `v2` rewrites it for OpenAPI 2.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from labkit.api import patch
-from labkit.api.kinds import KINDS, Kind
+from labkit.api.kinds import KINDS, Kind, Resource
 from labkit.api.openapi.schemas import Schema, full_name
 from labkit.api.strategies import strategy_of
 
@@ -74,12 +75,32 @@ _PORTS = {"ports": (_NUMBER, "The pod's port; a SPDY client names it stream by s
 _IN_PATH = {"namespace": "The namespace's name.", "name": "The object's name."}
 
 
-def of_everything() -> dict[str, PathItem]:
-    """Every path below /api/v1, as OpenAPI 3."""
-    found = {"/api/v1/namespaces/{namespace}/bindings": {"post": _binding("createCoreV1NamespacedBinding")}}
-    for kind in sorted(KINDS.values(), key=lambda kind: kind.resource):
-        found.update(_of_kind(kind))
+def of_rows(rows: Iterable[Resource]) -> dict[str, PathItem]:
+    """Every path of these resources, as OpenAPI 3."""
+    found: dict[str, dict[str, Operation]] = {}
+    for row in sorted(rows, key=lambda row: (row.group, row.resource)):
+        found.update(_of_kind(row) if isinstance(row, Kind) else _of_computed(row))
+        if row.resource == "pods":
+            binding = {"post": _binding("createCoreV1NamespacedBinding")}
+            found["/api/v1/namespaces/{namespace}/bindings"] = binding
     return {path: operations | {"parameters": _in_path(path)} for path, operations in found.items()}
+
+
+def _of_computed(row: Resource) -> Iterator[tuple[str, dict[str, Operation]]]:
+    """What the server works out: to be asked by POST, or to be read."""
+    group = row.group.partition(".")[0].capitalize() or "Core"
+    called = f"{group}{row.version.capitalize()}{'Namespaced' if row.namespaced else ''}{row.kind}"
+    root = f"/apis/{row.group}" if row.group else "/api"
+    collection = f"{root}/{row.version}/{'namespaces/{namespace}/' if row.namespaced else ''}{row.resource}"
+    if "create" in row.verbs:
+        yield (
+            collection,
+            {"post": _operation(row, "post", f"create{called}", _WRITE, body=row.type.__name__, code="201")},
+        )
+    if "list" in row.verbs:
+        yield collection, {"get": _operation(row, "list", f"list{called}", _SELECT | _PRETTY, answer=row.list_kind)}
+    if "get" in row.verbs:
+        yield f"{collection}/{{name}}", {"get": _operation(row, "get", f"read{called}", _PRETTY)}
 
 
 def _in_path(path: str) -> list[dict[str, Any]]:
@@ -89,7 +110,7 @@ def _in_path(path: str) -> list[dict[str, Any]]:
     ]
 
 
-def _of_kind(kind: Kind) -> Iterator[tuple[str, PathItem]]:
+def _of_kind(kind: Kind) -> Iterator[tuple[str, dict[str, Operation]]]:
     """The operations of each path that a kind has."""
     scope = "namespaces/{namespace}/" if kind.namespaced else ""
     collection, called = f"/api/v1/{scope}{kind.resource}", ("Namespaced" if kind.namespaced else "") + kind.kind
@@ -191,20 +212,20 @@ _SUBRESOURCES: dict[str, Callable[[Kind, str], dict[str, Operation]]] = {
 
 
 def _operation(
-    kind: Kind, action: str, called: str, query: dict[str, tuple[Schema, str]], *, body: str = "", answer: str = "",
+    kind: Resource, action: str, called: str, query: dict[str, tuple[Schema, str]], *, body: str = "", answer: str = "",
     code: str = "200",
 ) -> Operation:  # fmt: skip
     """answer: the type that is answered; the kind itself unless told."""
     operation: Operation = {
         "operationId": called,
-        "tags": ["core_v1"],
+        "tags": [f"{kind.group.partition('.')[0] or 'core'}_{kind.version}"],
         "parameters": [
             {"name": name, "in": "query", "description": text, "schema": schema}
             for name, (schema, text) in query.items()
         ],
-        "responses": {code: {"description": "OK", "content": _content(answer or kind.kind)}},
+        "responses": {code: {"description": "OK", "content": _content(answer or kind.type.__name__)}},
         "x-kubernetes-action": action,
-        "x-kubernetes-group-version-kind": {"group": "", "kind": kind.kind, "version": "v1"},
+        "x-kubernetes-group-version-kind": {"group": kind.group, "kind": kind.kind, "version": kind.version},
     }
     if body == "Patch":
         content = {dialect: {"schema": _ANY_PATCH[dialect]} for dialect in PATCHES}

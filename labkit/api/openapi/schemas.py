@@ -2,6 +2,7 @@
 
     io.k8s.api.core.v1.Pod                               our kinds and their parts
     io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta      what is not of one kind only
+    io.k8s.api.authorization.v1....                      kinds of other groups and their parts
 
 The names are those that clients know; so are the `x-kubernetes-...` members, from which kubectl computes its patches.
 """
@@ -13,7 +14,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from msgspec.structs import fields
 
 from labkit.api import types
-from labkit.api.kinds import KINDS, Kind
+from labkit.api.kinds import Resource
 from labkit.api.merge_keys import MERGE_KEYS, RETAINED
 from labkit.api.openapi import words
 from labkit.api.types import Object, Part
@@ -31,8 +32,16 @@ _PACKAGES = {
     ),
     "Eviction": "io.k8s.api.policy.v1.",
     **dict.fromkeys(("Scale", "ScaleSpec", "ScaleStatus"), "io.k8s.api.autoscaling.v1."),
+    **dict.fromkeys(
+        ("SelfSubjectAccessReview", "SelfSubjectAccessReviewSpec", "SubjectAccessReviewStatus", "ResourceAttributes",
+         "NonResourceAttributes", "SelfSubjectRulesReview", "SelfSubjectRulesReviewSpec", "SubjectRulesReviewStatus",
+         "ResourceRule", "NonResourceRule"), "io.k8s.api.authorization.v1.",
+    ),
+    "SelfSubjectReviewV1beta1": "io.k8s.api.authentication.v1beta1.",
+    **dict.fromkeys(("SelfSubjectReview", "SelfSubjectReviewStatus", "UserInfo"), "io.k8s.api.authentication.v1."),
 }  # fmt: skip
 _CORE = "io.k8s.api.core.v1."
+_SCALARS = ("Time", "Quantity", "IntOrString", "ManagedFields")
 _PLAIN: dict[Any, Schema] = {
     str: {"type": "string"},
     bool: {"type": "boolean"},
@@ -45,7 +54,7 @@ _PLAIN: dict[Any, Schema] = {
 
 def full_name(name: str) -> str:
     """`Pod` -> `io.k8s.api.core.v1.Pod`."""
-    return _PACKAGES.get(name, _CORE) + name
+    return _PACKAGES.get(name, _CORE) + name.removesuffix("V1beta1")
 
 
 class Schemas:
@@ -61,12 +70,14 @@ class Schemas:
     def reference(self, name: str) -> Schema:
         return {"$ref": f"#/{'components/schemas' if self._v3 else 'definitions'}/{full_name(name)}"}
 
-    def definitions(self, kinds: Iterable[Kind], others: Iterable[type[Part]]) -> dict[str, Schema]:
-        """Of these kinds, their lists, these other types, and all that they are made of."""
-        kinds = list(kinds)
-        found = {what.__name__: self._of_type(what) for what in _reachable([*(kind.type for kind in kinds), *others])}
-        found |= {kind.list_kind: self._of_list(kind) for kind in kinds}
-        found |= {name: self._of_scalar(name) for name in ("Time", "Quantity", "IntOrString", "ManagedFields")}
+    def definitions(self, rows: Iterable[Resource], others: Iterable[type[Part]] = ()) -> dict[str, Schema]:
+        """Of the types of these rows, their lists, these other types, and all that they are made of."""
+        rows = list(rows)
+        found = {what.__name__: self._of_type(what) for what in _reachable([*(row.type for row in rows), *others])}
+        listed = [row for row in rows if "list" in row.verbs]
+        found |= {row.list_kind: self._of_list(row) for row in listed}
+        found |= {what.__name__: self._of_type(what) for what in _reachable([types.ListMeta])} if listed else {}
+        found |= {name: self._of_scalar(name) for name in _SCALARS}
         return {full_name(name): found[name] for name in sorted(found, key=full_name)}
 
     def _of_type(self, what: type[Part]) -> Schema:
@@ -82,7 +93,7 @@ class Schemas:
             schema["x-kubernetes-group-version-kind"] = [group_version_kind(what)]
         return schema
 
-    def _of_list(self, kind: Kind) -> Schema:
+    def _of_list(self, kind: Resource) -> Schema:
         said = self._words["List"]
         members: dict[str, Schema] = {
             "apiVersion": {"type": "string"},
@@ -95,7 +106,7 @@ class Schemas:
             "description": said.text,
             "properties": {name: self._described(member, said.fields[name]) for name, member in members.items()},
             "required": ["items"],
-            "x-kubernetes-group-version-kind": [{"group": "", "kind": kind.list_kind, "version": "v1"}],
+            "x-kubernetes-group-version-kind": [{"group": kind.group, "kind": kind.list_kind, "version": kind.version}],
         }
 
     def _of_scalar(self, name: str) -> Schema:
@@ -141,9 +152,10 @@ class Schemas:
 
 def group_version_kind(what: type[Part]) -> dict[str, str]:
     """Of a kind, of an answer or of a subresource's own type."""
-    version = what().api_version if issubclass(what, Object) else "v1"
-    group, _, version = version.rpartition("/")
-    return {"group": group, "kind": what.__name__, "version": version}
+    if not issubclass(what, Object):
+        return {"group": "", "kind": what.__name__, "version": "v1"}
+    group, _, version = what().api_version.rpartition("/")
+    return {"group": group, "kind": what.KIND, "version": version}
 
 
 def without_none(annotation: Any) -> Any:
@@ -179,7 +191,8 @@ def _parts(what: Any) -> Iterator[type[Part]]:
         yield from _parts(get_args(what)[-1])
 
 
-def of_everything(*, v3: bool) -> dict[str, Schema]:
-    """All kinds that are served, and what else is sent or answered."""
+def of_rows(rows: Iterable[Resource], *, v3: bool) -> dict[str, Schema]:
+    """Of these resources, and of what is sent to the core group or answered by it besides."""
+    rows = list(rows)
     beside = (types.Binding, types.Eviction, types.Scale, types.Status, types.DeleteOptions)
-    return Schemas(v3=v3).definitions(KINDS.values(), beside)
+    return Schemas(v3=v3).definitions(rows, beside if any(not row.group for row in rows) else ())

@@ -1,20 +1,22 @@
 """OpenAPI 2 of the same: what kubectl up to 1.26 reads. Parameters carry their type, bodies are parameters."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from labkit.api.kinds import Resource
 from labkit.api.openapi import paths, schemas
 from labkit.api.openapi.schemas import Schema
 
 _METHODS = ("get", "put", "post", "delete", "patch")
 
 
-def document(version: str) -> dict[str, Any]:
-    """The whole schema."""
+def document(rows: Sequence[Resource], version: str) -> dict[str, Any]:
+    """The schema of these resources; OpenAPI 2 has one for all groups."""
     return {
         "swagger": "2.0",
         "info": {"title": "labkit", "version": version},
-        "paths": {path: _item(item) for path, item in paths.of_everything().items()},
-        "definitions": schemas.of_everything(v3=False),
+        "paths": {path: _item(item) for path, item in paths.of_rows(rows).items()},
+        "definitions": schemas.of_rows(rows, v3=False),
     }
 
 

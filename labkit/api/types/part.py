@@ -18,6 +18,7 @@ IntOrString = Annotated[Int32 | str, Meta(extra={"schema": "IntOrString"})]
 # Parts of a field name that Kubernetes writes in capitals; `pod_ip` -> `podIP`, `cluster_ip` -> `clusterIP`.
 _ACRONYMS = {
     "ip": "IP", "ips": "IPs", "cidr": "CIDR", "pid": "PID", "ipc": "IPC", "uuid": "UUID", "tcp": "TCP", "api": "API",
+    "urls": "URLs",
 }  # fmt: skip
 
 

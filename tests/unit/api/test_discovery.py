@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from labkit.api import discovery
+from labkit.api.computed import place_of
 from labkit.api.kinds import KINDS
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v={};as=APIGroupDiscoveryList"
@@ -20,9 +21,9 @@ def read(path: str, accept: str = KUBECTL_1_20) -> Any:
 
 def test_what_kubectl_1_20_asks() -> None:
     assert read("/api")["versions"] == ["v1"]
-    assert read("/apis") == {"kind": "APIGroupList", "apiVersion": "v1", "groups": []}
     resources = {one["name"]: one for one in read("/api/v1")["resources"]}
-    assert {name for name in resources if "/" not in name} == {*KINDS, "bindings"}
+    assert {name for name in resources if "/" not in name} == {*KINDS, "bindings", "componentstatuses"}
+    assert resources["componentstatuses"]["verbs"] == ["get", "list"]
     assert resources["pods"]["shortNames"] == ["po"]
     assert resources["pods"]["categories"] == ["all"]
     assert "watch" in resources["pods"]["verbs"]
@@ -48,7 +49,19 @@ def test_aggregated(accept: str, version: str) -> None:
     (core,) = listed["items"]
     assert core["metadata"]["name"] == ""
     assert core["versions"][0]["freshness"] == "Current"
-    assert read("/apis", accept)["items"] == []
+    groups = {one["metadata"]["name"]: one["versions"] for one in read("/apis", accept)["items"]}
+    assert list(groups) == ["authorization.k8s.io", "authentication.k8s.io"]
+    final, beta = groups["authentication.k8s.io"]
+    assert (final["version"], beta["version"]) == ("v1", "v1beta1")
+    assert final["resources"] == [
+        {
+            "resource": "selfsubjectreviews",
+            "responseKind": {"group": "authentication.k8s.io", "version": "v1", "kind": "SelfSubjectReview"},
+            "scope": "Cluster",
+            "singularResource": "selfsubjectreview",
+            "verbs": ["create"],
+        }
+    ]
 
 
 def test_both_forms_list_the_same() -> None:
@@ -80,6 +93,43 @@ def test_openapi_v2_is_protobuf_for_who_asks() -> None:
     assert read("/openapi/v2", "application/json")["swagger"] == "2.0"
 
 
+def test_groups() -> None:
+    """None without resources: kubectl would ask for it again at every command."""
+    listed = read("/apis")["groups"]
+    assert [one["name"] for one in listed] == ["authorization.k8s.io", "authentication.k8s.io"]
+    for group in listed:
+        assert read(f"/apis/{group['name']}") == {"kind": "APIGroup", "apiVersion": "v1", **group}
+        assert group["preferredVersion"] in group["versions"]
+        for version in group["versions"]:
+            resources = read(f"/apis/{version['groupVersion']}")
+            assert resources["groupVersion"] == version["groupVersion"]
+            assert resources["resources"]
+
+
+@pytest.mark.parametrize(
+    ("path", "resource", "name"),
+    [
+        ("/api/v1/componentstatuses", "componentstatuses", ""),
+        ("/api/v1/componentstatuses/etcd-0", "componentstatuses", "etcd-0"),
+        ("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", "selfsubjectaccessreviews", ""),
+        ("/apis/authentication.k8s.io/v1/selfsubjectreviews/", "selfsubjectreviews", ""),
+        ("/api/v1/pods", None, ""),
+        ("/api/v1/namespaces/default/componentstatuses", None, ""),
+        ("/apis/authorization.k8s.io/v2/selfsubjectaccessreviews", None, ""),
+        ("/apis/authorization.k8s.io/v1", None, ""),
+        ("/api/v1/componentstatuses/a/b", None, ""),
+        ("/apis", None, ""),
+        ("/", None, ""),
+    ],
+)
+def test_where_computed_resources_are(path: str, resource: str | None, name: str) -> None:
+    place = place_of(path)
+    assert (place.resource.resource if place else None) == resource
+    assert place is None or (place.name, place.namespace) == (name, "")
+
+
 def test_nothing_else() -> None:
     assert discovery.document("/openapi/v3/apis/apps/v1") is None
+    assert discovery.document("/other/apis/authorization.k8s.io/v1") is None
+    assert discovery.document("/apis/authorization.k8s.io/v2") is None
     assert discovery.document("/apis/apps/v1") is None

@@ -24,7 +24,17 @@ def page(path: str, accept: str = "application/json") -> Any:
     return json.loads(found[0])
 
 
-V3, V2 = page("/openapi/v3/api/v1"), page("/openapi/v2")
+def all_groups() -> Any:
+    """The OpenAPI 3 documents of all groups as one."""
+    pages = [page(one["serverRelativeURL"].partition("?")[0]) for one in page("/openapi/v3")["paths"].values()]
+    definitions = {name: one for each in pages for name, one in each["components"]["schemas"].items()}
+    return pages[0] | {
+        "paths": {path: item for each in pages for path, item in each["paths"].items()},
+        "components": {"schemas": definitions},
+    }
+
+
+V3, V2 = all_groups(), page("/openapi/v2")
 DEFINITIONS = {"v3": V3["components"]["schemas"], "v2": V2["definitions"]}
 SERVED = [name.rpartition(".")[2] for name in DEFINITIONS["v3"]]
 
@@ -43,9 +53,28 @@ def references(document: Any) -> Iterator[str]:
 
 
 def test_the_index_leads_to_the_schema() -> None:
-    (where,) = page("/openapi/v3")["paths"].items()
-    assert where[0] == "api/v1"
-    assert re.fullmatch(r"/openapi/v3/api/v1\?hash=[0-9A-F]{32}", where[1]["serverRelativeURL"])
+    places = page("/openapi/v3")["paths"]
+    assert list(places) == [
+        "api/v1",
+        "apis/authorization.k8s.io/v1",
+        "apis/authentication.k8s.io/v1",
+        "apis/authentication.k8s.io/v1beta1",
+    ]
+    for path, place in places.items():
+        assert re.fullmatch(rf"/openapi/v3/{path}\?hash=[0-9A-F]{{32}}", place["serverRelativeURL"])
+
+
+def test_the_schema_of_a_group_stands_for_itself() -> None:
+    group = page("/openapi/v3/apis/authentication.k8s.io/v1")
+    assert list(group["paths"]) == ["/apis/authentication.k8s.io/v1/selfsubjectreviews"]
+    (operation,) = (one for one in group["paths"].values())
+    assert operation["post"]["operationId"] == "createAuthenticationV1SelfSubjectReview"
+    prefix = "#/components/schemas/"
+    assert {one.removeprefix(prefix) for one in references(group)} <= set(group["components"]["schemas"])
+    beta = page("/openapi/v3/apis/authentication.k8s.io/v1beta1")["components"]["schemas"]
+    assert beta["io.k8s.api.authentication.v1beta1.SelfSubjectReview"]["x-kubernetes-group-version-kind"] == [
+        {"group": "authentication.k8s.io", "kind": "SelfSubjectReview", "version": "v1beta1"}
+    ]
 
 
 @pytest.mark.parametrize(

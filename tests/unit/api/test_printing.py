@@ -5,9 +5,11 @@ import msgspec
 import pytest
 
 from labkit.api.codec import from_builtins, to_builtins
+from labkit.api.computed import COMPUTED
 from labkit.api.kinds import KINDS, Kind
 from labkit.api.printing import table
 from labkit.api.types import (
+    ComponentStatus,
     Condition,
     Container,
     ContainerState,
@@ -326,3 +328,17 @@ def test_configuration_limits_and_storage(resource: str, members: dict[str, Any]
     what = KINDS[resource].type
     obj = from_builtins({"metadata": to_builtins(META), **members}, what)
     assert shown(resource, obj) == {"NAME": "x", **row}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "row"),
+    [
+        ([{"type": "Healthy", "status": "True", "message": "ok"}], ["Healthy", "ok", ""]),
+        ([{"type": "Healthy", "status": "False", "error": "refused"}], ["Unhealthy", "", "refused"]),
+        ([], ["Unknown", "", ""]),
+    ],
+)
+def test_component_statuses(conditions: list[dict[str, str]], row: list[str]) -> None:
+    (kind,) = (one for one in COMPUTED if one.resource == "componentstatuses")
+    obj = from_builtins({"metadata": {"name": "etcd-0"}, "conditions": conditions}, ComponentStatus)
+    assert table(kind, [obj], now=NOW)["rows"][0]["cells"] == ["etcd-0", *row]

@@ -6,7 +6,19 @@ from hypothesis import strategies as st
 
 from labkit.api import codec, protobuf
 from labkit.api.errors import ApiError, BadRequest, UnsupportedMediaType
-from labkit.api.types import ConfigMap, DeleteOptions, Eviction, Namespace, ResourceQuota, Secret, Service
+from labkit.api.types import (
+    ConfigMap,
+    DeleteOptions,
+    Eviction,
+    Namespace,
+    ResourceAttributes,
+    ResourceQuota,
+    Secret,
+    SelfSubjectAccessReview,
+    SelfSubjectReview,
+    SelfSubjectRulesReview,
+    Service,
+)
 
 
 def varint(number: int) -> bytes:
@@ -105,6 +117,27 @@ def test_eviction() -> None:
     raw = field(1, field(1, "p1")) + field(2, field(1, 0))
     eviction = codec.from_builtins(protobuf.decode(body("Eviction", raw, "policy/v1")), Eviction)
     assert eviction.delete_options == DeleteOptions(grace_period_seconds=0)
+
+
+def test_may_i() -> None:
+    wish = field(1, "default") + field(2, "list") + field(3, "") + field(4, "*") + field(5, "pods")
+    raw = field(1, b"") + field(2, field(1, wish)) + field(3, field(1, 0))
+    decoded = protobuf.decode(body("SelfSubjectAccessReview", raw, "authorization.k8s.io/v1"))
+    review = codec.from_builtins(decoded, SelfSubjectAccessReview)
+    assert review.spec.resource_attributes == ResourceAttributes(
+        namespace="default", verb="list", version="*", resource="pods"
+    )
+    assert codec.to_builtins(review)["status"] == {"allowed": False}
+
+
+def test_what_may_i_and_who_am_i() -> None:
+    raw = field(2, field(1, "default"))
+    decoded = protobuf.decode(body("SelfSubjectRulesReview", raw, "authorization.k8s.io/v1"))
+    review = codec.from_builtins(decoded, SelfSubjectRulesReview)
+    assert review.spec.namespace == "default"
+    assert codec.to_builtins(review)["status"] == {"resourceRules": [], "nonResourceRules": [], "incomplete": False}
+    decoded = protobuf.decode(body("SelfSubjectReview", field(2, field(1, b"")), "authentication.k8s.io/v1"))
+    assert codec.from_builtins(decoded, SelfSubjectReview).status.user_info.username == ""
 
 
 def test_delete_options_keep_a_grace_of_zero() -> None:
