@@ -17,18 +17,22 @@ Mode = Callable[[Attributes], bool]
 
 
 class Authorization:
-    """The modes of the flag. Raises authz.PolicyError for a policy file that cannot be used."""
+    """The modes of the flag (`names`) and the policy file's `rules`.
+
+    Raises authz.PolicyError for a policy file that cannot be used.
+    """
 
     def __init__(self, settings: Settings, cache: Cache) -> None:
         self._cache = cache
         self._pods = cache.shelf(KINDS["pods"].storage_prefix)
-        self._names = settings.authorization_modes
-        self._modes = [self._mode(name, settings) for name in self._names]
+        self.names = settings.authorization_modes
+        self.rules: Sequence[authz.Rule] = ()
+        self._modes = [self._mode(name, settings) for name in self.names]
 
     def _mode(self, name: str, settings: Settings) -> Mode:
         if name == "ABAC":
-            rules = authz.read_policy(Path(settings.authorization_policy_file))
-            return lambda wish: authz.allowed(rules, wish)
+            self.rules = authz.read_policy(Path(settings.authorization_policy_file))
+            return lambda wish: authz.allowed(self.rules, wish)
         if name == "Node":
             return lambda wish: node_authorizer.allows(wish, self._pods_of)
         return lambda wish: name == "AlwaysAllow"
@@ -41,7 +45,7 @@ class Authorization:
         """The decision. A node is only refused when the cache has heard of all that is bound to it."""
         if self._decide(wish):
             return True
-        if "Node" not in self._names or not wish.name or not node_authorizer.node_of(wish):
+        if "Node" not in self.names or not wish.name or not node_authorizer.node_of(wish):
             return False
         await self._cache.current()
         # Of a pod that is gone its kubelet is to hear 404, not that it was not its own.

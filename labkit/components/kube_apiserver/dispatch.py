@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import msgspec
 
+from labkit.api.computed import place_of
 from labkit.api.errors import ApiError, NotFound, Unauthorized
 from labkit.components.kube_apiserver import answers, eviction, subresources
 from labkit.components.kube_apiserver.authorization import Authorization
 from labkit.components.kube_apiserver.authz import Attributes
+from labkit.components.kube_apiserver.computed import Computed
 from labkit.components.kube_apiserver.kubelets import Kubelets
 from labkit.components.kube_apiserver.messages import Answer, Request, Stream
 from labkit.components.kube_apiserver.pages import Pages
@@ -25,9 +27,12 @@ _OBJECT_VERBS = frozenset(("get", "watch", "update", "patch", "delete"))
 class Dispatch:
     """The handler of all requests."""
 
-    def __init__(self, resources: Resources, pages: Pages, kubelets: Kubelets, authorization: Authorization) -> None:
+    def __init__(
+        self, resources: Resources, pages: Pages, computed: Computed, kubelets: Kubelets, authorization: Authorization
+    ) -> None:
         self._resources = resources
         self._pages = pages
+        self._computed = computed
         self._kubelets = kubelets
         self._authorization = authorization
 
@@ -46,6 +51,8 @@ class Dispatch:
             verb = request.verb = verb_of(request.method, at, request.flag("watch"))
         if not request.user.name:
             raise Unauthorized("Unauthorized")
+        if at is None and (place := place_of(request.path)) is not None:
+            return await self._computed.answer(request, place)
         if at is None:
             await self._authorization.check(Attributes(request.user, verb, "", "", request.path))
             return await self._pages.answer(request)

@@ -21,6 +21,8 @@ from labkit.components.kube_apiserver.admission.chain import CacheView, Chain
 from labkit.components.kube_apiserver.allocator import ServiceAllocator
 from labkit.components.kube_apiserver.audit import MEGABYTE, AuditLog
 from labkit.components.kube_apiserver.authorization import Authorization
+from labkit.components.kube_apiserver.component_statuses import checks
+from labkit.components.kube_apiserver.computed import Computed
 from labkit.components.kube_apiserver.dispatch import Dispatch
 from labkit.components.kube_apiserver.http import HttpServer
 from labkit.components.kube_apiserver.messages import Answer, Request, Stream, User
@@ -64,7 +66,8 @@ class Server:
         authorization, known = Authorization(settings, self._cache), _tokens(settings, self._cache)
         self._kubelets = kubelets.Kubelets(settings.kubelet_port, _kubelet_context(settings))
         resources = Resources(self._cache, self._registries, Chain(settings.admission_plugins, self._cache))
-        self._dispatch = Dispatch(resources, Pages(self._store, self._metrics), self._kubelets, authorization)
+        pages, computed = Pages(self._store, self._metrics), Computed(authorization, checks(self._store))
+        self._dispatch = Dispatch(resources, pages, computed, self._kubelets, authorization)
         self._observer = Observer(self._metrics, self._audit, trace)
         self._http = HttpServer(self.handle, trace, known, TESTER if insecure else None)
 
