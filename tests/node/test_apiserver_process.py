@@ -77,6 +77,30 @@ async def test_where_certificates_are_optional_nobody_is_unauthorized(
                 await client.list(Pod)
 
 
+async def test_a_token_lets_in_whoever_has_no_certificate(
+    tmp_path: Path, etcd: EtcdServer, authority: Authority
+) -> None:
+    tokens = tmp_path / "tokens.csv"
+    tokens.write_text("s3cret,reader,1\n")
+    log = tmp_path / "audit.log"
+    with api_server(
+        tmp_path, etcd, authority, flags=(f"--token-auth-file={tokens}", f"--audit-log-path={log}")
+    ) as server:
+        context = ssl.create_default_context(cafile=str(authority.ca))
+        async with Client(server.url, context, token="s3cret") as reader:
+            assert (await reader.list(Pod)).items == []
+            with pytest.raises(Forbidden, match='User "reader" cannot list resource "services"'):
+                await reader.list(Service)
+        async with Client(server.url, context, token="guessed") as stranger:
+            with pytest.raises(Unauthorized):
+                await stranger.list(Pod)
+        async with admin(server) as client:  # a certificate counts as before
+            await client.create(pod("p"))
+    text = log.read_text() + server.log.read_text()
+    assert "s3cret" not in text
+    assert "guessed" not in text
+
+
 async def test_the_policy_decides(server: ApiServer) -> None:
     async with Client(server.url, server.context("reader")) as reader:
         assert (await reader.list(Pod)).items == []

@@ -128,8 +128,7 @@ def _access(flags: argparse._ArgumentGroup) -> None:
         "Node: kubelets, what is their own node's; ABAC: a policy file decides; AlwaysAllow; AlwaysDeny")  # fmt: skip
     add("--authorization-policy-file", default="", metavar="FILE", help="one JSON object a line: user, group, "
         "resource, namespace, readonly, verbs")  # fmt: skip
-    add("--admission-control", default="NamespaceLifecycle,NamespaceExists,ServiceAccount,NodeRestriction",
-        metavar="NAME[,NAME]",
+    add("--admission-control", default="NamespaceLifecycle,NamespaceExists,NodeRestriction", metavar="NAME[,NAME]",
         help="what a change must get past, in this order: " + ", ".join(sorted(PLUGINS)))  # fmt: skip
 
 
