@@ -44,7 +44,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
     settings = Settings(
         service_account_key_file=str(tmp_path / "key"), token_auth_file=str(tmp_path / "tokens"),
         authorization_mode="Node,ABAC", authorization_policy_file=str(POLICY),
-        admission_control="NamespaceLifecycle,NamespaceExists,ServiceAccount,NodeRestriction",
+        admission_control="NamespaceLifecycle,NamespaceExists,LimitRanger,ServiceAccount,NodeRestriction,ResourceQuota",
     )  # fmt: skip
     async with Server(Memory(), settings, Tracer("kube-apiserver"), insecure=True) as server:
         await server.start()

@@ -24,6 +24,7 @@ from labkit.api.types import Namespace, ObjectMeta, Status, StatusDetails, copy
 from labkit.components.kube_apiserver import answers, bodies, changes, watching
 from labkit.components.kube_apiserver.admission.chain import Chain
 from labkit.components.kube_apiserver.admission.plugin import Asked
+from labkit.components.kube_apiserver.admission.resource_quota import charged
 from labkit.components.kube_apiserver.messages import Answer, Request, Stream
 from labkit.components.kube_apiserver.routes import Route
 from labkit.storage import deletion
@@ -138,7 +139,14 @@ class Resources:
 
     async def _create(self, request: Request, at: Route, kind: Kind, obj: Any) -> Entry:
         admitted = await self._admission.admit(_asked("CREATE", request, at, kind, obj))
+        await self._charge(request, at, _asked("CREATE", request, at, kind, admitted))
         return await self.registries[at.resource].create(admitted, intent_of(request, at))
+
+    async def _charge(self, request: Request, at: Route, asked: Asked) -> None:
+        """Take room in the namespace's quotas. Raises Forbidden when somebody else took the last of it."""
+        for name in self._admission.quotas_for(asked):
+            intent = intent_of(request, at)._replace(name=name, decision="quota charged", function=charged)
+            await self.registries["resourcequotas"].update(intent, lambda quota: charged(quota, asked))
 
     async def _update(self, request: Request, at: Route, kind: Kind, sent: Callable[[Any], Any]) -> Entry:
         """`sent`: from the object that is there to the one that is to take its place."""

@@ -6,6 +6,7 @@
     namespaces    Namespace, deleted    -> all in it deleted  namespace.py
     accounts      Namespace             -> ServiceAccount default           service_accounts.py
     tokens        ServiceAccount        -> Secret with a signed token       tokens.py
+    quotas        ResourceQuota, pods   -> how much of it is used           quotas.py
 
 Each has an informer for what it looks at, a queue of keys, and a `sync(key)` that looks, decides and acts. They know
 nothing of each other: what one writes, the other sees.
@@ -24,6 +25,7 @@ from labkit.client.rest import Client
 from labkit.components.kube_controller_manager.endpoints import EndpointsController
 from labkit.components.kube_controller_manager.namespace import NamespaceController
 from labkit.components.kube_controller_manager.node_controller import NodeController, Timing
+from labkit.components.kube_controller_manager.quotas import Quotas
 from labkit.components.kube_controller_manager.replication import Replication
 from labkit.components.kube_controller_manager.service_accounts import ServiceAccounts
 from labkit.components.kube_controller_manager.tokens import Sign, Tokens, signer
@@ -42,6 +44,7 @@ class ControllerManager:
         rc_syncs: int = 5,
         endpoint_syncs: int = 5,
         namespace_syncs: int = 2,
+        quota_period: float = 10.0,
         timing: Timing | None = None,
         sign: Sign | None = None,
         root_ca: bytes = b"",
@@ -56,6 +59,7 @@ class ControllerManager:
         self.namespaces = NamespaceController(client, workers=namespace_syncs, trace=trace)
         self.accounts = Informer(client, ServiceAccount, trace=trace)
         self.service_accounts = ServiceAccounts(client, self.accounts, self.namespaces.namespaces, trace=trace)
+        self.quotas = Quotas(client, self.pods, period=quota_period, trace=trace)
         self.tokens = Tokens(client, self.accounts, sign, root_ca, trace=trace) if sign else None
 
     async def run(self) -> None:
@@ -67,6 +71,7 @@ class ControllerManager:
             group.create_task(self.namespaces.run())
             group.create_task(self.accounts.run())
             group.create_task(self.service_accounts.run())
+            group.create_task(self.quotas.run())
             if self.tokens is not None:
                 group.create_task(self.tokens.run())
 
@@ -89,6 +94,7 @@ def arguments() -> argparse.ArgumentParser:
     ):
         parser.add_argument(flag, type=at_least_one, default=default, metavar="N", help=f"{text} (default %(default)s)")
     for flag, default_seconds, text in (
+        ("--resource-quota-sync-period", "10s", "how often what counts against quotas is counted anew"),
         ("--node-monitor-period", "5s", "how often the nodes are looked at"),
         ("--node-monitor-grace-period", "40s", "silence after which a node's Ready becomes Unknown"),
         ("--node-startup-grace-period", "60s", "the same for a node that never spoke"),
@@ -161,6 +167,7 @@ async def serve(client: Client, given: argparse.Namespace, sign: Sign | None, ro
             rc_syncs=given.concurrent_rc_syncs,
             endpoint_syncs=given.concurrent_endpoint_syncs,
             namespace_syncs=given.concurrent_namespace_syncs,
+            quota_period=given.resource_quota_sync_period,
             timing=timing_of(given),
             sign=sign,
             root_ca=root_ca,

@@ -78,7 +78,7 @@ def test_kube_apiserver_has_the_flags_of_its_cluster(sources: Sources, cluster: 
         "--etcd-servers=https://127.0.0.1:2379",
         "--client-ca-file=/etc/kubernetes/pki/ca.crt",
         "--authorization-mode=Node,ABAC",
-        "--admission-control=NamespaceLifecycle,NamespaceExists,ServiceAccount,NodeRestriction",
+        "--admission-control=NamespaceLifecycle,NamespaceExists,LimitRanger,ServiceAccount,NodeRestriction,ResourceQuota",
     ):
         assert flag in flags
 

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from labkit.api.kinds import kind_of
+from labkit.api.types import ResourceQuota
 from labkit.components.kube_apiserver.admission import (
     always,
+    limit_ranger,
     namespace_exists,
     namespace_lifecycle,
     node_restriction,
+    resource_quota,
     service_account,
 )
 from labkit.components.kube_apiserver.admission.plugin import Asked, NotYet, Plugin, T, View
@@ -21,9 +24,11 @@ from labkit.storage.entry import Entry
 PLUGINS: dict[str, Plugin] = {
     "AlwaysAdmit": always.admit,
     "AlwaysDeny": always.deny,
+    "LimitRanger": limit_ranger.admit,
     "NamespaceExists": namespace_exists.admit,
     "NamespaceLifecycle": namespace_lifecycle.admit,
     "NodeRestriction": node_restriction.admit,
+    "ResourceQuota": resource_quota.admit,
     "ServiceAccount": service_account.admit,
 }
 ASK_AGAIN_SECONDS = 0.05
@@ -50,6 +55,7 @@ class Chain:
 
     def __init__(self, names: Sequence[str], cache: Cache) -> None:
         self._plugins = [PLUGINS[name] for name in names]
+        self._charges = "ResourceQuota" in names
         self._cache = cache
         self._view: View = CacheView(cache)
 
@@ -71,3 +77,10 @@ class Chain:
                     raise
             await (asyncio.sleep(ASK_AGAIN_SECONDS) if looked else self._cache.current())
             looked = True
+
+    def quotas_for(self, asked: Asked) -> list[str]:
+        """The names of the quotas that the new object is to be charged to."""
+        if not self._charges:
+            return []
+        quotas = self._view.list(ResourceQuota, asked.namespace)
+        return [quota.metadata.name for quota in quotas if resource_quota.charged(quota, asked) != quota]
