@@ -28,7 +28,7 @@ _VERBS = ("create", "delete", "get", "list", "patch", "update", "watch")
 
 
 class _Subresource(NamedTuple):
-    kind: str  # "": the kind that it hangs below
+    kind: str  # "": the kind that it hangs below; {} stands for its name
     verbs: tuple[str, ...]
     group: str = ""
     version: str = "v1"
@@ -40,6 +40,10 @@ _SUBRESOURCES = {
     "binding": _Subresource("Binding", ("create",)),
     "log": _Subresource("", ("get",)),
     "eviction": _Subresource("Eviction", ("create",), "policy"),
+    "exec": _Subresource("PodExecOptions", ("create", "get")),
+    "attach": _Subresource("PodAttachOptions", ("create", "get")),
+    "portforward": _Subresource("PodPortForwardOptions", ("create", "get")),
+    "proxy": _Subresource("{}ProxyOptions", ("create", "delete", "get", "patch", "update")),
 }
 
 
@@ -109,7 +113,7 @@ def _subresource(kind: Kind, name: str) -> dict[str, Any]:
         "name": f"{kind.resource}/{name}",
         "singularName": "",
         "namespaced": kind.namespaced,
-        "kind": sub.kind or kind.kind,
+        "kind": sub.kind.format(kind.kind) or kind.kind,
         "verbs": sub.verbs,
     }
     if sub.group:
@@ -170,7 +174,7 @@ def _aggregated_resource(kind: Kind) -> dict[str, Any]:
 
 def _aggregated_subresource(kind: Kind, name: str) -> dict[str, Any]:
     sub = _SUBRESOURCES[name]
-    response = {"group": sub.group, "version": sub.version, "kind": sub.kind or kind.kind}
+    response = {"group": sub.group, "version": sub.version, "kind": sub.kind.format(kind.kind) or kind.kind}
     return {"subresource": name, "responseKind": response, "verbs": sub.verbs}
 
 

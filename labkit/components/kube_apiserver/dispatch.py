@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import msgspec
 
 from labkit.api.errors import ApiError, NotFound, Unauthorized
-from labkit.components.kube_apiserver import answers, authz, eviction, subresources
+from labkit.components.kube_apiserver import answers, authz, connections, eviction, subresources
 from labkit.components.kube_apiserver.kubelets import Kubelets
-from labkit.components.kube_apiserver.messages import Answer, Request, Stream
+from labkit.components.kube_apiserver.messages import Answer, Request, Stream, Tunnel
 from labkit.components.kube_apiserver.pages import Pages
 from labkit.components.kube_apiserver.resources import Resources
 from labkit.components.kube_apiserver.routes import Route, route, verb_of
@@ -32,14 +32,14 @@ class Dispatch:
         self._kubelets = kubelets
         self._rules = rules
 
-    async def handle(self, request: Request) -> Answer | Stream:
+    async def handle(self, request: Request) -> Answer | Stream | Tunnel:
         """What is refused is answered with its Status; raises StorageError, and whatever is a bug."""
         try:
             return await self._answer(request)
         except ApiError as error:
             return answers.answer(request, msgspec.json.encode(error.status()), error.code)
 
-    async def _answer(self, request: Request) -> Answer | Stream:
+    async def _answer(self, request: Request) -> Answer | Stream | Tunnel:
         if not request.user.name:
             raise Unauthorized("Unauthorized")
         at = route(request.path)
@@ -61,7 +61,7 @@ class Dispatch:
         if self._rules is not None and not authz.allowed(self._rules, wish):
             raise authz.forbidden(wish)
 
-    async def _subresource(self, request: Request, at: Route) -> Answer | Stream:
+    async def _subresource(self, request: Request, at: Route) -> Answer | Stream | Tunnel:
         registries = self._resources.registries
         if at.kind is None or at.subresource == "binding":
             return await subresources.bind(registries["pods"], request, at)
@@ -74,6 +74,10 @@ class Dispatch:
             return await subresources.log(registry, registries["nodes"], self._kubelets, request, at)
         if at.subresource == "eviction":
             return await eviction.evict(registry, request, at)
+        if at.subresource in connections.STREAMS:
+            return await connections.stream(registries, self._kubelets, request, at)
+        if at.subresource == "proxy":
+            return await connections.proxy(registries, self._kubelets, request, at)
         raise not_found()
 
 

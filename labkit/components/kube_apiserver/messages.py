@@ -1,7 +1,8 @@
-"""What goes in and out of the handlers, free of any HTTP library: Request in, Answer or Stream out."""
+"""What goes in and out of the handlers, free of any HTTP library: Request in; Answer, Stream or Tunnel out."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 
@@ -27,6 +28,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     user: User = User()
+    query_string: str = ""  # as it came: parameters may be repeated
 
     def flag(self, name: str) -> bool:
         """A query parameter that is true: `?watch=true`, `?watch=1`, or only `?watch`."""
@@ -60,3 +62,13 @@ class Stream:
     chunks: AsyncGenerator[bytes, None]
     content_type: str = JSON
     status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Tunnel:
+    """The client's connection becomes one to somebody else: `head` is his whole 101 answer."""
+
+    head: bytes
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
