@@ -121,14 +121,14 @@ def kubectl(request: pytest.FixtureRequest, cluster: Cluster, tmp_path: Path) ->
     for manifest in PODS:
         run("apply", "-f", "-", input=manifest.encode())
     for name in ("p", "two", "cat"):
-        until(lambda name=name: run("get", "pod", name, "-o", "jsonpath={.status.phase}") == "Running", name)  # type: ignore[misc]
+        until(lambda name=name: run("get", "pod", name, "-o", "jsonpath={.status.phase}") == "Running", lambda name=name: run("get","pod",name,"-o","yaml")+run("describe","pod",name))  # type: ignore[misc]
     return run
 
 
-def until(check: Callable[[], object], what: str, within: float = 30) -> None:
+def until(check: Callable[[], object], what, within: float = 30) -> None:
     deadline = time.monotonic() + within
     while not check():
-        assert time.monotonic() < deadline, what
+        assert time.monotonic() < deadline, what() if callable(what) else what
         time.sleep(0.1)
 
 

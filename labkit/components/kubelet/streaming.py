@@ -195,8 +195,10 @@ class MessagePipe:
         self._socket = socket
 
     async def read(self) -> bytes:
-        message = await self._socket.receive()
-        return bytes(message.data) if message.type == WSMsgType.BINARY else b""
+        while (message := await self._socket.receive()).type == WSMsgType.BINARY:
+            if message.data:  # kubectl sends empty ones too: they are not the end
+                return bytes(message.data)
+        return b""
 
     async def write(self, data: bytes) -> None:
         await self._socket.send_bytes(data)
