@@ -41,7 +41,6 @@ def pod(name: str, *containers: dict[str, object], **fields: object) -> str:
 PODS = (
     pod("p", container("c", ["sh", "-c", SHELL])),
     pod("two", container("a", ["sh", "-c", SHELL]), container("b", ["sh", "-c", SERVES])),
-    pod("cat", container("c", ["cat"], stdin=True), restartPolicy="Never"),
 )
 
 
@@ -120,15 +119,15 @@ def kubectl(request: pytest.FixtureRequest, cluster: Cluster, tmp_path: Path) ->
     run = Run(request.param(), {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "KUBECONFIG": str(config)})
     for manifest in PODS:
         run("apply", "-f", "-", input=manifest.encode())
-    for name in ("p", "two", "cat"):
-        until(lambda name=name: run("get", "pod", name, "-o", "jsonpath={.status.phase}") == "Running", lambda name=name: run("get","pod",name,"-o","yaml")+run("describe","pod",name))  # type: ignore[misc]
+    for name in ("p", "two"):
+        until(lambda name=name: run("get", "pod", name, "-o", "jsonpath={.status.phase}") == "Running", name)  # type: ignore[misc]
     return run
 
 
-def until(check: Callable[[], object], what, within: float = 30) -> None:
+def until(check: Callable[[], object], what: str, within: float = 30) -> None:
     deadline = time.monotonic() + within
     while not check():
-        assert time.monotonic() < deadline, what() if callable(what) else what
+        assert time.monotonic() < deadline, what
         time.sleep(0.1)
 
 
@@ -188,7 +187,12 @@ class TestExec:
 
 class TestAttach:
     def test_what_it_prints_and_reads(self, kubectl: Run) -> None:
-        process = kubectl.start("attach", "-i", "cat", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        name = f"cat-{os.urandom(4).hex()}"
+        manifest = pod(name, container("c", ["cat"], stdin=True), restartPolicy="Never")
+        kubectl("create", "-f", "-", input=manifest.encode())
+        phase = ("get", "pod", name, "-o", "jsonpath={.status.phase}")
+        until(lambda: kubectl(*phase) == "Running", "cat runs")
+        process = kubectl.start("attach", "-i", name, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert process.stdin is not None
         assert process.stdout is not None
         time.sleep(1.0)  # what is printed before it is attached is not seen
@@ -198,8 +202,8 @@ class TestAttach:
         process.stdin.close()
         assert process.wait(20) == 0
         process.stdout.close()
-        until(lambda: kubectl("get", "pod", "cat", "-o", "jsonpath={.status.phase}") == "Succeeded", "cat has ended")
-        kubectl("delete", "pod", "cat")
+        until(lambda: kubectl(*phase) == "Succeeded", "cat has ended")
+        kubectl("delete", "pod", name)
 
     def test_run_rm(self, kubectl: Run) -> None:
         overrides = json.dumps({"apiVersion": "v1", "spec": {"nodeName": NODE}})
@@ -279,7 +283,18 @@ class TestProxy:
     def test_to_a_pod_a_service_and_a_node(self, kubectl: Run) -> None:
         path = "/api/v1/namespaces/default"
         assert "nobody" in kubectl("get", "--raw", f"{path}/pods/two:8080/proxy/passwd")
-        assert "404" in kubectl("get", "--raw", f"{path}/pods/two:8080/proxy/nope", code=1) or True
+        assert "could not find the requested resource" in kubectl(
+            "get", "--raw", f"{path}/pods/two:8080/proxy/nope", code=1
+        )
+        service = {"metadata": {"name": "web"}, "spec": {"ports": [{"port": 80, "name": "http"}]}}
+        address = kubectl("get", "pod", "two", "-o", "jsonpath={.status.podIP}")
+        subset = {"addresses": [{"ip": address}], "ports": [{"port": 8080, "name": "http"}]}
+        endpoints = {"metadata": {"name": "web"}, "subsets": [subset]}
+        for kind, document in (("Service", service), ("Endpoints", endpoints)):
+            document |= {"apiVersion": "v1", "kind": kind}  # type: ignore[dict-item]
+            kubectl("apply", "-f", "-", input=json.dumps(document).encode())
+        assert "nobody" in kubectl("get", "--raw", f"{path}/services/web:http/proxy/passwd")
+        assert "no endpoints available" in kubectl("get", "--raw", f"{path}/services/web:other/proxy/", code=1)
         assert kubectl("get", "--raw", f"/api/v1/nodes/{NODE}/proxy/healthz") == "ok"
         assert json.loads(kubectl("get", "--raw", f"/api/v1/nodes/{NODE}/proxy/pods"))["kind"] == "PodList"
 
