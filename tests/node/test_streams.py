@@ -1,6 +1,7 @@
 """kubectl exec, attach, cp and port-forward, the machine's kubectl and Debian's 1.20: kube-apiserver and kubelet as
 processes, real etcd, real docker."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -17,11 +18,14 @@ from pathlib import Path
 
 import pytest
 
+from labkit.components.kubelet.streaming import ConnectionPipe
+from labkit.testing.eventually import eventually
 from tests.node.apiserver import ApiServer, api_server
 from tests.node.pod_images import BUSYBOX, PAUSE, pod_images
 from tests.node.real_etcd import Authority, etcd_server, free_port
 from tests.node.test_apiserver_kubectl import debians, installed
 from tests.node.test_runtime_contract import remove_containers_of
+from tests.spdy_client import SpdyClient
 
 pytestmark = pytest.mark.timeout(120)
 NODE = f"streams-test-{os.getpid()}"
@@ -74,7 +78,8 @@ def kubelet(
     with (folder / "kubelet.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "labkit.components.kubelet", f"--kubeconfig={config}", f"--hostname-override={NODE}",
-             f"--port={port}", f"--healthz-port={free_port()}", f"--root-dir={folder}/root", f"--tls-cert-file={certificate}",
+             f"--port={port}", f"--healthz-port={free_port()}", f"--root-dir={folder}/root",
+             f"--tls-cert-file={certificate}",
              f"--tls-private-key-file={key}", f"--client-ca-file={authority.ca}", loop,
              f"--pod-infra-container-image={PAUSE}"], stdout=log, stderr=log,
         )  # fmt: skip
@@ -106,7 +111,9 @@ class Run:
         done = subprocess.run(
             [self.binary, *words], input=input, env=self.environment, capture_output=True, timeout=40, check=False
         )
-        assert done.returncode == code, f"kubectl {' '.join(words)}: {done.returncode} {done.stdout[-500:]!r}{done.stderr!r}"
+        assert done.returncode == code, (
+            f"kubectl {' '.join(words)}: {done.returncode} {done.stdout[-500:]!r}{done.stderr!r}"
+        )
         return done.stdout + done.stderr
 
     def start(self, *words: str, **options: object) -> subprocess.Popen[bytes]:
@@ -177,7 +184,9 @@ class TestExec:
         raw = ("--raw", "/api/v1/namespaces/default/pods/two/exec?command=ls")
         told = kubectl("get", *raw, code=1)
         assert "a container name must be specified for pod two, choose one of: [a b]" in told
-        assert "x is not valid for pod two" in kubectl("exec", "two", "-c", "x", "--", "ls", code=1).replace("container ", "")
+        assert "x is not valid for pod two" in kubectl("exec", "two", "-c", "x", "--", "ls", code=1).replace(
+            "container ", ""
+        )
         assert "not found" in kubectl("exec", "nope", "--", "ls", code=1)
         assert "no such file" in kubectl("exec", "p", "--", "/no/such", code=126)
         kubectl("create", "-f", "-", input=pod("late", container("c", ["cat"]), nodeName="").encode())
@@ -259,7 +268,8 @@ class TestPortForward:
             assert process.stdout is not None
             told = b""
             while b"error occurred" not in told:
-                assert (line := process.stdout.readline()), told
+                line = process.stdout.readline()
+                assert line, told
                 told += line
             assert b"port 7999 of the pod" in told
 
@@ -319,6 +329,46 @@ class TestCleanUp:
             one.stdin.close()
         until(lambda: " cat\n" not in kubectl("exec", "p", "--", "ps"), "the cats are gone")
         until(lambda: all(descriptors(pid) <= n + 3 for pid, n in zip(pids, before, strict=True)), "descriptors")
+
+
+class TestChurn:
+    async def test_hundreds_of_upgraded_connections_that_break(self, kubectl: Run, cluster: Cluster) -> None:
+        """Both processes live through it on either event loop (uvloop is known to die of some half-closes)."""
+        server = cluster.server
+        assert server.process is not None
+        before = [descriptors(server.process.pid), descriptors(cluster.kubelet.pid)]
+        context = server.context("admin", "system:masters")
+
+        async def one(number: int) -> None:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=context)
+            path = "/api/v1/namespaces/default/pods/two/portforward"
+            writer.write(
+                f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n"
+                "X-Stream-Protocol-Version: portforward.k8s.io\r\nContent-Length: 0\r\n\r\n".encode()
+            )
+            assert b" 101 " in await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
+            client = SpdyClient(ConnectionPipe(reader, writer))
+            running = asyncio.create_task(client.run())
+            told = {"port": "7000", "requestid": "0"}
+            await client.open(streamtype="error", **told)
+            data = await client.open(streamtype="data", **told)
+            await client.write(data, b"x" * 1000, last=number % 3 == 0)
+            if number % 2:
+
+                def echoed_all() -> bool:
+                    assert len(client.received[data]) == 1000, (number, client.__dict__)
+                    return True
+
+                await eventually(echoed_all, within=30)
+            writer.transport.abort() if number % 4 < 2 else writer.close()
+            await running
+
+        for start in range(0, 320, 4):  # busybox' nc keeps no long queue
+            await asyncio.gather(*[one(number) for number in range(start, start + 4)])
+        assert server.process.poll() is None
+        assert cluster.kubelet.poll() is None
+        pids = (server.process.pid, cluster.kubelet.pid)
+        await eventually(lambda: all(descriptors(pid) <= n + 3 for pid, n in zip(pids, before, strict=True)), within=30)
 
 
 def descriptors(pid: int) -> int:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from labkit.api.kinds import KINDS, Kind
+from labkit.components.kube_apiserver.authz import CONNECTING
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "GET": "get", "HEAD": "get"}
 _PROXY = re.compile("/proxy(?=/|$)")
@@ -91,7 +92,7 @@ def _known(found: Route) -> Route | None:
 def verb_of(method: str, found: Route, watching: bool) -> str:
     """get, list, watch, create, update, patch, delete, deletecollection: the words of policies and audit lines."""
     verb = _VERBS.get(method, method.lower())
-    if verb == "get" and found.subresource in ("exec", "attach", "portforward", "proxy"):
+    if verb == "get" and found.subresource in CONNECTING:
         return "create"  # what WebSocket has to do with GET is no reading
     if found.name:
         return "watch" if verb == "get" and (watching or found.watch) else verb

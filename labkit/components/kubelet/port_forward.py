@@ -52,7 +52,7 @@ async def _forward(data: Stream, error: Stream, connect: Connect) -> None:
                 await close(writer)
         await error.end()
         await data.end()
-    except ConnectionError:
+    except OSError:
         pass  # the client is gone, or has closed this one
     finally:
         data.close()

@@ -60,7 +60,7 @@ async def serve(console: Console, start: Callable[[], Awaitable[Process]]) -> No
     if status:
         try:
             await console.finish(status)
-        except ConnectionError:
+        except OSError:
             return
 
 
@@ -71,7 +71,7 @@ async def _converse(console: Console, process: Process) -> bytes:
     leaving = asyncio.ensure_future(console.gone())
     try:
         await asyncio.wait([printing, leaving], return_when=asyncio.FIRST_COMPLETED)
-        if not printing.done() or isinstance(printing.exception(), ConnectionError):
+        if not printing.done() or isinstance(printing.exception(), OSError):
             return b""
         printing.result()
         return exited(await process.exit_code())

@@ -192,7 +192,7 @@ class Session:
                 if frame.kind == GOAWAY:
                     return
                 await self._take(frame)
-        except ConnectionError:
+        except OSError:  # of TLS, too
             return
         finally:
             for stream in tuple(self.streams.values()):

@@ -106,7 +106,7 @@ class Streaming:
             return socket
 
         async def serve(session: Session, running: asyncio.Task[None]) -> None:
-            with suppress(ConnectionError, TimeoutError):
+            with suppress(OSError):
                 await remote_command.serve(await SpdyConsole.open(session, running, wanted), start)
 
         return await over_spdy(request, REMOTE_COMMAND, serve)
