@@ -184,8 +184,11 @@ class TestTunnel:
         ):
             told = await http(method, path)
             assert (told[0], told[1]["message"]) == (code, text)
-        for said, code, reason in ((b"404 Not Found", 404, "NotFound"), (b"403 Forbidden", 403, "Forbidden"),
-                                   (b"400 Bad Request", 400, "BadRequest"), (b"500 X", 500, "InternalError")):  # fmt: skip
+        refusals = (
+            (b"404 Not Found", 404, "NotFound"), (b"403 Forbidden", 403, "Forbidden"),
+            (b"400 Bad Request", 400, "BadRequest"), (b"500 X", 500, "InternalError"),
+        )  # fmt: skip
+        for said, code, reason in refusals:
             kubelet.refusal = b"HTTP/1.1 " + said + b"\r\nContent-Length: 4\r\n\r\nnope"
             told = await http("POST", f"{PODS}/p1/exec?command=a", None, **UPGRADE)
             assert (told[0], told[1]["reason"]) == (code, reason)
