@@ -35,7 +35,11 @@ def where(function: Callable[..., Any]) -> dict[str, Any]:
         line = code.__code__.co_firstlineno if hasattr(code, "__code__") else inspect.getsourcelines(code)[1]
     except (TypeError, OSError):
         return {"function": name}
-    return {"function": name, "file": str(path.relative_to(_ROOT) if path.is_relative_to(_ROOT) else path), "line": line}
+    return {
+        "function": name,
+        "file": str(path.relative_to(_ROOT) if path.is_relative_to(_ROOT) else path),
+        "line": line,
+    }
 
 
 def object_path(obj: Object) -> str:

@@ -54,7 +54,7 @@ class Layer:
 LAYERS = (
     Layer("unit", 300),
     Layer("cluster", 300),
-    Layer("node", 420, (_root, _etcd, _docker)),
+    Layer("node", 600, (_root, _etcd, _docker)),
     Layer("e2e", 1200, (_docker, _vagrant)),
     Layer("content", 300),
 )

@@ -9,6 +9,7 @@ import pytest
 
 from labkit.components.kubelet import runtime as labels
 from labkit.components.kubelet.fake import Program
+from labkit.components.kubelet.process import STDERR, STDOUT, Process, Wanted
 from labkit.components.kubelet.runtime import (
     PAUSE,
     Container,
@@ -22,6 +23,7 @@ from labkit.components.kubelet.runtime import (
     container_name,
 )
 from labkit.testing.eventually import eventually
+from labkit.upgrade import close
 
 ABSENT = "127.0.0.1:1/absent:1"  # a registry that nobody answers for
 
@@ -31,9 +33,11 @@ PROGRAMS = {
     ("sh", "-c", "trap 'exit 143' TERM; while true; do sleep 0.1; done"): Program(),
     ("sh", "-c", "echo one; echo two; exit 3"): Program(output=("one", "two"), exit_code=3),
     ("sh", "-c", "echo one; sleep 1; exit 0"): Program(output=("one",), exit_code=0, seconds=1.0),
+    ("cat",): Program(echoes=True),
+    ("nc", "-ll", "-p", "7000", "-e", "cat"): Program(echo_port=7000),
     ("/no/such",): Program(broken='exec: "/no/such": stat /no/such: no such file or directory'),
 }
-STUBBORN, GENTLE, ENDS, SHORT, BROKEN = PROGRAMS
+STUBBORN, GENTLE, ENDS, SHORT, CAT, ECHO, BROKEN = PROGRAMS
 
 
 def program(config: ContainerConfig) -> Program:
@@ -65,6 +69,17 @@ async def listening(runtime: Runtime) -> AsyncIterator[list[ContainerEvent]]:
     yield events
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def printed(process: Process) -> list[tuple[int, bytes]]:
+    """All it prints, until it ends; what comes from one stream in a row is put together."""
+    found: list[tuple[int, bytes]] = []
+    async with asyncio.timeout(15):
+        async for stream, data in process.output():
+            if found and found[-1][0] == stream:
+                data = found.pop()[1] + data
+            found.append((stream, data))
+    return found
 
 
 class RuntimeContract:
@@ -251,3 +266,76 @@ class RuntimeContract:
         await self.ended(runtime, made)
         with pytest.raises(RuntimeFailure):
             await runtime.execute(made, ["echo"], 10)
+
+    async def test_exec_and_its_exit_code(self, runtime: Runtime, image: str, node: str, uid: str) -> None:
+        made = await self.run(runtime, config(image, node, uid))
+        for command, output, code in ((["echo", "hello"], [(STDOUT, b"hello\n")], 0), (["sh", "-c", "exit 4"], [], 4)):
+            process = await runtime.exec(made, command, Wanted())
+            assert (await printed(process), await process.exit_code()) == (output, code)
+            await process.close()
+
+    async def test_exec_reads_its_stdin_to_the_end(self, runtime: Runtime, image: str, node: str, uid: str) -> None:
+        made = await self.run(runtime, config(image, node, uid))
+        for command, stream in ((["cat"], STDOUT), (["sh", "-c", "cat >&2"], STDERR)):
+            process = await runtime.exec(made, command, Wanted(stdin=True))
+            await process.write(b"one ")
+            await process.write(b"two")
+            await process.end_input()
+            assert (await printed(process), await process.exit_code()) == ([(stream, b"one two")], 0)
+            await process.close()
+
+    async def test_exec_with_a_terminal(self, runtime: Runtime, image: str, node: str, uid: str) -> None:
+        made = await self.run(runtime, config(image, node, uid))
+        process = await runtime.exec(made, ["cat"], Wanted(stdin=True, tty=True))
+        await process.resize(100, 30)
+        await process.write(b"typed\n")
+        stream, data = await anext(process.output())
+        assert (stream, data[:5]) == (STDOUT, b"typed")
+        await process.close()
+
+    async def test_exec_can_be_left(self, runtime: Runtime, image: str, node: str, uid: str) -> None:
+        made = await self.run(runtime, config(image, node, uid))
+        process = await runtime.exec(made, ["sleep", "30"], Wanted())
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await anext(process.output())
+        await process.close()
+        assert (await self.one(runtime, made)).running
+
+    async def test_no_exec_in_what_does_not_run(self, runtime: Runtime, image: str, node: str, uid: str) -> None:
+        made = await runtime.create(config(image, node, uid))
+        with pytest.raises(RuntimeFailure, match="not running"):
+            await runtime.exec(made, ["echo"], Wanted())
+        with pytest.raises(NoSuchContainer):
+            await runtime.exec("0" * 64, ["echo"], Wanted())
+        with pytest.raises(NoSuchContainer):
+            await runtime.attach("0" * 64, Wanted())
+
+    async def test_attach(self, runtime: Runtime, image: str, node: str, uid: str) -> None:
+        made = await self.run(runtime, config(image, node, uid, command=CAT, stdin=True))
+        process = await runtime.attach(made, Wanted(stdin=True))
+        await process.write(b"hello")
+        await process.end_input()
+        assert (await printed(process), await process.exit_code()) == ([(STDOUT, b"hello")], 0)
+        await process.close()
+        assert (await self.ended(runtime, made)).exit_code == 0
+
+    async def test_port_forward(self, runtime: Runtime, image: str, pause_image: str, node: str, uid: str) -> None:
+        pause = await self.run(runtime, config(pause_image, node, uid, PAUSE))
+        await self.run(runtime, config(image, node, uid, network=pause, command=ECHO))
+
+        async def answers() -> bool:
+            try:
+                reader, writer = await runtime.port_forward(pause, 7000)
+            except RuntimeFailure:
+                return False  # it does not listen yet
+            writer.write(b"there and back")
+            assert await reader.readexactly(14) == b"there and back"
+            writer.write_eof()
+            assert await reader.read() == b""
+            await close(writer)
+            return True
+
+        await eventually(answers, within=10)
+        with pytest.raises(RuntimeFailure, match="port 7001 of the pod"):
+            await runtime.port_forward(pause, 7001)

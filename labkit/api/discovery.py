@@ -27,7 +27,7 @@ GIT_VERSION = "v0.18.2+labkit"
 
 
 class _Subresource(NamedTuple):
-    kind: str  # "": the kind that it hangs below
+    kind: str  # "": the kind that it hangs below; {} stands for its name
     verbs: tuple[str, ...]
     group: str = ""
     version: str = "v1"
@@ -40,6 +40,10 @@ _SUBRESOURCES = {
     "log": _Subresource("", ("get",)),
     "eviction": _Subresource("Eviction", ("create",), "policy"),
     "finalize": _Subresource("", ("update",)),
+    "exec": _Subresource("PodExecOptions", ("create", "get")),
+    "attach": _Subresource("PodAttachOptions", ("create", "get")),
+    "portforward": _Subresource("PodPortForwardOptions", ("create", "get")),
+    "proxy": _Subresource("{}ProxyOptions", ("create", "delete", "get", "patch", "update")),
 }
 
 
@@ -146,7 +150,7 @@ def _subresource(kind: Resource, name: str) -> dict[str, Any]:
         "name": f"{kind.resource}/{name}",
         "singularName": "",
         "namespaced": kind.namespaced,
-        "kind": sub.kind or kind.kind,
+        "kind": sub.kind.format(kind.kind) or kind.kind,
         "verbs": sub.verbs,
     }
     if sub.group:
@@ -219,7 +223,7 @@ def _aggregated_resource(kind: Resource) -> dict[str, Any]:
 
 def _aggregated_subresource(kind: Resource, name: str) -> dict[str, Any]:
     sub = _SUBRESOURCES[name]
-    response = {"group": sub.group, "version": sub.version, "kind": sub.kind or kind.kind}
+    response = {"group": sub.group, "version": sub.version, "kind": sub.kind.format(kind.kind) or kind.kind}
     return {"subresource": name, "responseKind": response, "verbs": sub.verbs}
 
 

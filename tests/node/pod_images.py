@@ -13,7 +13,7 @@ BUSYBOX = f"{PREFIX}/busybox:1"
 PAUSE = f"{PREFIX}/pause:1"
 _APPLETS = (
     "sh", "sleep", "echo", "cat", "env", "hostname", "httpd", "ls", "mkdir", "true", "false", "wget", "id", "touch",
-    "ip", "ipcs", "nc",
+    "ip", "ipcs", "nc", "tar", "stty", "head", "wc", "test", "ps", "tty",
 )  # fmt: skip
 
 

@@ -4,8 +4,9 @@
     {"group": "system:nodes", "resource": "pods", "verbs": ["delete"]}
 
 Fields of Kubernetes 0.18: user, group, resource, namespace, readonly; labkit adds verbs. A field that is absent matches
-anything, all fields of a line must match. `pods` covers the pods' subresources, `pods/status` is only that one. Blank
-lines and lines that start with # are skipped. Members of system:masters may do everything. Discovery, /version and
+anything, all fields of a line must match. `pods` covers the pods' subresources, `pods/status` is only that one; what
+connects to something that runs (exec, attach, portforward, proxy) has to be named itself: `pods/exec`. Blank lines
+and lines that start with # are skipped. Members of system:masters may do everything. Discovery, /version and
 /healthz may be read by every authenticated user. Source: docs/authorization.md of Kubernetes 0.18.
 """
 
@@ -19,6 +20,7 @@ import msgspec
 
 from labkit.api.errors import Forbidden
 from labkit.components.kube_apiserver.messages import User
+from labkit.components.kube_apiserver.routes import CONNECTING
 
 READING = frozenset(("get", "list", "watch"))
 MASTERS = "system:masters"
@@ -53,11 +55,16 @@ class Rule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return (
             (not self.user or self.user == wish.user.name)
             and (not self.group or self.group in wish.user.groups)
-            and (not self.resource or wish.resource == self.resource or wish.resource.startswith(f"{self.resource}/"))
+            and (not self.resource or self.covers(wish.resource))
             and (not self.namespace or self.namespace == wish.namespace)
             and (not self.readonly or wish.verb in READING)
             and (not self.verbs or wish.verb in self.verbs)
         )
+
+    def covers(self, resource: str) -> bool:
+        """Is this the resource that is meant, or the object below which it hangs?"""
+        owner, _, subresource = resource.partition("/")
+        return resource == self.resource or (owner == self.resource and subresource not in CONNECTING)
 
 
 def read_policy(path: Path) -> list[Rule]:

@@ -1,7 +1,7 @@
 """One request's way: who asks, what is meant, may they, then the verb's function.
 
 Request -> authn (a user or 401) -> routes.route -> authorization (or 403)
-        -> Resources or a subresource -> Answer | Stream
+        -> Resources or a subresource -> Answer | Stream | Tunnel
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import msgspec
 
 from labkit.api.computed import place_of
 from labkit.api.errors import ApiError, NotFound, Unauthorized
-from labkit.components.kube_apiserver import answers, eviction, subresources
+from labkit.components.kube_apiserver import answers, connections, eviction, subresources
 from labkit.components.kube_apiserver.authorization import Authorization
 from labkit.components.kube_apiserver.authz import Attributes
 from labkit.components.kube_apiserver.computed import Computed
 from labkit.components.kube_apiserver.kubelets import Kubelets
-from labkit.components.kube_apiserver.messages import Answer, Request, Stream
+from labkit.components.kube_apiserver.messages import Answer, Request, Stream, Tunnel
 from labkit.components.kube_apiserver.pages import Pages
 from labkit.components.kube_apiserver.resources import Resources
 from labkit.components.kube_apiserver.routes import Route, route, verb_of
@@ -36,14 +36,14 @@ class Dispatch:
         self._kubelets = kubelets
         self._authorization = authorization
 
-    async def handle(self, request: Request) -> Answer | Stream:
+    async def handle(self, request: Request) -> Answer | Stream | Tunnel:
         """What is refused is answered with its Status; raises StorageError, and whatever is a bug."""
         try:
             return await self._answer(request)
         except ApiError as error:
             return answers.answer(request, msgspec.json.encode(error.status()), error.code)
 
-    async def _answer(self, request: Request) -> Answer | Stream:
+    async def _answer(self, request: Request) -> Answer | Stream | Tunnel:
         at = request.at = route(request.path)
         if at is None:
             verb = request.verb = "get" if request.method in ("GET", "HEAD") else request.method.lower()
@@ -66,7 +66,7 @@ class Dispatch:
         answer: Answer | Stream = await getattr(self._resources, verb)(request, at, at.kind)
         return answer
 
-    async def _subresource(self, request: Request, at: Route) -> Answer | Stream:
+    async def _subresource(self, request: Request, at: Route) -> Answer | Stream | Tunnel:
         registries = self._resources.registries
         if at.kind is None or at.subresource == "binding":
             return await subresources.bind(registries["pods"], request, at)
@@ -81,6 +81,10 @@ class Dispatch:
             return await subresources.log(registry, registries["nodes"], self._kubelets, request, at)
         if at.subresource == "eviction":
             return await eviction.evict(registry, request, at)
+        if at.subresource in connections.STREAMS:
+            return await connections.stream(registries, self._kubelets, request, at)
+        if at.subresource == "proxy":
+            return await connections.proxy(registries, self._kubelets, request, at)
         raise not_found()
 
 

@@ -1,4 +1,4 @@
-"""The HTTP side, on aiohttp: TLS connections in, `Request` to the handlers, `Answer` or `Stream` out.
+"""The HTTP side, on aiohttp: TLS connections in, `Request` to the handlers, `Answer`, `Stream` or `Tunnel` out.
 
 Nothing above this file knows aiohttp. Every request is answered: an ApiError with its Status, a bug with a 500 Status
 here and its traceback in the journal. Bodies are bounded in size and time.
@@ -27,10 +27,12 @@ from labkit.api.errors import (
     ServerUnavailable,
 )
 from labkit.components.kube_apiserver.authn import user_of
-from labkit.components.kube_apiserver.messages import JSON, Answer, Request, Stream, User
+from labkit.components.kube_apiserver.messages import JSON, Answer, Request, Stream, Tunnel, User
 from labkit.components.kube_apiserver.tokens import Authenticate, bearer
+from labkit.components.kube_apiserver.tunnel import splice
 from labkit.storage.protocol import StorageError
 from labkit.trace import Tracer
+from labkit.upgrade import close, take_over
 
 MAX_BODY = 3 * 1024 * 1024  # bytes, as the original's successors have it
 BODY_SECONDS = 30.0  # a client that sends its body slower than this is given up
@@ -38,7 +40,7 @@ WRITE_SECONDS = 60.0  # a watcher that does not read for so long is cut off
 IDLE_SECONDS = 180.0  # a connection without a request, or with half a one, is closed
 _CHANGING = frozenset(("POST", "PUT", "PATCH", "DELETE"))
 
-Handler = Callable[[Request], Awaitable[Answer | Stream]]
+Handler = Callable[[Request], Awaitable[Answer | Stream | Tunnel]]
 
 
 def status_answer(error: ApiError) -> Answer:
@@ -118,11 +120,14 @@ class HttpServer:
             )  # fmt: skip
             work = self._answer(request)
             # A client that hangs up does not leave a change half told: it is finished and traced.
-            answer = await (asyncio.shield(asyncio.ensure_future(work)) if request.method in _CHANGING else work)
+            changing = request.method in _CHANGING and "upgrade" not in request.headers
+            answer = await (asyncio.shield(asyncio.ensure_future(work)) if changing else work)
         except ApiError as error:
             answer = status_answer(error)
         if isinstance(answer, Stream):
             return await self._stream(incoming, answer)
+        if isinstance(answer, Tunnel):
+            return await self._tunnel(incoming, answer)
         return web.Response(
             status=answer.status, body=answer.body, headers={"Content-Type": answer.content_type, **answer.headers}
         )
@@ -139,7 +144,7 @@ class HttpServer:
             return next((user for user in users if user.name), User())
         return self._everybody or User()
 
-    async def _answer(self, request: Request) -> Answer | Stream:
+    async def _answer(self, request: Request) -> Answer | Stream | Tunnel:
         try:
             return await self._handler(request)
         except StorageError as error:
@@ -152,7 +157,9 @@ class HttpServer:
         self._trace.log(f"bug: {path}: {error!r}", level="error", traceback=traceback.format_exc())
 
     async def _stream(self, incoming: web.BaseRequest, stream: Stream) -> web.StreamResponse:
-        response = web.StreamResponse(status=stream.status, headers={"Content-Type": stream.content_type})
+        response = web.StreamResponse(
+            status=stream.status, headers={"Content-Type": stream.content_type, **stream.headers}
+        )
         response.enable_chunked_encoding()
         task = asyncio.current_task()
         assert task is not None
@@ -176,6 +183,17 @@ class HttpServer:
         with contextlib.suppress(ConnectionError):
             await response.write_eof()
         return response
+
+    async def _tunnel(self, incoming: web.BaseRequest, tunnel: Tunnel) -> web.StreamResponse:
+        """Returns never: at the end of the tunnel its connection is closed."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._streams.add(task)
+        try:
+            await take_over(incoming, tunnel.head, lambda reader, writer: splice((reader, writer), tunnel))
+        finally:
+            self._streams.discard(task)
+            await close(tunnel.writer)
 
 
 @lru_cache(maxsize=4096)

@@ -1,26 +1,36 @@
-"""The way to the kubelets: container logs, over TLS with the kubelet-client certificate.
+"""The way to the kubelets, over TLS with the kubelet-client certificate: logs, and requests that become streams.
 
 GET .../pods/NAME/log?container=C&follow=true  ->  GET https://NODE:10250/containerLogs/NAMESPACE/POD/C?follow=true
+POST .../pods/NAME/exec?command=ls, Upgrade: SPDY/3.1  ->  POST https://NODE:10250/exec/NAMESPACE/POD/C?command=ls
 """
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from urllib.parse import quote
 
 import aiohttp
+from yarl import URL
 
-from labkit.api.errors import ApiError, BadRequest, InternalError, NotFound
+from labkit.api.errors import ApiError, BadRequest, Forbidden, InternalError, NotFound, ServerUnavailable
 from labkit.api.types import Node, Pod
 from labkit.components.kube_apiserver.bodies import number
-from labkit.components.kube_apiserver.messages import TEXT, Request, Stream
+from labkit.components.kube_apiserver.messages import TEXT, Request, Stream, Tunnel
+from labkit.components.kube_apiserver.tunnel import dig
+from labkit.upgrade import close
 
 CONNECT_SECONDS = 5.0
+REFUSAL_SECONDS = 2.0
 IDLE_SECONDS = 30.0  # without `follow`, so long may the kubelet say nothing
 _ADDRESS_TYPES = ("InternalIP", "LegacyHostIP", "ExternalIP", "Hostname")
 _NUMBERS = ("tailLines", "sinceSeconds", "limitBytes")
 _FLAGS = ("follow", "timestamps", "previous")
+_OWN_HEADERS = frozenset((
+    "authorization", "connection", "content-length", "host", "keep-alive", "proxy-authenticate", "proxy-authorization",
+    "te", "trailer", "transfer-encoding", "upgrade",
+))  # fmt: skip
 
 
 def node_address(node: Node) -> str:
@@ -50,11 +60,23 @@ def log_query(request: Request) -> dict[str, str]:
     return query
 
 
+def pod_path(what: str, pod: Pod, container: str = "") -> str:
+    """`/exec/NAMESPACE/POD/CONTAINER` of a kubelet."""
+    parts = (what, pod.metadata.namespace, pod.metadata.name, *filter(None, [container]))
+    return "".join("/" + quote(part, safe="") for part in parts)
+
+
+def passed_on(headers: Mapping[str, str]) -> dict[str, str]:
+    """What a proxy passes on: not what is said to it alone, nor who the user is."""
+    return {name: value for name, value in headers.items() if name not in _OWN_HEADERS}
+
+
 class Kubelets:
     """A client of all kubelets; made inside the event loop, ended with `close()`. `context` None: plain HTTP."""
 
     def __init__(self, port: int, context: ssl.SSLContext | None) -> None:
         self._port = port
+        self._context = context
         self._scheme = "https" if context else "http"
         connector = aiohttp.TCPConnector(ssl=context or False, limit=0)
         self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False)
@@ -62,8 +84,7 @@ class Kubelets:
     async def log(self, request: Request, pod: Pod, node: Node) -> Stream:
         """The log of a pod's container, as it comes."""
         container, query = chosen_container(pod, request.query.get("container", "")), log_query(request)
-        path = "/".join(quote(part, safe="") for part in (pod.metadata.namespace, pod.metadata.name, container))
-        url = f"{self._scheme}://{node_address(node)}:{self._port}/containerLogs/{path}"
+        url = f"{self._scheme}://{self.address(node)}{pod_path('containerLogs', pod, container)}"
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=CONNECT_SECONDS, sock_read=None if "follow" in query else IDLE_SECONDS
         )
@@ -72,8 +93,42 @@ class Kubelets:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise InternalError(f'Get "{url}": {error or type(error).__name__}') from error
         if response.status != 200:
-            raise _refusal(response.status, (await response.text())[:4096].strip())
+            raise refusal(response.status, (await response.text())[:4096].strip())
         return Stream(_chunks(response), TEXT)
+
+    async def tunnel(self, request: Request, node: Node, path: str) -> Tunnel:
+        """The kubelet's side of a request that is to become a stream; what the kubelet refuses is raised."""
+        address = (node_address(node), self._port)
+        head, reader, writer = await dig(address, self._context, request, path)
+        code = int(head.split(None, 2)[1])
+        if code == 101:
+            return Tunnel(head, reader, writer)
+        try:
+            async with asyncio.timeout(REFUSAL_SECONDS):
+                text = await reader.read(4096)
+        except TimeoutError:
+            text = b""
+        finally:
+            await close(writer)
+        raise refusal(code, text.decode(errors="replace").strip())
+
+    async def proxy(self, request: Request, url: str) -> Stream:
+        """An HTTP request passed on, and its answer as it comes; redirects are the client's to follow."""
+        try:
+            response = await self._session.request(
+                request.method, URL(url, encoded=True), data=request.body or None, headers=passed_on(request.headers),
+                allow_redirects=False, timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+            )  # fmt: skip
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ServerUnavailable(f"error trying to reach {url}: {error or type(error).__name__}") from error
+        headers = passed_on({name.lower(): value for name, value in response.headers.items()})
+        return Stream(_chunks(response), headers.pop("content-type", TEXT), response.status, headers)
+
+    def address(self, node: Node) -> str:
+        return f"{node_address(node)}:{self._port}"
+
+    def node_url(self, node: Node) -> str:
+        return f"{self._scheme}://{self.address(node)}"
 
     async def close(self) -> None:
         await self._session.close()
@@ -89,9 +144,11 @@ async def _chunks(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, Non
         response.close()
 
 
-def _refusal(status: int, text: str) -> ApiError:
+def refusal(status: int, text: str) -> ApiError:
     if status == 400:
         return BadRequest(text)
     if status == 404:
         return NotFound(text)
+    if status == 403:
+        return Forbidden(text)
     return InternalError(f"the kubelet answered {status}: {text}")

@@ -1,7 +1,8 @@
-"""What goes in and out of the handlers, free of any HTTP library: Request in, Answer or Stream out."""
+"""What goes in and out of the handlers, free of any HTTP library: Request in; Answer, Stream or Tunnel out."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 
@@ -70,3 +71,13 @@ class Stream:
     chunks: AsyncGenerator[bytes, None]
     content_type: str = JSON
     status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Tunnel:
+    """The client's connection becomes one to somebody else: `head` is his whole 101 answer."""
+
+    head: bytes
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter

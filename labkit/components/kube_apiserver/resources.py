@@ -111,7 +111,7 @@ class Resources:
         if kind.namespaced and not at.namespace:
             raise MethodNotAllowed("the server does not allow this method on the requested resource")
         obj, warnings = bodies.read(request, kind.type)
-        entry = await self._create(request, at, kind, obj)
+        entry = await self._admit_and_store(request, at, kind, obj)
         return _warned(answers.object_answer(request, kind, entry, 201), warnings)
 
     async def update(self, request: Request, at: Route, kind: Kind) -> Answer:
@@ -122,7 +122,7 @@ class Resources:
         except NotFound:
             if not self.registries[at.resource].strategy.create_on_update:
                 raise
-            entry, status = await self._create(request, at, kind, copy(sent)), 201
+            entry, status = await self._admit_and_store(request, at, kind, copy(sent)), 201
         return _warned(answers.object_answer(request, kind, entry, status), warnings)
 
     async def patch(self, request: Request, at: Route, kind: Kind) -> Answer:
@@ -134,10 +134,10 @@ class Resources:
                 raise
             # kubectl apply --server-side creates what is not there
             empty = kind.type(metadata=ObjectMeta(name=at.name, namespace=at.namespace))
-            entry, status = await self._create(request, at, kind, patched(empty)), 201
+            entry, status = await self._admit_and_store(request, at, kind, patched(empty)), 201
         return answers.object_answer(request, kind, entry, status)
 
-    async def _create(self, request: Request, at: Route, kind: Kind, obj: Any) -> Entry:
+    async def _admit_and_store(self, request: Request, at: Route, kind: Kind, obj: Any) -> Entry:
         admitted = await self._admission.admit(_asked("CREATE", request, at, kind, obj))
         await self._charge(request, at, _asked("CREATE", request, at, kind, admitted))
         return await self.registries[at.resource].create(admitted, intent_of(request, at))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from labkit.api.errors import BadRequest
+from labkit.api.kinds import KINDS
 from labkit.api.types import (
     NonResourceRule,
     ResourceRule,
@@ -22,6 +23,7 @@ from labkit.components.kube_apiserver import authz
 from labkit.components.kube_apiserver.authorization import Authorization
 from labkit.components.kube_apiserver.authz import READING, Attributes, Rule
 from labkit.components.kube_apiserver.messages import User
+from labkit.components.kube_apiserver.routes import CONNECTING
 
 _ANYTHING = ResourceRule(verbs=["*"], api_groups=["*"], resources=["*"])
 
@@ -71,9 +73,11 @@ def rules_of(user: User, namespace: str, rules: Sequence[Rule]) -> list[Resource
 
 
 def _resources(resource: str) -> list[str]:
+    """What a line for this resource covers."""
     if not resource:
         return ["*"]
-    return [resource] if "/" in resource else [resource, f"{resource}/*"]
+    below = KINDS[resource].subresources if resource in KINDS else ()
+    return [resource, *(f"{resource}/{name}" for name in sorted(set(below) - CONNECTING))]
 
 
 def who_am_i(review: SelfSubjectReview, user: User) -> None:

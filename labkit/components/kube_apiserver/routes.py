@@ -5,17 +5,21 @@
 /api/v1/nodes[/NAME[/SUB]]                a kind outside of namespaces
 /api/v1/namespaces[/NAME[/SUB]]           namespaces themselves
 /api/v1/namespaces/NS/bindings            POST only
+/api/v1/.../NAME/proxy/ANY/PATH           a kind with something to proxy to
 anything else                             discovery, health, or nothing
 """
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 from urllib.parse import unquote
 
 from labkit.api.kinds import KINDS, Kind
 
+CONNECTING = frozenset(("exec", "attach", "portforward", "proxy"))
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "GET": "get", "HEAD": "get"}
+_PROXY = re.compile("/proxy(?=/|$)")
 _NAMESPACE_PARTS = frozenset(("status", "finalize"))
 
 
@@ -28,6 +32,7 @@ class Route(NamedTuple):
     name: str = ""
     subresource: str = ""
     watch: bool = False
+    rest: str = ""  # of a proxy: the path behind it, as it was sent
 
     @property
     def full_resource(self) -> str:
@@ -36,6 +41,10 @@ class Route(NamedTuple):
 
 def route(path: str) -> Route | None:
     """The object or collection that a path under /api/v1 names; None when there is no such thing."""
+    for mark in _PROXY.finditer(path):
+        owner = route(path[: mark.start()])
+        if owner is not None and owner.name and not owner.subresource and owner.kind is not None:
+            return _known(owner._replace(subresource="proxy", rest=path[mark.end() :]))
     parts = [unquote(part) for part in path.split("/")[1:]]
     if parts[:2] != ["api", "v1"]:
         return None
@@ -83,6 +92,8 @@ def _known(found: Route) -> Route | None:
 def verb_of(method: str, found: Route, watching: bool) -> str:
     """get, list, watch, create, update, patch, delete, deletecollection: the words of policies and audit lines."""
     verb = _VERBS.get(method, method.lower())
+    if verb == "get" and found.subresource in CONNECTING:
+        return "create"  # what WebSocket has to do with GET is no reading
     if found.name:
         return "watch" if verb == "get" and (watching or found.watch) else verb
     if verb == "get":

@@ -25,7 +25,7 @@ from labkit.components.kube_apiserver.component_statuses import checks
 from labkit.components.kube_apiserver.computed import Computed
 from labkit.components.kube_apiserver.dispatch import Dispatch
 from labkit.components.kube_apiserver.http import HttpServer
-from labkit.components.kube_apiserver.messages import Answer, Request, Stream, User
+from labkit.components.kube_apiserver.messages import Answer, Request, Stream, Tunnel, User
 from labkit.components.kube_apiserver.metrics import Metrics
 from labkit.components.kube_apiserver.observing import Observer
 from labkit.components.kube_apiserver.own_service import Own, OwnService
@@ -71,7 +71,7 @@ class Server:
         self._observer = Observer(self._metrics, self._audit, trace)
         self._http = HttpServer(self.handle, trace, known, TESTER if insecure else None)
 
-    async def handle(self, request: Request) -> Answer | Stream:
+    async def handle(self, request: Request) -> Answer | Stream | Tunnel:
         """The answer to any request."""
         return await self._observer.observed(self._dispatch.handle, request)
 

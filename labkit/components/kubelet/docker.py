@@ -6,10 +6,10 @@ changes only with an event: both are inspected once and remembered.
 """
 
 import asyncio
-import socket
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import requests
@@ -18,11 +18,13 @@ from docker.api.client import APIClient
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound, StreamParseError
 from docker.transport import UnixHTTPAdapter
 from docker.utils import parse_repository_tag
-from docker.utils.socket import frames_iter
 
 from labkit.components.kubelet import runtime
-from labkit.components.kubelet.docker_words import container_of, create_arguments
+from labkit.components.kubelet.docker_process import DockerProcess, open_streams
+from labkit.components.kubelet.docker_words import address, container_of, create_arguments
+from labkit.components.kubelet.process import Process, Wanted
 from labkit.components.kubelet.runtime import (
+    Connection,
     Container,
     ContainerConfig,
     ContainerEvent,
@@ -39,6 +41,8 @@ T = TypeVar("T")
 
 CALL_SECONDS = 120
 PULL_STALLED_SECONDS = 300
+CONNECT_SECONDS = 10
+EXIT_CODE_SECONDS = 5
 _FAULTS = (DockerException, requests.RequestException, urllib3.exceptions.HTTPError, StreamParseError, OSError)
 _EVENTS = ["start", "die", "destroy", "oom"]
 
@@ -117,14 +121,62 @@ class Docker:
         self._inspected.pop(container_id, None)
 
     async def execute(self, container_id: str, command: list[str], timeout: float) -> ExecResult:
-        made = await self._call(lambda api: api.exec_create(container_id, command))
         chunks: list[bytes] = []
         async with asyncio.timeout(timeout):
-            async with aclosing(self._stream(lambda api: _ExecOutput(api, made["Id"]))) as output:
-                async for chunk in output:
-                    chunks.append(chunk)
-            found = await self._call(lambda api: api.exec_inspect(made["Id"]))
-        return ExecResult(found["ExitCode"], b"".join(chunks).decode(errors="replace"))
+            process = await self.exec(container_id, command, Wanted())
+            try:
+                async for _, data in process.output():
+                    chunks.append(data)
+                return ExecResult(await process.exit_code(), b"".join(chunks).decode(errors="replace"))
+            finally:
+                await process.close()
+
+    async def exec(self, container_id: str, command: list[str], wanted: Wanted) -> Process:
+        made = await self._call(
+            lambda api: api.exec_create(
+                container_id, command, stdin=wanted.stdin, stdout=wanted.stdout, stderr=wanted.stderr, tty=wanted.tty
+            )
+        )
+        start = {"Detach": False, "Tty": wanted.tty}
+        streams = await open_streams(self._endpoint, f"/v{self._api_version}/exec/{made['Id']}/start", start)
+
+        async def resize(width: int, height: int) -> None:
+            await self._call(lambda api: api.exec_resize(made["Id"], height, width))
+
+        return DockerProcess(*streams, wanted, resize, lambda: self._exit_code(made["Id"]))
+
+    async def _exit_code(self, exec_id: str) -> int:
+        """The output of a command ends a moment before docker notes how it ended."""
+        async with asyncio.timeout(EXIT_CODE_SECONDS):
+            while True:
+                found = await self._call(lambda api: api.exec_inspect(exec_id))
+                if not found["Running"]:
+                    return int(found["ExitCode"] or 0)
+                await asyncio.sleep(0.02)
+
+    async def attach(self, container_id: str, wanted: Wanted) -> Process:
+        shown = (await self._call(lambda api: api.inspect_container(container_id)))["Config"]
+        real = replace(wanted, stdin=wanted.stdin and shown["OpenStdin"], tty=shown["Tty"])
+        asked = {"stream": 1, "stdin": real.stdin, "stdout": real.stdout, "stderr": real.stderr and not real.tty}
+        query = "&".join(f"{name}={int(value)}" for name, value in asked.items())
+        streams = await open_streams(self._endpoint, f"/v{self._api_version}/containers/{container_id}/attach?{query}")
+
+        async def resize(width: int, height: int) -> None:
+            await self._call(lambda api: api.resize(container_id, height, width))
+
+        async def no_exit_code() -> int:
+            return 0
+
+        return DockerProcess(*streams, real, resize, no_exit_code)
+
+    async def port_forward(self, pause_id: str, port: int) -> Connection:
+        shown = await self._call(lambda api: api.inspect_container(pause_id))
+        host = "127.0.0.1" if shown["HostConfig"]["NetworkMode"] == "host" else address(shown["NetworkSettings"])
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                return await asyncio.open_connection(host or "127.0.0.1", port)
+        except (OSError, TimeoutError) as exc:
+            raise RuntimeFailure(f"port {port} of the pod: {exc or 'no answer'}") from exc
 
     async def logs(self, container_id: str, options: LogOptions) -> AsyncGenerator[bytes, None]:
         def open_logs(api: APIClient) -> Any:
@@ -235,23 +287,6 @@ class _OneConnection(UnixHTTPAdapter):
 
     def get_connection(self, url: Any, proxies: Any = None) -> Any:
         return super().get_connection("http+docker://localhost", proxies)
-
-
-class _ExecOutput:
-    """What a command in a container prints; docker-py's own stream of it cannot be closed from another thread."""
-
-    def __init__(self, api: APIClient, exec_id: str) -> None:
-        file: Any = api.exec_start(exec_id, socket=True)  # a SocketIO, which never closes its socket
-        self._file = file
-        self._socket: socket.socket = file._sock
-
-    def __iter__(self) -> Iterator[bytes]:
-        frames: Iterator[tuple[int, bytes]] = frames_iter(self._file, tty=False)  # type: ignore[no-untyped-call]
-        with self._socket, self._file:
-            yield from (data for _, data in frames)
-
-    def close(self) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR)  # the reader sees the end, and closes
 
 
 def _translated(exc: Exception) -> RuntimeFailure:

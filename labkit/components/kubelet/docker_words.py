@@ -37,12 +37,13 @@ def container_of(shown: Mapping[str, Any]) -> Container:
         exit_code=state["ExitCode"],
         oom_killed=bool(state.get("OOMKilled")),
         error=state["Error"] if created else "",
-        ip=_address(shown["NetworkSettings"]) if running else "",
+        ip=address(shown["NetworkSettings"]) if running else "",
         message="" if running else _last_words(labels.get(runtime.MESSAGE_FILE, "")),
     )
 
 
-def _address(settings: Mapping[str, Any]) -> str:
+def address(settings: Mapping[str, Any]) -> str:
+    """The IPv4 address of a container that has its own network, "" of others."""
     networks = settings.get("Networks") or {}
     return settings.get("IPAddress") or next((n["IPAddress"] for n in networks.values() if n.get("IPAddress")), "")
 

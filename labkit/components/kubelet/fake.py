@@ -11,8 +11,11 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field, replace
 
 from labkit.components.kubelet import runtime
+from labkit.components.kubelet.fake_process import FakeProcess, echoing
+from labkit.components.kubelet.process import Process, Wanted
 from labkit.components.kubelet.runtime import (
     PAUSE,
+    Connection,
     Container,
     ContainerConfig,
     ContainerEvent,
@@ -29,13 +32,16 @@ from labkit.components.kubelet.times import stamp
 @dataclass(frozen=True)
 class Program:
     """What a container does. It prints `output` and ends with `exit_code` after `seconds`, or runs on where that is
-    None; `stubborn` ignores SIGTERM; `broken` is docker's word when it cannot even start."""
+    None; `stubborn` ignores SIGTERM; `broken` is docker's word when it cannot even start. `echoes`: it prints what it
+    reads, until that ends; `echo_port`: it does so for everybody who connects."""
 
     output: tuple[str, ...] = ()
     exit_code: int | None = None
     seconds: float = 0.0
     stubborn: bool = False
     broken: str = ""
+    echoes: bool = False
+    echo_port: int = 0
 
 
 RUNS_ON = Program()
@@ -49,6 +55,7 @@ class _Made:
     lines: list[tuple[float, str]] = field(default_factory=list)
     timer: asyncio.TimerHandle | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    attached: list[FakeProcess] = field(default_factory=list)
 
 
 class FakeRuntime:
@@ -197,6 +204,25 @@ class FakeRuntime:
                 return ExecResult(0, " ".join(words) + "\n")
         return ExecResult(0, "")
 
+    async def exec(self, container_id: str, command: list[str], wanted: Wanted) -> Process:
+        made = await self._find(container_id)
+        if not made.container.running:
+            raise RuntimeFailure(f"API error (409): container {container_id} is not running")
+        return FakeProcess.of(command, wanted)
+
+    async def attach(self, container_id: str, wanted: Wanted) -> Process:
+        made = await self._find(container_id)
+        process = FakeProcess(echoes=made.program.echoes, wanted=wanted, on_end=lambda: self._end(made, 0))
+        made.attached.append(process)
+        return process
+
+    async def port_forward(self, pause_id: str, port: int) -> Connection:
+        pod = (await self._find(pause_id)).container.pod_uid
+        of_pod = [made for made in self._made.values() if made.container.pod_uid == pod and made.container.running]
+        if not any(made.program.echo_port == port for made in of_pod):
+            raise RuntimeFailure(f"port {port} of the pod: connection refused")
+        return await echoing()
+
     async def logs(self, container_id: str, options: LogOptions) -> AsyncGenerator[bytes, None]:
         made = await self._find(container_id)
         lines = [(when, line) for when, line in made.lines if when >= options.since]
@@ -243,6 +269,8 @@ class FakeRuntime:
         if made.container.running:
             made.container = replace(made.container, state="exited", finished=time.time(), exit_code=exit_code, ip="")
             made.ended.set()
+            for process in made.attached:
+                process.end(exit_code)
             self._tell("die", made)
 
     def _tell(self, what: str, made: _Made) -> None:

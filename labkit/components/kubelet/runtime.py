@@ -18,12 +18,16 @@ and labels, so a kubelet that was restarted recognises what runs:
     └── NoSuchImage
 """
 
+import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from labkit.components.kubelet.process import Process, Wanted
+
 PAUSE = "POD"
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 # The labels of a container. The first is all that Kubernetes 0.18 wrote (namespace/name), most others came with later
 # versions; the node's lets two kubelets share one docker, each seeing only its own containers.
@@ -209,6 +213,15 @@ class Runtime(Protocol):
 
     async def execute(self, container_id: str, command: list[str], timeout: float) -> ExecResult:
         """Run a command inside; TimeoutError when it takes too long."""
+
+    async def exec(self, container_id: str, command: list[str], wanted: Wanted) -> Process:
+        """Start a command inside, with its streams."""
+
+    async def attach(self, container_id: str, wanted: Wanted) -> Process:
+        """The streams of its first process, from now on; a stdin or terminal that it does not have is not given."""
+
+    async def port_forward(self, pause_id: str, port: int) -> Connection:
+        """A TCP connection to a port of the pod that this pause container holds."""
 
     def logs(self, container_id: str, options: LogOptions) -> AsyncGenerator[bytes, None]: ...
 

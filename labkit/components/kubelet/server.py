@@ -1,10 +1,11 @@
 """The kubelet's own server: logs of containers and the list of its pods, for kube-apiserver and nobody else.
 
     GET /containerLogs/NAMESPACE/POD/CONTAINER?follow=true&tailLines=10&sinceSeconds=60&timestamps=true&previous=true
+    /exec, /attach, /portForward     streaming.py
     GET /pods        the pods of this node with the status that the kubelet gave them
     GET /healthz     ok
 
-Who can read logs here can read every secret that a pod prints, and later run commands in it. So there is only TLS, a
+Who can ask here can read every secret that a pod prints, and run commands in it. So there is only TLS, a
 client certificate of the cluster's CA is needed to get in at all, and then its name has to be kube-apiserver's own.
 The read-only port 10255 of the original does not exist.
 """
@@ -26,6 +27,7 @@ from labkit.components.kubelet.runtime import (
     NoSuchContainer,
     RuntimeFailure,
 )
+from labkit.components.kubelet.streaming import Streaming
 from labkit.components.kubelet.worker import Worker
 
 ADMITTED = "kube-apiserver-kubelet-client"
@@ -44,6 +46,7 @@ class Server:
         app.router.add_get("/healthz", self.healthz)
         app.router.add_get("/pods", self.pods)
         app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", self.logs)
+        Streaming(self.kubelet, self._worker).add_to(app)
         return app
 
     async def healthz(self, request: web.Request) -> web.Response:
@@ -57,12 +60,9 @@ class Server:
 
     async def logs(self, request: web.Request) -> web.StreamResponse:
         """The log of one container, streamed; an error that shows only on the way ends the stream."""
-        namespace, name, container = (request.match_info[part] for part in ("namespace", "pod", "container"))
+        worker, container = self._worker(request), request.match_info["container"]
         options = log_options(request.query, time.time())
         limit = _number(request.query, "limitBytes")
-        worker = self.kubelet.worker_of(f"{namespace}/{name}")
-        if worker is None:
-            raise web.HTTPNotFound(text=f'pod "{name}" does not exist in namespace "{namespace}" on this node')
         found = await self._container(worker, container, request.query.get("previous") == "true")
         response = web.StreamResponse(headers={"Content-Type": "text/plain"})
         async with aclosing(self.kubelet.runtime.logs(found.id, options)) as chunks:
@@ -81,6 +81,14 @@ class Server:
             await response.prepare(request)
         await response.write_eof()
         return response
+
+    def _worker(self, request: web.Request) -> Worker:
+        """The worker of the pod in the path."""
+        namespace, name = request.match_info["namespace"], request.match_info["pod"]
+        worker = self.kubelet.worker_of(f"{namespace}/{name}")
+        if worker is None:
+            raise web.HTTPNotFound(text=f'pod "{name}" does not exist in namespace "{namespace}" on this node')
+        return worker
 
     async def _container(self, worker: Worker, name: str, previous: bool) -> Container:
         """The container whose log is meant: the newest of its name, or the one before."""

@@ -31,6 +31,9 @@ RULES = [
     Rule(group="system:nodes", resource="pods", readonly=True),
     Rule(group="system:nodes", resource="pods/status"),
     Rule(group="system:nodes", resource="pods", verbs=["delete"]),
+    Rule(user="tutor", resource="pods"),
+    Rule(user="tutor", resource="pods/exec"),
+    Rule(user="reader", readonly=True),
     Rule(user="system:kube-scheduler", resource="bindings", namespace="default"),
 ]
 
@@ -49,6 +52,13 @@ RULES = [
         (wish(KUBELET, "deletecollection", "pods"), False),
         (wish(KUBELET, "get", "podsecrets"), False),
         (wish(KUBELET, "list", "secrets"), False),
+        (wish(User("tutor"), "create", "pods/exec"), True),
+        (wish(User("tutor"), "create", "pods/portforward"), False),
+        (wish(User("tutor"), "create", "pods/binding"), True),
+        (wish(User("reader"), "get", "pods/log"), True),
+        (wish(User("reader"), "create", "pods/exec"), False),
+        (wish(KUBELET, "create", "pods/exec"), False),
+        (wish(KUBELET, "create", "nodes/proxy"), False),
         (wish(SCHEDULER, "create", "bindings"), True),
         (wish(SCHEDULER, "create", "bindings", "other"), False),
         (wish(SCHEDULER, "get", "pods"), False),

@@ -68,7 +68,11 @@ def test_rules_are_the_lines_of_the_policy_that_are_mine() -> None:
         Rule(group="dev"),
     ]
     assert rules_of(ALICE, "team", rules) == [
-        ResourceRule(verbs=["get", "list", "watch"], api_groups=[""], resources=["pods", "pods/*"]),
+        ResourceRule(
+            verbs=["get", "list", "watch"],
+            api_groups=[""],
+            resources=["pods", "pods/binding", "pods/eviction", "pods/log", "pods/status"],
+        ),
         ResourceRule(verbs=["update"], api_groups=[""], resources=["pods/status"]),
         ResourceRule(verbs=["*"], api_groups=[""], resources=["*"]),
     ]
@@ -125,7 +129,10 @@ async def test_may_i_see_a_path(server: Server) -> None:
 
 async def test_what_may_i(server: Server) -> None:
     mine = await review(server, ALICE, "selfsubjectrulesreviews", namespace="team")
-    assert [rule["resources"] for rule in mine["resourceRules"]] == [["pods", "pods/*"], ["events", "events/*"]]
+    assert [rule["resources"] for rule in mine["resourceRules"]] == [
+        ["pods", "pods/binding", "pods/eviction", "pods/log", "pods/status"],
+        ["events"],
+    ]
     assert mine["nonResourceRules"] == [{"verbs": ["get"], "nonResourceURLs": ["*"]}]
     assert mine["incomplete"] is False
     everything = await review(server, MASTER, "selfsubjectrulesreviews", namespace="team")

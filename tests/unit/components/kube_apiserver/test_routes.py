@@ -58,9 +58,34 @@ def test_not_found(path: str) -> None:
         ("PATCH", "/api/v1/namespaces/ns/pods/x/status", False, "patch"),
         ("DELETE", "/api/v1/namespaces/ns/pods/x", False, "delete"),
         ("DELETE", "/api/v1/namespaces/ns/pods", False, "deletecollection"),
+        ("GET", "/api/v1/namespaces/ns/pods/x/log", False, "get"),
+        ("GET", "/api/v1/namespaces/ns/pods/x/exec", False, "create"),
+        ("GET", "/api/v1/nodes/x/proxy/pods", False, "create"),
+        ("DELETE", "/api/v1/nodes/x/proxy/pods", False, "delete"),
     ],
 )
 def test_verbs(method: str, path: str, watching: bool, verb: str) -> None:
     found = route(path)
     assert found is not None
     assert verb_of(method, found, watching) == verb
+
+
+@pytest.mark.parametrize(
+    ("path", "resource", "namespace", "name", "rest"),
+    [
+        ("/api/v1/namespaces/ns/pods/x/proxy", "pods", "ns", "x", ""),
+        ("/api/v1/namespaces/ns/pods/http:x:80/proxy/", "pods", "ns", "http:x:80", "/"),
+        ("/api/v1/namespaces/ns/services/x:web/proxy/a//b%2F/../c", "services", "ns", "x:web", "/a//b%2F/../c"),
+        ("/api/v1/nodes/n/proxy/proxy", "nodes", "", "n", "/proxy"),
+        ("/api/v1/namespaces/proxy/pods/proxy/proxy/x", "pods", "proxy", "proxy", "/x"),
+    ],
+)
+def test_proxies(path: str, resource: str, namespace: str, name: str, rest: str) -> None:
+    assert route(path) == Route(resource, KINDS[resource], namespace, name, "proxy", False, rest)
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v1/namespaces/ns/endpoints/x/proxy/y", "/api/v1/namespaces/ns/pods/x/log/proxy/y"]
+)
+def test_no_proxies(path: str) -> None:
+    assert route(path) is None

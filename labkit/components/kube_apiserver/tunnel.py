@@ -1,0 +1,82 @@
+"""Requests that become streams: what kubectl asks of us is asked of the kubelet, then bytes go both ways.
+
+    kubectl --TLS--> kube-apiserver --TLS--> kubelet      POST .../exec?command=sh   Upgrade: SPDY/3.1 (or websocket)
+            <------------------------------------------   HTTP/1.1 101 Switching Protocols
+            <=========================================>   whatever the two have agreed on
+
+Nothing is understood here: not the frames, not the exit codes. A connection of TLS ends as a whole, so when one side
+has ended the other is closed, after what was read has been delivered. A side that does not read stops the other one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+from labkit.api.errors import InternalError
+from labkit.components.kube_apiserver.messages import Request, Tunnel
+from labkit.upgrade import close
+
+CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 30.0
+PIECE = 64 * 1024
+_KEPT = ("connection", "upgrade", "x-stream-protocol-version", "user-agent", "origin")
+
+Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+def request_head(request: Request, path: str, host: str) -> bytes:
+    """The same request for the kubelet: its path, the client's upgrade."""
+    target = f"{path}?{request.query_string}" if request.query_string else path
+    lines = [f"{request.method} {target} HTTP/1.1", f"Host: {host}"]
+    lines += [
+        f"{name}: {value}"
+        for name, value in request.headers.items()
+        if name in _KEPT or name.startswith("sec-websocket-")
+    ]
+    if request.method == "POST":
+        lines.append("Content-Length: 0")
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+async def dig(
+    address: tuple[str, int], context: ssl.SSLContext | None, request: Request, path: str
+) -> tuple[bytes, asyncio.StreamReader, asyncio.StreamWriter]:
+    """Ask the kubelet; the head of its answer, and the connection behind it. Raises InternalError."""
+    host = f"{address[0]}:{address[1]}"
+    writer = None
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            reader, writer = await asyncio.open_connection(*address, ssl=context)
+        writer.write(request_head(request, path, host))
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return await reader.readuntil(b"\r\n\r\n"), reader, writer
+    except BaseException as error:
+        if writer is not None:
+            await close(writer)
+        if isinstance(error, OSError | EOFError | TimeoutError | asyncio.LimitOverrunError):
+            raise InternalError(f"error dialing backend: {host}: {error or type(error).__name__}") from error
+        raise
+
+
+async def splice(client: Ends, tunnel: Tunnel) -> None:
+    """Bytes both ways until either side has ended."""
+    pumps = [
+        asyncio.ensure_future(_pump(client[0], tunnel.writer)),
+        asyncio.ensure_future(_pump(tunnel.reader, client[1])),
+    ]
+    try:
+        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(PIECE):
+            writer.write(data)
+            await writer.drain()
+    except OSError:
+        return  # one of them is gone, and the other is closed now
