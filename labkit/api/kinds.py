@@ -44,10 +44,6 @@ class Kind(Resource, frozen=True, kw_only=True):
     storage_prefix: str  # in etcd; the original's own names (nodes were minions, services are "specs")
     error_name: str  # the word that the original's NotFound and AlreadyExists say
 
-    def storage_key(self, namespace: str, name: str) -> str:
-        """`/registry/pods/default/x`; for a kind outside of namespaces `/registry/minions/x`."""
-        return f"{self.storage_prefix}/{namespace}/{name}" if self.namespaced else f"{self.storage_prefix}/{name}"
-
 
 _TABLE = (
     Kind(type=types.Namespace, resource="namespaces", singular="namespace", short_names=("ns",), namespaced=False,

@@ -40,15 +40,6 @@ class Report(Protocol):
         """The machine's step has failed."""
 
 
-class Silent:
-    """A report to nobody."""
-
-    def step(self, machine: str, title: str) -> None: ...
-    def detail(self, machine: str, text: str) -> None: ...
-    def done(self, machine: str) -> None: ...
-    def failed(self, machine: str) -> None: ...
-
-
 @dataclass
 class _Step:
     title: str
