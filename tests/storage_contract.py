@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from labkit.storage.protocol import Change, Compacted, Mismatch, Storage, Stored, TooLarge
+from labkit.storage.protocol import Change, Compacted, Mismatch, Storage, Stored, TooLarge, Transition
 
 
 async def create(storage: Storage, key: str, value: bytes = b"{}") -> int:
@@ -165,3 +165,68 @@ class StorageContract:
                 await anext(watch)
         async with contextlib.aclosing(storage.watch("/registry/", revision - 1)) as watch, asyncio.timeout(10):
             assert (await anext(watch))[0].value == b"3"
+
+    async def test_replay_tells_what_was_there_before(self, storage: Storage) -> None:
+        key = "/registry/pods/a"
+        start = await storage.revision()
+        first = await create(storage, key, b"one")
+        await create(storage, "/registry/other")
+        second = await storage.commit({key: first}, {key: b"two"})
+        gone = await storage.commit({key: second}, {}, [key])
+        again = await create(storage, key, b"new")
+        one, two, new = Stored(key, b"one", first), Stored(key, b"two", second), Stored(key, b"new", again)
+        told = [
+            Transition(key, None, one, first), Transition(key, one, two, second),
+            Transition(key, two, None, gone), Transition(key, None, new, again),
+        ]  # fmt: skip
+        for after, expected in ((start, told), (first, told[1:]), (gone, told[3:])):
+            assert await replayed(storage, after, len(expected)) == expected
+
+    async def test_replay_goes_on_with_what_happens(self, storage: Storage) -> None:
+        start = await storage.revision()
+        async with contextlib.aclosing(storage.replay("/registry/", start)) as replay, asyncio.timeout(10):
+            first = await create(storage, "/registry/a", b"one")
+            assert await anext(replay) == [Transition("/registry/a", None, Stored("/registry/a", b"one", first), first)]
+            done = await storage.commit({}, {"/registry/a": b"two", "/registry/b": b"b"})
+            batch = await anext(replay)
+            assert {(step.key, step.before is None, step.revision) for step in batch} == {
+                ("/registry/a", False, done), ("/registry/b", True, done)
+            }  # fmt: skip
+
+    async def test_replay_of_a_ttl_tells_what_has_vanished(self, storage: Storage) -> None:
+        revision = await storage.commit({"/registry/e": 0}, {"/registry/e": b"x"}, ttl=1)
+        was = Stored("/registry/e", b"x", revision)
+        steps = await replayed(storage, revision, 1)
+        assert [(step.before, step.after) for step in steps] == [(was, None)]
+
+    async def test_replay_from_compacted_history(self, storage: Storage) -> None:
+        revisions = [await create(storage, "/registry/a", b"0")]
+        for n in range(1, 5):
+            revisions.append(await storage.commit({"/registry/a": revisions[-1]}, {"/registry/a": str(n).encode()}))
+        await storage.compact(revisions[2])
+        steps = await replayed(storage, revisions[2], 2)
+        assert [(step.before and step.before.value, step.revision) for step in steps] == [
+            (b"2", revisions[3]), (b"3", revisions[4])
+        ]  # fmt: skip
+        with pytest.raises(Compacted):
+            await replayed(storage, revisions[1], 3)
+
+    async def test_replay_from_a_compacted_deletion(self, storage: Storage) -> None:
+        """From the deletion on it is told nothing; from just before it, that this is known no longer: etcd throws the
+        deletion itself away."""
+        revision = await create(storage, "/registry/a")
+        gone = await storage.commit({}, {}, ["/registry/a"])
+        new = await create(storage, "/registry/b")
+        await storage.compact(gone)
+        assert [step.revision for step in await replayed(storage, gone, 1)] == [new]
+        with pytest.raises(Compacted):
+            await replayed(storage, revision, 2)
+
+
+async def replayed(storage: Storage, after: int, number: int) -> list[Transition]:
+    """The first so many changes after a revision."""
+    steps: list[Transition] = []
+    async with contextlib.aclosing(storage.replay("/registry/", after)) as replay, asyncio.timeout(15):
+        while len(steps) < number:
+            steps += [step for step in await anext(replay) if step.key != "/registry/other"]
+    return steps

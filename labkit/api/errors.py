@@ -9,6 +9,7 @@
     ├── AlreadyExists              409  AlreadyExists
     ├── Conflict                   409  Conflict
     ├── Gone                       410  Gone
+    │   └── Expired                410  Expired
     ├── RequestEntityTooLarge      413  RequestEntityTooLarge
     ├── UnsupportedMediaType       415  UnsupportedMediaType
     ├── Invalid                    422  Invalid         every fault with its field path
@@ -114,10 +115,16 @@ class Conflict(ApiError):
 
 
 class Gone(ApiError):
-    """The asked resourceVersion is older than what is still known: list again."""
+    """What was asked for was there once."""
 
     code = 410
     reason = "Gone"
+
+
+class Expired(Gone):
+    """The asked resourceVersion, or continue token, is older than what is still known: list again."""
+
+    reason = "Expired"
 
 
 class RequestEntityTooLarge(ApiError):
@@ -167,7 +174,7 @@ class ServerTimeout(ApiError):
 
 
 _CLASSES: tuple[type[ApiError], ...] = (
-    BadRequest, Unauthorized, Forbidden, NotFound, MethodNotAllowed, AlreadyExists, Conflict, Gone,
+    BadRequest, Unauthorized, Forbidden, NotFound, MethodNotAllowed, AlreadyExists, Conflict, Gone, Expired,
     RequestEntityTooLarge, UnsupportedMediaType, Invalid, TooManyRequests, InternalError, ServerUnavailable,
     ServerTimeout,
 )  # fmt: skip

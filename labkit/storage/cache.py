@@ -20,10 +20,11 @@ import msgspec
 
 from labkit.storage.entry import Codec, Entry
 from labkit.storage.history import Event, History
-from labkit.storage.protocol import Change, Compacted, Storage, StorageError, StorageUnavailable
+from labkit.storage.protocol import Change, Compacted, Page, Storage, StorageError, StorageUnavailable
 from labkit.trace import Tracer
 
 ROOT = "/registry/"
+REACH = 2000  # revisions of before its start that a server has in its rings, so that watches go on over a restart
 # Written when somebody else's keys raised the store's revision and our watch cannot see it.
 _NUDGE = ROOT + "labkit/nudge"
 
@@ -81,9 +82,12 @@ class Cache:
         """The shelf of a kind's storage_prefix."""
         return self._shelves[prefix]
 
-    async def load(self) -> None:
-        """Read the whole store; watchers of before fall out and list again."""
-        page = await self.storage.list(ROOT)
+    async def load(self, reach: int = 0) -> None:
+        """Read the whole store as it was `reach` revisions ago, or as long ago as it still knows; `run` catches up.
+
+        Watchers of before fall out of the rings.
+        """
+        page = await self._page(reach)
         for shelf in self._shelves.values():
             shelf.clear()
         for key, value, revision in page.items:
@@ -92,6 +96,15 @@ class Cache:
         for shelf in self._shelves.values():
             shelf.history.forget(page.revision)
         self._reached()
+
+    async def _page(self, reach: int) -> Page:
+        now = await self.storage.revision() if reach else 0
+        while reach:
+            try:
+                return await self.storage.list(ROOT, revision=max(1, now - reach))
+            except Compacted:
+                reach //= 2
+        return await self.storage.list(ROOT)
 
     async def run(self) -> None:
         """Follow the store for ever; survives its absence and its compactions."""

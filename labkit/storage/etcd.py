@@ -11,6 +11,7 @@ The revision of a write is the transaction's header.revision: no second read. So
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ from labkit.storage.protocol import (
     StorageUnavailable,
     Stored,
     TooLarge,
+    Transition,
 )
 
 import etcd3.etcdrpc as rpc  # isort: skip
@@ -120,6 +122,24 @@ class Etcd:
 
     async def watch(self, prefix: str, revision: int) -> AsyncGenerator[Sequence[Change], None]:
         create = rpc.WatchCreateRequest(key=prefix.encode(), range_end=_end_of(prefix), start_revision=revision)
+        async with contextlib.aclosing(self._events(create)) as batches:
+            async for events in batches:
+                yield [_change(event) for event in events]
+
+    async def replay(self, prefix: str, after: int) -> AsyncGenerator[Sequence[Transition], None]:
+        # From `after` itself on, not from the next: so etcd says when just that revision's state is compacted. The
+        # deletions of the compacted revision are gone, and a watch from there would miss them without a word.
+        create = rpc.WatchCreateRequest(
+            key=prefix.encode(), range_end=_end_of(prefix), start_revision=after, prev_kv=True
+        )
+        async with contextlib.aclosing(self._events(create)) as batches:
+            async for events in batches:
+                steps = [_transition(event) for event in events if event.kv.mod_revision > after]
+                if steps:
+                    yield steps
+
+    async def _events(self, create: Any) -> AsyncGenerator[Sequence[Any], None]:
+        """The events of one watch as etcd sends them, one batch after the other."""
         call = self._watcher.Watch()
         try:
             await _call(call.write(rpc.WatchRequest(create_request=create)))
@@ -127,9 +147,9 @@ class Etcd:
                 if response.compact_revision:
                     raise Compacted(response.compact_revision)
                 if response.canceled:
-                    raise StorageError(f"etcd ended the watch of {prefix}: is the client allowed to read it?")
+                    raise StorageError(f"etcd ended a watch of {create.key!r}: is the client allowed to read it?")
                 if response.events:
-                    yield [_change(event) for event in response.events]
+                    yield response.events
             raise StorageUnavailable("etcd closed the watch")
         finally:
             call.cancel()
@@ -156,6 +176,15 @@ def _stored(kv: Any) -> Stored:
 def _change(event: Any) -> Change:
     deleted = event.type == 1
     return Change(event.kv.key.decode(), None if deleted else event.kv.value, event.kv.mod_revision)
+
+
+def _transition(event: Any) -> Transition:
+    """Raises Compacted when what was there before is needed and gone."""
+    kv, deleted = event.kv, event.type == 1
+    before = _stored(event.prev_kv) if event.HasField("prev_kv") else None
+    if before is None and (deleted or kv.create_revision != kv.mod_revision):
+        raise Compacted(kv.mod_revision)
+    return Transition(kv.key.decode(), before, None if deleted else _stored(kv), kv.mod_revision)
 
 
 def _transaction(expect: Mapping[str, int], put: Mapping[str, bytes], delete: Sequence[str], lease: int) -> Any:

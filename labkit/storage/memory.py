@@ -6,9 +6,10 @@ process.
 
 import asyncio
 import bisect
+import contextlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
-from labkit.storage.protocol import Change, Compacted, Mismatch, Page, Stored, TooLarge
+from labkit.storage.protocol import Change, Compacted, Mismatch, Page, Stored, TooLarge, Transition
 
 MAX_BYTES = 1_572_864  # etcd's --max-request-bytes
 
@@ -18,7 +19,7 @@ class Memory:
 
     def __init__(self) -> None:
         self._values: dict[str, Stored] = {}
-        self._history: list[Change] = []
+        self._history: list[Transition] = []
         self._revision = 1  # an empty etcd starts at 1 too
         self._compacted = 0
         self._waiters: set[asyncio.Future[None]] = set()
@@ -35,7 +36,7 @@ class Memory:
         values = self._values if not revision or revision == self._revision else self._as_of(revision)
         found = [values[key] for key in sorted(values) if key.startswith(prefix) and key > after]
         cut = found[:limit] if limit else found
-        return Page(cut, self._revision, len(found) - len(cut))
+        return Page(cut, revision or self._revision, len(found) - len(cut))
 
     async def commit(
         self, expect: Mapping[str, int], put: Mapping[str, bytes], delete: Sequence[str] = (), ttl: int = 0
@@ -53,11 +54,11 @@ class Memory:
     def _apply(self, put: Mapping[str, bytes], gone: Sequence[str], ttl: int) -> None:
         self._revision += 1
         for key in gone:
-            del self._values[key]
-            self._history.append(Change(key, None, self._revision))
+            self._history.append(Transition(key, self._values.pop(key), None, self._revision))
         for key, value in put.items():
-            self._values[key] = Stored(key, value, self._revision)
-            self._history.append(Change(key, value, self._revision))
+            before, after = self._values.get(key), Stored(key, value, self._revision)
+            self._values[key] = after
+            self._history.append(Transition(key, before, after, self._revision))
         for key in (*gone, *put):
             if timer := self._expiries.pop(key, None):
                 timer.cancel()
@@ -76,9 +77,23 @@ class Memory:
     async def watch(self, prefix: str, revision: int) -> AsyncGenerator[Sequence[Change], None]:
         if revision < self._compacted:
             raise Compacted(self._compacted)
-        seen = revision - 1
+        async with contextlib.aclosing(self._follow(prefix, revision - 1)) as batches:
+            async for batch in batches:
+                yield [Change(step.key, step.after.value if step.after else None, step.revision) for step in batch]
+
+    async def replay(self, prefix: str, after: int) -> AsyncGenerator[Sequence[Transition], None]:
+        if after < self._compacted:
+            raise Compacted(self._compacted)
+        async with contextlib.aclosing(self._follow(prefix, after)) as batches:
+            async for batch in batches:
+                if any(step.before and step.revision <= self._compacted for step in batch):
+                    raise Compacted(self._compacted)
+                yield batch
+
+    async def _follow(self, prefix: str, after: int) -> AsyncGenerator[Sequence[Transition], None]:
+        seen = after
         while not self._closed:
-            batch = [c for c in self._since(seen) if c.key.startswith(prefix)]
+            batch = [step for step in self._since(seen) if step.key.startswith(prefix)]
             seen = max(seen, self._revision)
             if batch:
                 yield batch
@@ -87,21 +102,21 @@ class Memory:
                 self._waiters.add(waiter)
                 await waiter
 
-    def _since(self, revision: int) -> Sequence[Change]:
-        start = bisect.bisect_right(self._history, revision, key=lambda change: change.revision)
+    def _since(self, revision: int) -> Sequence[Transition]:
+        start = bisect.bisect_right(self._history, revision, key=lambda step: step.revision)
         return self._history[start:]
 
     def _as_of(self, revision: int) -> dict[str, Stored]:
         if revision < self._compacted:
             raise Compacted(self._compacted)
         values: dict[str, Stored] = {}
-        for change in self._history:
-            if change.revision > revision:
+        for step in self._history:
+            if step.revision > revision:
                 break
-            if change.value is None:
-                values.pop(change.key, None)
+            if step.after is None:
+                values.pop(step.key, None)
             else:
-                values[change.key] = Stored(change.key, change.value, change.revision)
+                values[step.key] = step.after
         return values
 
     async def compact(self, revision: int) -> None:

@@ -54,7 +54,7 @@ class Stored(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Keys in order. `revision` is the store's at the time of reading; `more`: keys that the limit cut off."""
+    """Keys in order, as they were at `revision`; `more`: keys that the limit cut off."""
 
     items: list[Stored]
     revision: int
@@ -66,6 +66,15 @@ class Change(NamedTuple):
 
     key: str
     value: bytes | None
+    revision: int
+
+
+class Transition(NamedTuple):
+    """What transaction `revision` made of one key; None: it was not there, it is gone."""
+
+    key: str
+    before: Stored | None
+    after: Stored | None
     revision: int
 
 
@@ -103,6 +112,13 @@ class Storage(Protocol):
 
         The iterator raises Compacted when history from there is gone, StorageUnavailable when the stream breaks.
         Close it with `aclose()`.
+        """
+
+    def replay(self, prefix: str, after: int) -> AsyncGenerator[Sequence[Transition], None]:
+        """As `watch` from `after` + 1 on, with what each key held before.
+
+        Dearer than a watch: for those who have not followed from the beginning. Raises Compacted when the state at
+        `after`, or one that is needed as a "before", is gone.
         """
 
     async def compact(self, revision: int) -> None:

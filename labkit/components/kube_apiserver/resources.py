@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from labkit.api import patch
-from labkit.api.errors import Gone, MethodNotAllowed, NotFound, ServerTimeout
+from labkit.api.errors import Expired, MethodNotAllowed, NotFound, ServerTimeout
 from labkit.api.fields import parse_field_selector
 from labkit.api.kinds import Kind
 from labkit.api.labels import parse_selector
@@ -85,7 +85,7 @@ class Resources:
             page = await self._cache.storage.list(prefix, after=f"{shelf.prefix}{after}", revision=revision)
         except Compacted as error:
             text = "The provided continue parameter is too old to display a consistent list result: list again"
-            raise Gone(text) from error
+            raise Expired(text) from error
         entries = [shelf.codec.entry(key[len(shelf.prefix) :], value, at_) for key, value, at_ in page.items]
         entries = [entry for entry in entries if selection.matches(entry)]
         return _part(request, at, kind, selection, entries, revision, limit)
@@ -102,7 +102,7 @@ class Resources:
         if not query.get("resourceVersion"):
             await self._cache.current()
         shelf, writer = self.registries[at.resource].shelf, watching.Frames(request, kind)
-        start = watching.begin(self._cache, shelf, watch, writer)
+        start = await watching.begin(self._cache, shelf, watch, writer)
         return Stream(watching.frames(self._cache, shelf, watch, writer, start))
 
     # -- changes -------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ from labkit.components.kube_apiserver.ranges import Addresses, Ports
 from labkit.components.kube_apiserver.resources import Resources
 from labkit.components.kube_apiserver.settings import Settings, SettingsError
 from labkit.components.kube_apiserver.timed_storage import TimedStorage
-from labkit.storage.cache import Cache
+from labkit.storage.cache import REACH, Cache
 from labkit.storage.compaction import compact_for_ever
 from labkit.storage.entry import Codec
 from labkit.storage.memory import Memory
@@ -88,8 +88,9 @@ class Server:
     async def start(self) -> None:
         """Listen; raises StorageError (the store is away), OSError (the address is taken)."""
         settings = self._settings
-        await self._cache.load()
+        await self._cache.load(REACH)
         self._tasks.append(asyncio.create_task(self._cache.run(), name="watch cache"))
+        await self._cache.current()
         await self._allocator.repair()
         context = None if self._insecure else _server_context(settings)
         self.port = await self._http.start(settings.bind_address, settings.secure_port, context)

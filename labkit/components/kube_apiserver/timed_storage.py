@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from typing import TypeVar
 
 from labkit.components.kube_apiserver.metrics import Histogram
-from labkit.storage.protocol import Change, Page, Storage, Stored
+from labkit.storage.protocol import Change, Page, Storage, Stored, Transition
 
 T = TypeVar("T")
 
@@ -42,6 +42,9 @@ class TimedStorage:
 
     def watch(self, prefix: str, revision: int) -> AsyncGenerator[Sequence[Change], None]:
         return self._storage.watch(prefix, revision)
+
+    def replay(self, prefix: str, after: int) -> AsyncGenerator[Sequence[Transition], None]:
+        return self._storage.replay(prefix, after)
 
     async def compact(self, revision: int) -> None:
         await self._timed("compact", self._storage.compact(revision))

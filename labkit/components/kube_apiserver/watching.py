@@ -1,24 +1,28 @@
 """The stream of a watch: what is there now (when no resourceVersion says where to begin), then what happens.
 
 Each wake-up takes all that happened since, and sends it as one chunk: `{"type":...,"object":...}` and a newline for
-each event. Frames are made once for all watchers. Source: the Kubernetes API conventions.
+each event. Frames are made once for all watchers. What lies before the ring of history is read from the store
+(labkit.storage.replay). Source: the Kubernetes API conventions.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from labkit.api.errors import ApiError, BadRequest, Gone
+from labkit.api.errors import ApiError, BadRequest, Expired
 from labkit.api.kinds import Kind
 from labkit.components.kube_apiserver.answers import table_of, wants_table
 from labkit.components.kube_apiserver.messages import Request
+from labkit.storage import replay
 from labkit.storage.cache import Cache, Shelf
 from labkit.storage.entry import Entry
 from labkit.storage.history import Event, TooOld, frame_of, seen_by
+from labkit.storage.protocol import Compacted, StorageUnavailable
 from labkit.storage.selection import Selection
 
 BOOKMARK_SECONDS = 60.0
@@ -66,6 +70,9 @@ def error_frame(error: ApiError) -> bytes:
     return frame_of("ERROR", msgspec.json.encode(error.status()))
 
 
+BEFORE_THE_RING = -1
+
+
 class Start(NamedTuple):
     """The first place in the history, the revision after which events count, and what is sent at once."""
 
@@ -74,19 +81,23 @@ class Start(NamedTuple):
     first: bytes
 
 
-def begin(cache: Cache, shelf: Shelf, watch: Watch, writer: Frames) -> Start:
-    """Raises Gone when the history does not reach back to the asked revision."""
+async def begin(cache: Cache, shelf: Shelf, watch: Watch, writer: Frames) -> Start:
+    """Raises Expired when what happened since the asked revision is known no longer."""
     if watch.revision is None:
         entries = [entry for entry in shelf.within(watch.selection.scope.rstrip("/")) if watch.selection.matches(entry)]
         return Start(shelf.history.end, cache.revision, b"".join([writer.of_entry(entry) for entry in entries]))
     try:
         return Start(shelf.history.place(watch.revision), watch.revision, b"")
     except TooOld as error:
-        raise Gone(str(error)) from error
+        try:
+            await replay.known(cache.storage, shelf, watch.revision)
+        except Compacted:
+            raise Expired(str(error)) from error
+        return Start(BEFORE_THE_RING, watch.revision, b"")
 
 
 async def frames(cache: Cache, shelf: Shelf, watch: Watch, writer: Frames, start: Start) -> AsyncGenerator[bytes, None]:
-    """The chunks of a watch until its time is over; a watcher that cannot be served further is told Gone."""
+    """The chunks of a watch until its time is over; a watcher that cannot be served further is told 410."""
     time = asyncio.get_running_loop().time
     place, after, first = start
     if first:
@@ -96,16 +107,40 @@ async def frames(cache: Cache, shelf: Shelf, watch: Watch, writer: Frames, start
         await shelf.history.wait(place, min(left, BOOKMARK_SECONDS))
         try:
             events = shelf.history.since(place)
-        except TooOld as error:
-            yield error_frame(Gone(str(error)))
-            return
+        except TooOld:
+            async with contextlib.aclosing(_missed(cache, shelf, watch, writer, after, deadline)) as chunks:
+                async for chunk, told in chunks:
+                    after = told
+                    if chunk:
+                        yield chunk
+            if after < shelf.history.oldest:
+                return
+            place = shelf.history.place(after)
+            continue
         place += len(events)
         chunk = _chunk(events, after, watch.selection, writer)
         if chunk:
             yield chunk
+        after = max(after, events[-1].revision if events else cache.revision)
         if watch.bookmarks and not events and time() >= bookmark_at:
-            yield writer.bookmark(max(cache.revision, after))
+            yield writer.bookmark(after)
             bookmark_at = time() + BOOKMARK_SECONDS
+
+
+async def _missed(
+    cache: Cache, shelf: Shelf, watch: Watch, writer: Frames, after: int, deadline: float
+) -> AsyncGenerator[tuple[bytes, int], None]:
+    """What the ring no longer has: chunks, and up to which revision they tell. Stops short of the ring when the watch
+    cannot go on: the client then asks again from where it was."""
+    try:
+        async with contextlib.aclosing(replay.missed(cache.storage, shelf, after, deadline)) as parts:
+            async for events, revision in parts:
+                yield _chunk(events, after, watch.selection, writer), revision
+                after = revision
+    except Compacted:
+        yield error_frame(Expired(str(TooOld(after, shelf.history.oldest)))), after
+    except (StorageUnavailable, TimeoutError):
+        return
 
 
 def _chunk(events: Sequence[Event], after: int, selection: Selection, writer: Frames) -> bytes:

@@ -324,7 +324,7 @@ class TestList:
         await http.made(PODS, pod("p9"))
         await server.storage.compact(await server.storage.revision())
         code, status = await http("GET", f"{PODS}?limit=1&continue={first['metadata']['continue']}")
-        assert (code, status["reason"]) == (410, "Gone")
+        assert (code, status["reason"]) == (410, "Expired")
 
     async def test_table(self, http: Http) -> None:
         await http.made(PODS, pod())

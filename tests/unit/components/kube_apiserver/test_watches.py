@@ -91,20 +91,52 @@ async def test_live_events_reach_all_watchers(http: Http) -> None:
     assert set(results[0]) == {f"p{n}" for n in range(50)}
 
 
-async def test_too_old_is_gone(http: Http, server: Server) -> None:
-    shelf = server._registries["pods"].shelf
-    shelf.history.forget(50)
-    code, status = await http("GET", f"{PODS}?watch=1&resourceVersion=49")
-    assert (code, status["reason"]) == (410, "Gone")
-    assert status["message"] == "too old resource version: 49 (50)"
+async def test_what_the_ring_has_forgotten_is_read_from_the_store(http: Http, server: Server) -> None:
+    made = await http.made(PODS, pod())
+    await label(http, "p1", app="x")
+    await label(http, "p1", app="y")
+    server._registries["pods"].shelf.history.forget(await server.storage.revision())
+    await label(http, "p1", app="x")
+    query = f"watch=1&timeoutSeconds=1&resourceVersion={made['metadata']['resourceVersion']}"
+    assert seen(await http.frames(f"{PODS}?{query}")) == [("MODIFIED", "p1")] * 3
+    selected = await http.frames(f"{PODS}?{query}&labelSelector=app%3Dx")
+    assert seen(selected) == [("ADDED", "p1"), ("DELETED", "p1"), ("ADDED", "p1")]
+    assert selected[1][1]["metadata"]["labels"] == {"app": "x"}
 
 
-async def test_a_watcher_that_falls_out_is_told(http: Http, server: Server) -> None:
+async def forget(server: Server) -> int:
+    """The revision that neither the ring nor the store goes behind any more."""
+    revision = await server.storage.revision()
+    server._registries["pods"].shelf.history.forget(revision)
+    await server.storage.compact(revision)
+    return revision
+
+
+async def test_compacted_history_is_gone(http: Http, server: Server) -> None:
+    await http.made(PODS, pod())
+    oldest = await forget(server)
+    code, status = await http("GET", f"{PODS}?watch=1&resourceVersion={oldest - 1}")
+    assert (code, status["reason"]) == (410, "Expired")
+    assert status["message"] == f"too old resource version: {oldest - 1} ({oldest})"
+    assert await http.frames(f"{PODS}?watch=1&timeoutSeconds=1&resourceVersion={oldest}") == []
+
+
+async def test_a_watcher_that_falls_out_goes_on_from_the_store(http: Http, server: Server) -> None:
     async with http.session.get(f"{http.base_url}{PODS}?watch=1&timeoutSeconds=20") as answer:
         await asyncio.sleep(0.1)
-        server._registries["pods"].shelf.history.forget(50)
+        server._registries["pods"].shelf.history._size = 0  # whoever looks is too late
+        await asyncio.gather(*(http.made(PODS, pod(f"p{n}")) for n in range(20)))
+        names = [json.loads(await answer.content.readline())["object"]["metadata"]["name"] for _ in range(20)]
+        assert sorted(names) == sorted(f"p{n}" for n in range(20))
+
+
+async def test_a_watcher_that_falls_out_of_the_store_too_is_told(http: Http, server: Server) -> None:
+    async with http.session.get(f"{http.base_url}{PODS}?watch=1&timeoutSeconds=20") as answer:
+        await asyncio.sleep(0.1)
+        await server.storage.commit({}, {"/registry/labkit/x": b"{}"})
+        await forget(server)
         frame = json.loads(await answer.content.readline())
-        assert (frame["type"], frame["object"]["code"], frame["object"]["reason"]) == ("ERROR", 410, "Gone")
+        assert (frame["type"], frame["object"]["code"], frame["object"]["reason"]) == ("ERROR", 410, "Expired")
         assert await answer.content.readline() == b""
 
 
