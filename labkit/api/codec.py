@@ -15,11 +15,10 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
-from labkit.api import amounts, types
+from labkit.api import scalars, types
 from labkit.api.decode_errors import illegal_base64, not_fitting, not_json
 from labkit.api.errors import BadRequest
 from labkit.api.kinds import by_kind_name
-from labkit.api.quantity import QuantityError
 from labkit.api.types import Part
 
 T = TypeVar("T", bound=Part)
@@ -73,9 +72,10 @@ def decode(body: bytes, what: type[T]) -> T:
     if isinstance(obj, types.Object) and envelope.kind and not envelope.api_version:
         obj.api_version = ""
     try:
-        amounts.canonicalize(obj)
-    except QuantityError as exc:
-        raise BadRequest(f"{envelope.kind or name} in version v1 cannot be handled as a {name}: {exc}") from exc
+        scalars.canonicalize(obj)
+    except scalars.ScalarError as exc:
+        handled = f"{envelope.kind or name} in version v1 cannot be handled as a {name}"
+        raise BadRequest(f"{handled}: {exc} (field {exc.path})") from exc
     return obj
 
 

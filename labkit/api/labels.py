@@ -2,10 +2,11 @@
 
     key            the label exists           key = value, key == value     it has this value
     !key           it does not                key != value                  it has not (or does not exist)
+    key =          its value is empty         key !=                        it is not (or does not exist)
     key in (a, b)  one of these values        key notin (a, b)              none of them (or does not exist)
 
 Requirements are joined by commas, and all must hold. The errors are those of Kubernetes 1.0, misspelling included;
-`!key` came later and kubectl uses it. Source: pkg/labels of Kubernetes 1.0, its grammar in words.
+`!key` and `key=` came later and kubectl uses them. Source: pkg/labels of Kubernetes 1.0, its grammar in words.
 """
 
 import re
@@ -121,8 +122,8 @@ class _Parser:
             raise _SyntaxFault(f"found '{operator}', expected: '=', '!=', '==', 'in', notin'")
         if operator in ("in", "notin"):
             return Requirement(key, operator, self.values())
-        value = self.take()
-        if value in _SYMBOLS:
+        value = "" if self.peek() in ("", ",") else self.take()
+        if value in _SYMBOLS and value:
             raise _SyntaxFault(f"found '{value}', expected: identifier")
         return Requirement(key, "notin" if operator == "!=" else "in", frozenset([_checked_value(value)]))
 

@@ -55,7 +55,6 @@ C_IDENTIFIER = _rule(
     10**6,
     'must be a C identifier (matching regex [A-Za-z_][A-Za-z0-9_]*): e.g. "my_name" or "MyName"',
 )
-SECRET_KEY = _rule(rf"\.?{_SUBDOMAIN}", 253, rf"must have at most 253 characters and match regex \.?{_SUBDOMAIN}")
 DATA_KEY = _rule(
     # neither "." nor anything that leads out of a directory
     r"(?!\.$|\.\.)[-._a-zA-Z0-9]+",
@@ -92,12 +91,12 @@ QUALIFIED_NAME = _QualifiedNameRule(
 
 
 def is_ip(text: str) -> bool:
-    """An IPv4 or IPv6 address."""
+    """An IPv4 or IPv6 address; the zone of one (`fe80::1%eth0`) means nothing on another machine."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
         return False
-    return True
+    return "%" not in text
 
 
 def is_ipv4(text: str) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from labkit.api.errors import Fault
 from labkit.api.faults import forbidden, invalid, required
-from labkit.api.names import DATA_KEY, DNS_SUBDOMAIN, SECRET_KEY
+from labkit.api.names import DATA_KEY, DNS_SUBDOMAIN
 from labkit.api.types import ConfigMap, Secret, ServiceAccount
 from labkit.api.validation import metadata
 
@@ -20,7 +20,7 @@ _LARGEST = 1024 * 1024
 def secret_faults(secret: Secret) -> list[Fault]:
     found = metadata.object_faults(secret, DNS_SUBDOMAIN)
     for key in secret.data:
-        if why := SECRET_KEY.fault(key):
+        if why := DATA_KEY.fault(key):
             found.append(invalid(f"data[{key}]", key, why))
     if _size(secret.data) > _LARGEST:
         found.append(forbidden("data", "Maximum secret size exceeded"))
@@ -70,7 +70,8 @@ def config_map_update_faults(new: ConfigMap, old: ConfigMap) -> list[Fault]:
 
 
 def _size(data: Mapping[str, str | bytes]) -> int:
-    return sum(map(len, data.values()))
+    """In bytes."""
+    return sum(len(value.encode() if isinstance(value, str) else value) for value in data.values())
 
 
 def service_account_faults(account: ServiceAccount) -> list[Fault]:

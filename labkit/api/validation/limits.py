@@ -2,12 +2,13 @@
 
 from labkit.api import quantity
 from labkit.api.errors import Fault
-from labkit.api.faults import duplicate, invalid
-from labkit.api.names import DNS_SUBDOMAIN
+from labkit.api.faults import duplicate, invalid, not_supported, required
+from labkit.api.names import DNS_SUBDOMAIN, QUALIFIED_NAME
 from labkit.api.types import LimitRange, LimitRangeItem, ResourceQuota
 from labkit.api.validation import metadata
 from labkit.api.validation.resources import amount_faults, name_faults, resource_faults
 
+TYPES = ("Container", "Pod", "PersistentVolumeClaim")
 # What must not be greater than what: attribute, in words, its name in the object.
 _LEVELS = (
     ("min", "min", "min"),
@@ -22,14 +23,24 @@ def limit_range_faults(limits: LimitRange) -> list[Fault]:
     types: set[str] = set()
     for index, limit in enumerate(limits.spec.limits):
         path = f"spec.limits[{index}]"
-        if limit.type in types:
-            found.append(duplicate(f"{path}.type", limit.type))
+        found += _type_faults(limit.type, types, f"{path}.type")
         types.add(limit.type)
         for attribute, _, name in reversed(_LEVELS):
             for resource in getattr(limit, attribute):
                 found += name_faults(resource, f"{path}.{name}[{resource}]")
         found += _order_faults(limit, path)
     return found
+
+
+def _type_faults(type: str, before: set[str], path: str) -> list[Fault]:
+    """1.0 let any type pass, and then limited nothing by it."""
+    if not type:
+        return [required(path)]
+    if why := QUALIFIED_NAME.fault(type):
+        return [invalid(path, type, why)]
+    if "/" not in type and type not in TYPES:
+        return [not_supported(path, type, TYPES)]
+    return [duplicate(path, type)] if type in before else []
 
 
 def _order_faults(limit: LimitRangeItem, path: str) -> list[Fault]:

@@ -3,17 +3,27 @@
 from labkit.api.errors import Fault
 from labkit.api.faults import invalid, required
 from labkit.api.names import DNS_LABEL, LABEL_VALUE, QUALIFIED_NAME, NameRule
-from labkit.api.types import Object, ObjectMeta
+from labkit.api.types import Object, ObjectMeta, OwnerReference
 
 IMMUTABLE = "field is immutable"
+_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 _ANNOTATIONS_BYTES = 64 * 1024
 
 
 def object_faults(obj: Object, name_rule: NameRule, *, namespaced: bool = True) -> list[Fault]:
     """metadata of a new object, its name already generated."""
     meta = obj.metadata
-    faults = _name_faults(meta, name_rule) + _namespace_faults(meta, namespaced)
-    return faults + labels(meta.labels, "metadata.labels") + annotations(meta.annotations, "metadata.annotations")
+    return _name_faults(meta, name_rule) + _namespace_faults(meta, namespaced) + _common_faults(meta)
+
+
+def _common_faults(meta: ObjectMeta) -> list[Fault]:
+    """What is looked at whenever an object is stored."""
+    found = labels(meta.labels, "metadata.labels") + annotations(meta.annotations, "metadata.annotations")
+    if meta.owner_references:
+        found += _owner_faults(meta.owner_references)
+    for index, name in enumerate(meta.finalizers):
+        found += finalizer_faults(name, _FINALIZERS, f"metadata.finalizers[{index}]")
+    return found
 
 
 def _name_faults(meta: ObjectMeta, rule: NameRule) -> list[Fault]:
@@ -49,7 +59,32 @@ def update_faults(new: Object, old: Object) -> list[Fault]:
     for field in ("name", "namespace", "uid"):
         if getattr(meta, field) != getattr(was, field):
             faults.append(invalid(f"metadata.{field}", getattr(meta, field), IMMUTABLE))
-    return faults + labels(meta.labels, "metadata.labels") + annotations(meta.annotations, "metadata.annotations")
+    return faults + _common_faults(meta)
+
+
+def _owner_faults(owners: list[OwnerReference]) -> list[Fault]:
+    """Owners came after 1.0: each is named in full, and one of them at most is the controller."""
+    found = []
+    for index, owner in enumerate(owners):
+        for name, value in (
+            ("apiVersion", owner.api_version), ("kind", owner.kind), ("name", owner.name), ("uid", owner.uid),
+        ):  # fmt: skip
+            if not value:
+                found.append(required(f"metadata.ownerReferences[{index}].{name}"))
+    if sum(owner.controller is True for owner in owners) > 1:
+        why = "only one reference can have controller set to true"
+        found.append(invalid("metadata.ownerReferences", owners, why))
+    return found
+
+
+def finalizer_faults(name: str, standard: tuple[str, ...], path: str) -> list[Fault]:
+    """A standard one, or a name with its owner's domain."""
+    if why := QUALIFIED_NAME.fault(name):
+        return [invalid(path, name, why)]
+    if "/" not in name and name not in standard:
+        why = "finalizer name is neither a standard finalizer name nor is it fully qualified"
+        return [invalid(path, name, why)]
+    return []
 
 
 def labels(values: dict[str, str], path: str) -> list[Fault]:
@@ -66,6 +101,6 @@ def labels(values: dict[str, str], path: str) -> list[Fault]:
 def annotations(values: dict[str, str], path: str) -> list[Fault]:
     """Keys are qualified names in any case; values are free, together not over 64 KiB."""
     faults = [invalid(path, key, why) for key in values if (why := QUALIFIED_NAME.fault(key.lower()))]
-    if sum(len(key) + len(value) for key, value in values.items()) > _ANNOTATIONS_BYTES:
+    if sum(len(key.encode()) + len(value.encode()) for key, value in values.items()) > _ANNOTATIONS_BYTES:
         faults.append(invalid(path, "", f"must have at most {_ANNOTATIONS_BYTES} characters"))
     return faults

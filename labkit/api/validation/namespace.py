@@ -2,7 +2,7 @@
 
 from labkit.api.errors import Fault
 from labkit.api.faults import invalid
-from labkit.api.names import DNS_LABEL, QUALIFIED_NAME
+from labkit.api.names import DNS_LABEL
 from labkit.api.types import Namespace
 from labkit.api.validation import metadata
 
@@ -29,11 +29,8 @@ def status_update_faults(new: Namespace, old: Namespace) -> list[Fault]:
 
 
 def _finalizer_faults(namespace: Namespace) -> list[Fault]:
-    found = []
-    for name in namespace.spec.finalizers:
-        if why := QUALIFIED_NAME.fault(name):
-            found.append(invalid("spec.finalizers", name, why))
-        elif "/" not in name and name != "kubernetes":
-            why = "finalizer name is neither a standard finalizer name nor is it fully qualified"
-            found.append(invalid("spec.finalizers", name, why))
-    return found
+    return [
+        fault
+        for name in namespace.spec.finalizers
+        for fault in metadata.finalizer_faults(name, ("kubernetes",), "spec.finalizers")
+    ]

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
+from labkit.api import times
 from labkit.api.errors import ApiError, BadRequest, Forbidden, InternalError, NotFound, ServerUnavailable
 from labkit.api.types import Node, Pod
 from labkit.components.kube_apiserver.bodies import number
@@ -55,8 +56,12 @@ def log_query(request: Request) -> dict[str, str]:
     """The parameters that go on to the kubelet, checked; raises BadRequest."""
     query = {name: str(number(request.query[name], name)) for name in _NUMBERS if request.query.get(name)}
     query |= {name: "true" for name in _FLAGS if request.flag(name)}
-    if request.query.get("sinceTime"):
-        query["sinceTime"] = request.query["sinceTime"]
+    if since := request.query.get("sinceTime"):
+        query["sinceTime"] = since
+        try:
+            times.canonical(since)
+        except times.TimeError as error:
+            raise BadRequest(f"sinceTime: {error}") from error
     return query
 
 

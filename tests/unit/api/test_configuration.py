@@ -7,12 +7,13 @@ import pytest
 
 from labkit.api import codec
 from labkit.api.errors import BadRequest
+from labkit.api.names import DATA_KEY
 from labkit.api.types import ConfigMap, Secret
 from tests.unit.api.reading import faults, read, update_faults
 
 DOCKERCFG = "kubernetes.io/dockercfg"
 TOKEN = "kubernetes.io/service-account-token"
-REGEX = r"\.?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+KEY = DATA_KEY.sentence
 
 
 def base64_of(text: str) -> str:
@@ -47,10 +48,11 @@ def test_string_data_becomes_data_and_wins() -> None:
 @pytest.mark.parametrize(
     ("members", "expected"),
     [
-        ({"data": {".hidden-key": "", "a.b": ""}}, []),
+        ({"data": {".hidden-key": "", "a.b": "", "DB_PASSWORD": ""}}, []),
+        ({"data": {"a b": ""}}, [f"data[a b]: invalid value 'a b': {KEY}"]),
         (
-            {"data": {"UPPER": ""}},
-            [f"data[UPPER]: invalid value 'UPPER': must have at most 253 characters and match regex {REGEX}"],
+            {"data": {"..": "", "a/b": ""}},
+            [f"data[..]: invalid value '..': {KEY}", f"data[a/b]: invalid value 'a/b': {KEY}"],
         ),
         ({"data": {"a": base64_of("x" * 1024 * 1025)}}, ["data: forbidden 'Maximum secret size exceeded'"]),
         ({"type": TOKEN}, ["metadata.annotations[kubernetes.io/service-account.name]: required value"]),
@@ -87,6 +89,7 @@ def test_the_type_of_a_secret_stays() -> None:
         ({"data": {"..": ""}}, ["data[..]: invalid value '..': must have"]),
         ({"data": {"a/b": ""}, "binaryData": {".": ""}}, ["data[a/b]: invalid", "binaryData[.]: invalid"]),
         ({"data": {"a": "x" * 1024 * 1025}}, ["invalid value '': must have at most 1048576 characters"]),
+        ({"data": {"a": "ü" * 1024 * 513}}, ["invalid value '': must have at most 1048576 characters"]),  # bytes count
     ],
     ids=lambda value: str(value)[:60],
 )

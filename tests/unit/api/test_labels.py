@@ -29,6 +29,8 @@ PODS = {"p1": {"app": "a", "tier": "fe"}, "p2": {"app": "b", "tier": "be"}, "p3"
         ("app in (a, b), tier", ["p1", "p2"]),
         (" app = a ", ["p1"]),
         ("app=nope", []),
+        ("app=", []),  # kubectl takes it; 1.0 did not
+        ("app!=,tier", ["p1", "p2"]),
         ("in in (in)", []),
     ],
 )
@@ -40,7 +42,8 @@ def test_selects(selector: str, selected: list[str]) -> None:
 @pytest.mark.parametrize(
     ("selector", "error"),
     [
-        ("app=", "unable to parse requiremnt: found '', expected: identifier"),
+        ("app==,", "found '', expected: identifier after ','"),
+        ("app=)", "unable to parse requiremnt: found ')', expected: identifier"),
         ("app in (a", "unable to parse requiremnt: found '', expected: ',' or ')'"),
         ("=a", "found '=', expected: identifier or 'end of string'"),
         ("a b", "unable to parse requiremnt: found 'b', expected: '=', '!=', '==', 'in', notin'"),

@@ -32,6 +32,11 @@ def test_what_is_no_amount_is_a_bad_request() -> None:
         ([], []),
         ([{"type": "Pod", "max": {"cpu": "1"}}, {"type": "Container", "default": {"cpu": "1"}}], []),
         ([{"type": "Pod"}, {"type": "Pod"}], ["spec.limits[1].type: duplicate value 'Pod'"]),
+        ([{"max": {"cpu": "1"}}], ["spec.limits[0].type: required value"]),
+        (
+            [{"type": "pod"}, {"type": "example.com/Thing"}],
+            ["spec.limits[0].type: unsupported value 'pod': supported values: Container, Pod, PersistentVolumeClaim"],
+        ),
         (
             [{"type": "Container", "max": {"colour": "1"}}],
             ["spec.limits[0].max[colour]: invalid value 'colour': is neither a standard resource type nor is fully "

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from labkit.api import quotas
-from labkit.api.quantity import milli_value
-from labkit.api.types import LimitRange, LimitRangeItem, Pod
+from labkit.api.quantity import canonical, milli_value
+from labkit.api.types import LimitRange, LimitRangeItem, Pod, Quantity
 from labkit.components.kube_apiserver.admission.plugin import Asked, View, forbidden
 
 _WORDS = {"cpu": "CPU", "memory": "memory"}
@@ -39,10 +39,16 @@ def broken(pod: Pod, limits: LimitRange) -> Iterator[str]:
     for item in limits.spec.limits:
         for resource, word in _WORDS.items():
             usage = _usage(pod, item, resource)
-            if resource in item.max and usage and max(usage) > milli_value(item.max[resource]):
-                yield f"Maximum {word} usage per {item.type.lower()} is {item.max[resource]}"
             if resource in item.min and usage and min(usage) < milli_value(item.min[resource]):
-                yield f"Minimum {word} usage per {item.type.lower()} is {item.min[resource]}"
+                yield _sentence("Minimum", word, item, item.min[resource], usage)
+            if resource in item.max and usage and max(usage) > milli_value(item.max[resource]):
+                yield _sentence("Maximum", word, item, item.max[resource], usage)
+
+
+def _sentence(which: str, word: str, item: LimitRangeItem, limit: Quantity, usage: list[int]) -> str:
+    """Only about the CPU of whole pods the original also says how much it is."""
+    asked = f", but requested {canonical(f'{usage[0]}m')}" if (item.type, word) == ("Pod", "CPU") else ""
+    return f"{which} {word} usage per {item.type.lower()} is {limit}{asked}"
 
 
 def _usage(pod: Pod, item: LimitRangeItem, resource: str) -> list[int]:

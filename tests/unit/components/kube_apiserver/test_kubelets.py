@@ -44,6 +44,8 @@ def test_parameters() -> None:
     assert log_query(Request("GET", "/", query)) == {"follow": "true", "tailLines": "5", "previous": "true"}
     with pytest.raises(BadRequest, match="tailLines"):
         log_query(Request("GET", "/", {"tailLines": "-1"}))
+    with pytest.raises(BadRequest, match='sinceTime: parsing time "yesterday"'):
+        log_query(Request("GET", "/", {"sinceTime": "yesterday"}))
 
 
 async def test_refusals_over_http(http: Http) -> None:

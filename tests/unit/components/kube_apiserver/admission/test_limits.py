@@ -54,7 +54,7 @@ def test_defaults_are_for_what_a_container_leaves_open() -> None:
     ("item", "why"),
     [
         (LimitRangeItem(type="Container", max={"cpu": "1"}), "Maximum CPU usage per container is 1"),
-        (LimitRangeItem(type="Pod", max={"cpu": "2"}), "Maximum CPU usage per pod is 2"),
+        (LimitRangeItem(type="Pod", max={"cpu": "2"}), "Maximum CPU usage per pod is 2, but requested 2100m"),
         (LimitRangeItem(type="Container", max={"memory": "64Mi"}), "Maximum memory usage per container is 64Mi"),
         (LimitRangeItem(type="Container", min={"cpu": "1"}), "Minimum CPU usage per container is 1"),
         (LimitRangeItem(type="Pod", min={"memory": "1Gi"}), "Minimum memory usage per pod is 1Gi"),
