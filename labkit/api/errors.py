@@ -16,7 +16,9 @@
     ├── TooManyRequests            429  TooManyRequests
     ├── InternalError              500  InternalError
     ├── ServerUnavailable          503  ServiceUnavailable   (the client raises it as well when nobody answers)
-    └── ServerTimeout              504  Timeout
+    ├── ServerTimeout              504  Timeout
+    │   └── TooLargeResourceVersion    504  Timeout     the cause tells it from others
+    └── InsufficientStorage        507  InsufficientStorage
 
 The server raises one and sends `error.status()`; the client raises `from_status(status)`. Source: the Status object of
 API v1 and the texts of Kubernetes 1.0.
@@ -173,10 +175,27 @@ class ServerTimeout(ApiError):
     reason = "Timeout"
 
 
+class TooLargeResourceVersion(ServerTimeout):
+    """This server has not got to the asked resourceVersion yet. Text and cause as clients since 1.18 know them."""
+
+    @classmethod
+    def of(cls, asked: int, current: int) -> "TooLargeResourceVersion":
+        cause = StatusCause(reason="ResourceVersionTooLarge", message="Too large resource version")
+        details = StatusDetails(causes=[cause], retry_after_seconds=1)
+        return cls(f"Timeout: Too large resource version: {asked}, current: {current}", details=details)
+
+
+class InsufficientStorage(ApiError):
+    """etcd is full. Source of the code: RFC 4918."""
+
+    code = 507
+    reason = "InsufficientStorage"
+
+
 _CLASSES: tuple[type[ApiError], ...] = (
     BadRequest, Unauthorized, Forbidden, NotFound, MethodNotAllowed, AlreadyExists, Conflict, Gone, Expired,
     RequestEntityTooLarge, UnsupportedMediaType, Invalid, TooManyRequests, InternalError, ServerUnavailable,
-    ServerTimeout,
+    ServerTimeout, InsufficientStorage,
 )  # fmt: skip
 _BY_REASON = {cls.reason: cls for cls in _CLASSES}
 _BY_CODE = {cls.code: cls for cls in reversed(_CLASSES)} | {409: Conflict}

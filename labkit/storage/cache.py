@@ -175,6 +175,10 @@ class Cache:
         # A question already under way may have been answered before this reader came: it waits for the next one.
         if before is not None:
             await asyncio.wait([before])
+            # Of a store that has just kept one question waiting in vain nobody waits for the next.
+            if not before.cancelled() and isinstance(before.exception(), StorageUnavailable):
+                self._next = None
+                before.result()
         self._asking, self._next = self._next, None
         try:
             return await self.storage.revision()

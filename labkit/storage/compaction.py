@@ -7,11 +7,10 @@ import asyncio
 from labkit.storage.protocol import Storage, StorageError
 from labkit.trace import Tracer
 
-PERIOD = 300.0  # seconds; history is kept for one to two periods, as by Kubernetes since etcd 3
 
-
-async def compact_for_ever(storage: Storage, trace: Tracer, period: float = PERIOD) -> None:
-    """Every period, forget what is older than the revision of one period ago."""
+async def compact_for_ever(storage: Storage, trace: Tracer, period: float) -> None:
+    """Every period (seconds), forget what is older than the revision of one period ago: history is kept for one to two
+    periods. Several servers may do so side by side: what one has forgotten the other need not."""
     before = 0
     while True:
         await asyncio.sleep(period)

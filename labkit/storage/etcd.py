@@ -25,6 +25,7 @@ from labkit.storage.protocol import (
     Mismatch,
     Page,
     StorageError,
+    StorageFull,
     StorageUnavailable,
     Stored,
     TooLarge,
@@ -216,6 +217,11 @@ def _translated(code: grpc.StatusCode, details: str) -> StorageError:
         return Compacted()
     if code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED) and "larg" in details:
         return TooLarge(details)
+    if code == grpc.StatusCode.RESOURCE_EXHAUSTED and "space exceeded" in details:
+        return StorageFull(
+            f"etcd has used up its space ({details}): make room with etcdctl compact, etcdctl defrag and "
+            "etcdctl alarm disarm"
+        )
     if code in (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED):
         return StorageError(f"etcd refuses this client certificate: {details}")
     return StorageUnavailable(f"etcd: {details or code.name}")

@@ -7,6 +7,7 @@ wrote it last. That number is what clients see as resourceVersion.
     ├── Mismatch          a key did not have the revision that the transaction expected; carries what is there now
     ├── Compacted         the asked revision's history has been thrown away
     ├── TooLarge          the store refuses a value of this size
+    ├── StorageFull       the store takes nothing more until somebody makes room
     └── StorageUnavailable  the store does not answer; whether a running transaction took place is unknown
 """
 
@@ -28,6 +29,11 @@ class Mismatch(StorageError):
         super().__init__(f"not as expected: {', '.join(current)}")
         self.current = current
 
+    def is_not(self, key: str, revision: int) -> bool:
+        """Whether an expected key has another revision than this (0: absent)."""
+        stored = self.current[key]
+        return (stored.revision if stored else 0) != revision
+
 
 class Compacted(StorageError):
     """History before `revision` is gone (0: the store did not say)."""
@@ -39,6 +45,10 @@ class Compacted(StorageError):
 
 class TooLarge(StorageError):
     """The request exceeds the store's limit (etcd: 1.5 MiB)."""
+
+
+class StorageFull(StorageError):
+    """The store has used up its quota (etcd: --quota-backend-bytes); it can be read, and keys can be deleted."""
 
 
 class StorageUnavailable(StorageError):

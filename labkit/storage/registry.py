@@ -122,8 +122,11 @@ class Registry:
 
     # -- creating ------------------------------------------------------------------------------------------------
 
-    async def create(self, obj: Any, intent: Intent) -> Entry:
-        """Store a new object in the intent's namespace. Raises Invalid, AlreadyExists, BadRequest."""
+    async def create(self, obj: Any, intent: Intent, relies_on: Mapping[str, int] = {}) -> Entry:
+        """Store a new object in the intent's namespace. Raises Invalid, AlreadyExists, BadRequest.
+
+        `relies_on`: other keys and the revisions that they must have then; Mismatch when one has not.
+        """
         _check_namespace(obj, intent.namespace)
         if obj.metadata.resource_version:
             raise BadRequest("resourceVersion may not be set on objects to be created")
@@ -133,7 +136,7 @@ class Registry:
             if prefix:
                 obj.metadata.name = generated_name(prefix)
             try:
-                return await self._create_once(obj, intent)
+                return await self._create_once(obj, intent, relies_on)
             except AlreadyExists:
                 if not prefix:
                     raise
@@ -149,7 +152,7 @@ class Registry:
         meta.creation_timestamp = timestamp(now())
         meta.deletion_timestamp = meta.deletion_grace_period_seconds = None
 
-    async def _create_once(self, obj: Any, intent: Intent) -> Entry:
+    async def _create_once(self, obj: Any, intent: Intent, relies_on: Mapping[str, int]) -> Entry:
         meta = obj.metadata
         meta.self_link = self_link(self.kind, meta.namespace, meta.name)
         faults = self.strategy.validate(obj)
@@ -158,10 +161,12 @@ class Registry:
         path = self._path(meta.namespace, meta.name)
         for _ in range(ATTEMPTS):
             try:
-                return await self._write(None, obj, path, intent._replace(decision="created"), self.create)
+                return await self._write(None, obj, path, intent._replace(decision="created"), self.create, relies_on)
             except Mismatch as error:
                 if error.current[f"{self.shelf.prefix}{path}"] is not None:
                     raise AlreadyExists.of(self.kind.error_name, meta.name) from None
+                if any(error.is_not(key, revision) for key, revision in relies_on.items()):
+                    raise
         raise ServerTimeout(f"{self.kind.error_name} {meta.name!r} could not be created, try again")
 
     # -- changing ------------------------------------------------------------------------------------------------
@@ -221,15 +226,17 @@ class Registry:
     # -- writing -------------------------------------------------------------------------------------------------
 
     async def _write(
-        self, old: Entry | None, new: Any, path: str, intent: Intent, function: Callable[..., Any]
-    ) -> Entry:
+        self, old: Entry | None, new: Any, path: str, intent: Intent, function: Callable[..., Any],
+        relies_on: Mapping[str, int] = {},
+    ) -> Entry:  # fmt: skip
         """One transaction: the object and what goes along with it; `old` if it says the same. Raises Mismatch."""
         async with self._companion.turn if self._companion else contextlib.nullcontext():
-            return await self._write_in_turn(old, new, path, intent, function)
+            return await self._write_in_turn(old, new, path, intent, function, relies_on)
 
     async def _write_in_turn(
-        self, old: Entry | None, new: Any, path: str, intent: Intent, function: Callable[..., Any]
-    ) -> Entry:
+        self, old: Entry | None, new: Any, path: str, intent: Intent, function: Callable[..., Any],
+        relies_on: Mapping[str, int],
+    ) -> Entry:  # fmt: skip
         along = await self._companion.plan(old.decode() if old else None, new) if self._companion else Writes()
         value, revision = self.shelf.codec.value(new), old.revision if old else 0
         if intent.dry_run:
@@ -237,7 +244,7 @@ class Registry:
         if old is not None and self.shelf.codec.entry(path, value, revision).data == old.data:
             return old
         key = f"{self.shelf.prefix}{path}"
-        written = await self._commit({key: revision, **along.expect}, {key: value, **along.put})
+        written = await self._commit({key: revision, **along.expect, **relies_on}, {key: value, **along.put})
         new.metadata.resource_version = str(written)
         self._trace.decision(intent.decision, new, cause=intent.cause, function=intent.function or function)
         return self.shelf.codec.entry(path, value, written)

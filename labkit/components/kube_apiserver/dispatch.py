@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from labkit.api.computed import place_of
-from labkit.api.errors import ApiError, NotFound, Unauthorized
+from labkit.api.errors import ApiError, InsufficientStorage, NotFound, ServerUnavailable, Unauthorized
 from labkit.components.kube_apiserver import answers, connections, eviction, subresources
 from labkit.components.kube_apiserver.authorization import Authorization
 from labkit.components.kube_apiserver.authz import Attributes
@@ -19,6 +19,7 @@ from labkit.components.kube_apiserver.messages import Answer, Request, Stream, T
 from labkit.components.kube_apiserver.pages import Pages
 from labkit.components.kube_apiserver.resources import Resources
 from labkit.components.kube_apiserver.routes import Route, route, verb_of
+from labkit.storage.protocol import StorageError, StorageFull
 
 _COLLECTION_VERBS = frozenset(("list", "watch", "create", "deletecollection"))
 _OBJECT_VERBS = frozenset(("get", "watch", "update", "patch", "delete"))
@@ -37,11 +38,16 @@ class Dispatch:
         self._authorization = authorization
 
     async def handle(self, request: Request) -> Answer | Stream | Tunnel:
-        """What is refused is answered with its Status; raises StorageError, and whatever is a bug."""
+        """What is refused is answered with its Status; raises whatever is a bug."""
         try:
             return await self._answer(request)
         except ApiError as error:
-            return answers.answer(request, msgspec.json.encode(error.status()), error.code)
+            refusal = error
+        except StorageFull as error:
+            refusal = InsufficientStorage(f"the store is full: {error}")
+        except StorageError as error:
+            refusal = ServerUnavailable(f"the store does not answer: {error}")
+        return answers.answer(request, msgspec.json.encode(refusal.status()), refusal.code)
 
     async def _answer(self, request: Request) -> Answer | Stream | Tunnel:
         at = request.at = route(request.path)

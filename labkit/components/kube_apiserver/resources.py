@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from labkit.api import patch
-from labkit.api.errors import Expired, MethodNotAllowed, NotFound, ServerTimeout
+from labkit.api.errors import Expired, MethodNotAllowed, NotFound, ServerTimeout, TooLargeResourceVersion
 from labkit.api.fields import parse_field_selector
 from labkit.api.kinds import Kind
 from labkit.api.labels import parse_selector
@@ -30,8 +30,8 @@ from labkit.components.kube_apiserver.routes import Route
 from labkit.storage import deletion
 from labkit.storage.cache import Cache
 from labkit.storage.entry import Entry
-from labkit.storage.protocol import Compacted
-from labkit.storage.registry import Intent, Registry
+from labkit.storage.protocol import Compacted, Mismatch
+from labkit.storage.registry import ATTEMPTS, Intent, Registry
 from labkit.storage.selection import Selection
 
 REVISION_SECONDS = 3.0  # so long a read waits for a resourceVersion that is not here yet
@@ -55,10 +55,10 @@ class Resources:
         return answers.object_answer(request, kind, entry)
 
     async def _reached(self, asked: str) -> None:
-        """Be at least as new as the resourceVersion that a reader asks for; raises BadRequest, ServerTimeout."""
+        """Be at least as new as the asked resourceVersion; raises BadRequest, TooLargeResourceVersion."""
         revision = watching.parse_revision(asked)
         if not await self._cache.reached(revision, REVISION_SECONDS):
-            raise ServerTimeout(f"Too large resource version: {revision}, current: {self._cache.revision}")
+            raise TooLargeResourceVersion.of(revision, self._cache.revision)
 
     # -- collections ---------------------------------------------------------------------------------------------
 
@@ -138,9 +138,16 @@ class Resources:
         return answers.object_answer(request, kind, entry, status)
 
     async def _admit_and_store(self, request: Request, at: Route, kind: Kind, obj: Any) -> Entry:
-        admitted = await self._admission.admit(_asked("CREATE", request, at, kind, obj))
-        await self._charge(request, at, _asked("CREATE", request, at, kind, admitted))
-        return await self.registries[at.resource].create(admitted, intent_of(request, at))
+        asked = _asked("CREATE", request, at, kind, obj)
+        admitted, relies_on = await self._admission.admit(asked)
+        await self._charge(request, at, asked._replace(obj=admitted))
+        for _ in range(ATTEMPTS):
+            try:
+                return await self.registries[at.resource].create(admitted, intent_of(request, at), relies_on)
+            except Mismatch:  # the namespace is not what it was when the object was admitted
+                await self._cache.current()
+                admitted, relies_on = await self._admission.admit(asked, charged=True)
+        raise ServerTimeout(f"namespace {at.namespace!r} is being changed too often, try again")
 
     async def _charge(self, request: Request, at: Route, asked: Asked) -> None:
         """Take room in the namespace's quotas. Raises Forbidden when somebody else took the last of it."""

@@ -99,7 +99,9 @@ class Server:
         own_service = OwnService(self._registries, own, self._trace)
         await own_service.sync()
         self._tasks.append(asyncio.create_task(own_service.run(), name="own service"))
-        self._tasks.append(asyncio.create_task(compact_for_ever(self._store, self._trace), name="compaction"))
+        if settings.etcd_compaction_interval:
+            compaction = compact_for_ever(self._store, self._trace, settings.etcd_compaction_interval)
+            self._tasks.append(asyncio.create_task(compaction, name="compaction"))
         self._trace.log(f"serving on {self.base_url}, the cache is at revision {self._cache.revision}")
 
     async def stop(self) -> None:

@@ -36,6 +36,7 @@ class Settings:
     etcd_cafile: str = ""
     etcd_certfile: str = ""
     etcd_keyfile: str = ""
+    etcd_compaction_interval: int = 300
     service_cluster_ip_range: str = "10.0.0.0/16"
     service_node_port_range: str = "30000-32767"
     tls_cert_file: str = ""
@@ -111,6 +112,8 @@ def _storage(flags: argparse._ArgumentGroup) -> None:
     add("--etcd-cafile", default="", metavar="FILE", help="the CA that signed etcd's certificate")
     add("--etcd-certfile", default="", metavar="FILE", help="the certificate that etcd knows this server by")
     add("--etcd-keyfile", default="", metavar="FILE", help="its key")
+    add("--etcd-compaction-interval", type=_seconds, default="5m", metavar="TIME", help="how long history is kept at "
+        "least, twice as long at most: watches and lists in parts can go on from there; 0: for ever")  # fmt: skip
     add("--event-ttl", type=_seconds, default="1h", metavar="TIME", help="how long events are kept: 90s, 30m, 1h")
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from labkit.api.kinds import kind_of
-from labkit.api.types import ResourceQuota
+from labkit.api.types import Namespace, ResourceQuota
 from labkit.components.kube_apiserver.admission import (
     always,
     limit_ranger,
@@ -31,7 +31,15 @@ PLUGINS: dict[str, Plugin] = {
     "ResourceQuota": resource_quota.admit,
     "ServiceAccount": service_account.admit,
 }
+_LOOK_AT_NAMESPACES = {"NamespaceExists", "NamespaceLifecycle"}
 ASK_AGAIN_SECONDS = 0.05
+
+
+class Admitted(NamedTuple):
+    """The object as it may be stored, provided that these keys still have these revisions (0: are absent) then."""
+
+    obj: Any
+    relies_on: Mapping[str, int]
 
 
 class CacheView:
@@ -55,28 +63,41 @@ class Chain:
 
     def __init__(self, names: Sequence[str], cache: Cache) -> None:
         self._plugins = [PLUGINS[name] for name in names]
+        self._uncharged = [plugin for plugin in self._plugins if plugin is not resource_quota.admit]
         self._charges = "ResourceQuota" in names
+        self._relies_on_namespaces = not _LOOK_AT_NAMESPACES.isdisjoint(names)
         self._cache = cache
         self._view: View = CacheView(cache)
 
-    def changed(self, asked: Asked) -> Any:
-        """What the plug-ins make of the object now. Raises Forbidden."""
-        for plugin in self._plugins:
+    def changed(self, asked: Asked, *, charged: bool = False) -> Any:
+        """What the plug-ins make of the object now. Raises Forbidden.
+
+        `charged`: it has its room in the quotas, which must not be looked for once more.
+        """
+        for plugin in self._uncharged if charged else self._plugins:
             asked = asked._replace(obj=plugin(asked, self._view))
         return asked.obj
 
-    async def admit(self, asked: Asked) -> Any:
+    async def admit(self, asked: Asked, *, charged: bool = False) -> Admitted:
         """The same; a plug-in that misses something asks again when the cache is current, and while it has patience."""
         loop = asyncio.get_running_loop()
         started, looked = loop.time(), False
         while True:
             try:
-                return self.changed(asked)
+                return Admitted(self.changed(asked, charged=charged), self._relied_on(asked))
             except NotYet as error:
                 if looked and loop.time() - started >= error.patience:
                     raise
             await (asyncio.sleep(ASK_AGAIN_SECONDS) if looked else self._cache.current())
             looked = True
+
+    def _relied_on(self, asked: Asked) -> Mapping[str, int]:
+        """The namespace as the plug-ins saw it: another server may have begun to delete it, or finished, meanwhile."""
+        if not self._relies_on_namespaces or not asked.kind.namespaced:
+            return {}
+        prefix = kind_of(Namespace).storage_prefix
+        entry = self._cache.shelf(prefix).entries.get(asked.namespace)
+        return {f"{prefix}/{asked.namespace}": entry.revision if entry else 0}
 
     def quotas_for(self, asked: Asked) -> list[str]:
         """The names of the quotas that the new object is to be charged to."""
