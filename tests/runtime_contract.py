@@ -20,6 +20,7 @@ from labkit.components.kubelet.runtime import (
     NoSuchImage,
     Runtime,
     RuntimeFailure,
+    Sample,
     container_name,
 )
 from labkit.testing.eventually import eventually
@@ -34,10 +35,11 @@ PROGRAMS = {
     ("sh", "-c", "echo one; echo two; exit 3"): Program(output=("one", "two"), exit_code=3),
     ("sh", "-c", "echo one; sleep 1; exit 0"): Program(output=("one",), exit_code=0, seconds=1.0),
     ("cat",): Program(echoes=True),
+    ("sh", "-c", "while true; do true; done"): Program(cpu=900),
     ("nc", "-ll", "-p", "7000", "-e", "cat"): Program(echo_port=7000),
     ("/no/such",): Program(broken='exec: "/no/such": stat /no/such: no such file or directory'),
 }
-STUBBORN, GENTLE, ENDS, SHORT, CAT, ECHO, BROKEN = PROGRAMS
+STUBBORN, GENTLE, ENDS, SHORT, CAT, BUSY, ECHO, BROKEN = PROGRAMS
 
 
 def program(config: ContainerConfig) -> Program:
@@ -339,3 +341,26 @@ class RuntimeContract:
         await eventually(answers, within=10)
         with pytest.raises(RuntimeFailure, match="port 7001 of the pod"):
             await runtime.port_forward(pause, 7001)
+
+    async def test_usage_of_what_runs_now(self, runtime: Runtime, image: str, node: str, uid: str) -> None:
+        busy = await self.run(runtime, config(image, node, uid, "busy", command=BUSY))
+        idle = await self.run(runtime, config(image, node, uid, "idle"))
+        ended = await self.run(runtime, config(image, node, uid, "ended", command=ENDS))
+        await self.ended(runtime, ended)
+        first = await runtime.usage()
+        assert set(first.containers) == {busy, idle}
+
+        async def half_a_second_of_work() -> Sample | None:
+            now = await runtime.usage()
+            worked = now.containers[busy].counters.cpu - first.containers[busy].counters.cpu
+            return now if worked > 500_000_000 else None
+
+        now = await eventually(half_a_second_of_work, within=20)
+        used, rested = now.containers[busy].counters, now.containers[idle].counters
+        assert now.containers[busy].container.name == "busy"
+        assert (now.time - first.time) * 1e9 > used.cpu - first.containers[busy].counters.cpu
+        assert rested.cpu - first.containers[idle].counters.cpu < 100_000_000
+        assert 0 < used.working_set <= used.memory
+        assert 0 < rested.working_set <= rested.memory
+        assert now.machine.cpu >= used.cpu + rested.cpu
+        assert now.machine.working_set >= used.rss + rested.rss

@@ -1,5 +1,6 @@
 """What the columns of a table show: one function per cell that is more than a field."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from labkit.api.durations import UNKNOWN, age
@@ -224,3 +225,14 @@ def event_object(event: Event) -> str:
 def event_source(event: Event) -> str:
     """`kubelet, agent1`."""
     return ", ".join(part for part in (event.source.component, event.source.host) if part)
+
+
+# -- usage -------------------------------------------------------------------------------------------------------------
+
+_UNITS = {"cpu": "n", "memory": "Ki"}
+
+
+def used(usages: Sequence[Mapping[str, str | int | float]], resource: str) -> str:
+    """The sum, in the unit that metrics are told in: billionths of a core, 1024 bytes."""
+    unit = _UNITS[resource]
+    return f"{sum(int(str(usage[resource]).removesuffix(unit)) for usage in usages)}{unit}"

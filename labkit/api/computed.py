@@ -3,6 +3,8 @@
     /api/v1/componentstatuses[/NAME]                                who is healthy
     /apis/authorization.k8s.io/v1/selfsubjectaccessreviews          POST a question, its status is the answer
     /apis/authentication.k8s.io/v1/selfsubjectreviews               (and v1beta1, for kubectl 1.27)
+    /apis/metrics.k8s.io/v1beta1/nodes[/NAME]                       what is used: kubectl top
+    /apis/metrics.k8s.io/v1beta1/[namespaces/NS/]pods[/NAME]
 
 Discovery and the schema show every row: a row is here only when the API server answers it.
 """
@@ -23,6 +25,10 @@ COMPUTED = (
              group="authentication.k8s.io", namespaced=False, verbs=("create",)),
     Resource(type=types.SelfSubjectReviewV1beta1, resource="selfsubjectreviews", singular="selfsubjectreview",
              group="authentication.k8s.io", version="v1beta1", namespaced=False, verbs=("create",)),
+    Resource(type=types.NodeMetrics, resource="nodes", singular="", group="metrics.k8s.io", version="v1beta1",
+             namespaced=False, verbs=("get", "list")),
+    Resource(type=types.PodMetrics, resource="pods", singular="", group="metrics.k8s.io", version="v1beta1",
+             verbs=("get", "list")),
 )  # fmt: skip
 
 
@@ -46,7 +52,8 @@ def place_of(path: str) -> Place | None:
     for row in COMPUTED:
         if (row.group, row.version, row.resource) == (group, version, rest[0]) and len(rest) <= 2:
             wrong = bool(namespace) and not row.namespaced
-            return None if wrong else Place(row, namespace, *rest[1:])
+            homeless = row.namespaced and len(rest) == 2 and not namespace
+            return None if wrong or homeless else Place(row, namespace, *rest[1:])
     return None
 
 

@@ -139,6 +139,18 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("Message", _of(lambda one: cells.component_health(one).message)),
         Column("Error", _of(lambda one: cells.component_health(one).error)),
     ),
+    "NodeMetrics": (
+        _NAME,
+        Column("CPU", _of(lambda one: cells.used([one.usage], "cpu"))),
+        Column("Memory", _of(lambda one: cells.used([one.usage], "memory"))),
+        Column("Window", _of(lambda one: one.window)),
+    ),
+    "PodMetrics": (
+        _NAME,
+        Column("CPU", _of(lambda one: cells.used([each.usage for each in one.containers], "cpu"))),
+        Column("Memory", _of(lambda one: cells.used([each.usage for each in one.containers], "memory"))),
+        Column("Window", _of(lambda one: one.window)),
+    ),
     "Event": (
         Column("Last Seen", cells.event_last_seen),
         Column("Type", _of(cells.event_type)),

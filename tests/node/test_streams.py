@@ -71,16 +71,16 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @contextlib.contextmanager
 def kubelet(
-    server: ApiServer, authority: Authority, folder: Path, port: int, loop: str
+    server: ApiServer, authority: Authority, folder: Path, port: int, *flags: str, node: str = NODE
 ) -> Iterator[subprocess.Popen[bytes]]:
     certificate, key = authority.issue("kubelet-server")
     config = server.kubeconfig("kubelet", "system:masters")
     with (folder / "kubelet.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "labkit.components.kubelet", f"--kubeconfig={config}", f"--hostname-override={NODE}",
+            [sys.executable, "-m", "labkit.components.kubelet", f"--kubeconfig={config}", f"--hostname-override={node}",
              f"--port={port}", f"--healthz-port={free_port()}", f"--root-dir={folder}/root",
              f"--tls-cert-file={certificate}",
-             f"--tls-private-key-file={key}", f"--client-ca-file={authority.ca}", loop,
+             f"--tls-private-key-file={key}", f"--client-ca-file={authority.ca}", *flags,
              f"--pod-infra-container-image={PAUSE}"], stdout=log, stderr=log,
         )  # fmt: skip
     try:
@@ -91,7 +91,7 @@ def kubelet(
     finally:
         process.kill()
         process.wait(5)
-        remove_containers_of(NODE)
+        remove_containers_of(node)
 
 
 Kubectl = Callable[..., str]

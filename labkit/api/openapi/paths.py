@@ -101,6 +101,10 @@ def _of_computed(row: Resource) -> Iterator[tuple[str, dict[str, Operation]]]:
         yield collection, {"get": _operation(row, "list", f"list{called}", _SELECT | _PRETTY, answer=row.list_kind)}
     if "get" in row.verbs:
         yield f"{collection}/{{name}}", {"get": _operation(row, "get", f"read{called}", _PRETTY)}
+    if "list" in row.verbs and row.namespaced:
+        everywhere = f"list{called.replace('Namespaced', '')}ForAllNamespaces"
+        item = {"get": _operation(row, "list", everywhere, _SELECT | _PRETTY, answer=row.list_kind)}
+        yield f"{root}/{row.version}/{row.resource}", item
 
 
 def _in_path(path: str) -> list[dict[str, Any]]:

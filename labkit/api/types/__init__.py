@@ -6,7 +6,7 @@
     configuration  what pods are told: Secret, ConfigMap, ServiceAccount
     limits         how much there may be: LimitRange, ResourceQuota
     storage        PersistentVolume and the claim on one           answers    Status, and what a DELETE says
-    reviews        questions that are answered, not stored: may I, who am I
+    reviews        questions that are answered, not stored: may I, who am I           usage      what is used
 
 Attributes are the JSON names in snake_case (`pod.spec.node_name` is `spec.nodeName`, `service.spec.cluster_ip` is
 `spec.clusterIP`). What is absent stays absent: a list or map defaults to empty, any other optional field to None (text
@@ -30,4 +30,5 @@ from labkit.api.types.replication import *
 from labkit.api.types.reviews import *
 from labkit.api.types.services import *
 from labkit.api.types.storage import *
+from labkit.api.types.usage import *
 from labkit.api.types.volumes import *

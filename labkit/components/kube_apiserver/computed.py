@@ -1,34 +1,52 @@
-"""Resources that are worked out for each request: component statuses and reviews (the rows of labkit.api.computed)."""
+"""Resources that are worked out for each request: component statuses, reviews, figures of usage.
+
+They are the rows of labkit.api.computed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from labkit.api import codec, printing
 from labkit.api.computed import Place
 from labkit.api.errors import NotFound
-from labkit.api.types import ComponentStatus, SelfSubjectAccessReview, SelfSubjectReview, SelfSubjectRulesReview
+from labkit.api.kinds import KINDS
+from labkit.api.types import (
+    ComponentStatus,
+    NodeMetrics,
+    Object,
+    PodMetrics,
+    SelfSubjectAccessReview,
+    SelfSubjectReview,
+    SelfSubjectRulesReview,
+)
 from labkit.components.kube_apiserver import answers, bodies, reviews
 from labkit.components.kube_apiserver.authorization import Authorization
 from labkit.components.kube_apiserver.authz import Attributes
 from labkit.components.kube_apiserver.component_statuses import Check, statuses
 from labkit.components.kube_apiserver.messages import Answer, Request
+from labkit.components.kube_apiserver.resources import selection_of
+from labkit.components.kube_apiserver.routes import Route
 from labkit.components.kube_apiserver.subresources import not_allowed
+from labkit.components.kube_apiserver.usage import Usage
 
 
 class Computed:
     """Their handler."""
 
-    def __init__(self, authorization: Authorization, checks: Mapping[str, Check]) -> None:
+    def __init__(self, authorization: Authorization, checks: Mapping[str, Check], usage: Usage) -> None:
         self._authorization = authorization
         self._checks = checks
+        self._usage = usage
 
     async def answer(self, request: Request, place: Place) -> Answer:
         """Raises MethodNotAllowed, NotFound, Forbidden, BadRequest."""
         if place.resource.type is ComponentStatus:
             return await self._component_statuses(request, place)
+        if place.resource.type in (NodeMetrics, PodMetrics):
+            return await self._metrics(request, place)
         if request.method != "POST" or place.name:
             raise not_allowed()
         return await self._review(request, place)
@@ -45,19 +63,38 @@ class Computed:
         return answers.answer(request, codec.encode(review), 201)
 
     async def _component_statuses(self, request: Request, place: Place) -> Answer:
-        if request.method != "GET":
-            raise not_allowed()
-        wish = Attributes(
-            request.user, "get" if place.name else "list", "", place.resource.resource, request.path, place.name
-        )
-        await self._authorization.check(wish)
+        await self._check(request, place)
         if place.name and place.name not in self._checks:
             raise NotFound.of("componentstatus", place.name)
         asked = {place.name: self._checks[place.name]} if place.name else self._checks
-        found = await statuses(asked)
-        if answers.wants_table(request):
-            return answers.answer(request, msgspec.json.encode(printing.table(place.resource, found)))
-        if place.name:
-            return answers.answer(request, codec.encode(found[0]))
-        listing = {"kind": place.resource.list_kind, "apiVersion": "v1", "metadata": {"selfLink": request.path}}
-        return answers.answer(request, msgspec.json.encode(listing | {"items": found}))
+        return _shown(request, place, await statuses(asked))
+
+    async def _metrics(self, request: Request, place: Place) -> Answer:
+        """Who may read nodes and pods may read what they use."""
+        await self._check(request, place)
+        kind = KINDS[place.resource.resource]
+        selection = selection_of(request, Route(kind.resource, kind, place.namespace, place.name), kind)
+        found = await (self._usage.nodes if place.resource.type is NodeMetrics else self._usage.pods)(selection)
+        if place.name and not found:
+            name = f"{place.namespace}/{place.name}" if place.namespace else place.name
+            raise NotFound.of(f"{place.resource.kind.lower()}.{place.resource.group}", name)
+        return _shown(request, place, found)
+
+    async def _check(self, request: Request, place: Place) -> None:
+        """It can only be read, and not by everybody."""
+        if request.method != "GET" or request.flag("watch"):
+            raise not_allowed()
+        verb = "get" if place.name else "list"
+        wish = Attributes(request.user, verb, place.namespace, place.resource.resource, request.path, place.name)
+        await self._authorization.check(wish)
+
+
+def _shown(request: Request, place: Place, found: Sequence[Object]) -> Answer:
+    """A list, the one object that was named, or the Table of either."""
+    if answers.wants_table(request):
+        return answers.answer(request, msgspec.json.encode(printing.table(place.resource, found)))
+    if place.name:
+        return answers.answer(request, codec.encode(found[0]))
+    row = place.resource
+    listing = {"kind": row.list_kind, "apiVersion": row.api_version, "metadata": {"selfLink": request.path}}
+    return answers.answer(request, msgspec.json.encode(listing | {"items": found}))

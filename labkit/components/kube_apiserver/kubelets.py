@@ -24,6 +24,7 @@ from labkit.upgrade import close
 
 CONNECT_SECONDS = 5.0
 REFUSAL_SECONDS = 2.0
+SUMMARY_SECONDS = 2.0
 IDLE_SECONDS = 30.0  # without `follow`, so long may the kubelet say nothing
 _ADDRESS_TYPES = ("InternalIP", "LegacyHostIP", "ExternalIP", "Hostname")
 _NUMBERS = ("tailLines", "sinceSeconds", "limitBytes")
@@ -128,6 +129,18 @@ class Kubelets:
             raise ServerUnavailable(f"error trying to reach {url}: {error or type(error).__name__}") from error
         headers = passed_on({name.lower(): value for name, value in response.headers.items()})
         return Stream(_chunks(response), headers.pop("content-type", TEXT), response.status, headers)
+
+    async def summary(self, node: Node) -> bytes:
+        """The kubelet's figures of usage (labkit/api/summary.py)."""
+        url = f"{self.node_url(node)}/stats/summary"
+        try:
+            async with self._session.get(url, timeout=aiohttp.ClientTimeout(total=SUMMARY_SECONDS)) as response:
+                body = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ServerUnavailable(f'Get "{url}": {error or type(error).__name__}') from error
+        if response.status != 200:
+            raise refusal(response.status, body[:4096].decode(errors="replace").strip())
+        return body
 
     def address(self, node: Node) -> str:
         return f"{node_address(node)}:{self._port}"

@@ -34,6 +34,7 @@ from labkit.components.kube_apiserver.ranges import Addresses, Ports
 from labkit.components.kube_apiserver.resources import Resources
 from labkit.components.kube_apiserver.settings import Settings, SettingsError
 from labkit.components.kube_apiserver.timed_storage import TimedStorage
+from labkit.components.kube_apiserver.usage import Usage
 from labkit.storage.cache import REACH, Cache
 from labkit.storage.compaction import compact_for_ever
 from labkit.storage.entry import Codec
@@ -66,7 +67,8 @@ class Server:
         authorization, known = Authorization(settings, self._cache), _tokens(settings, self._cache)
         self._kubelets = kubelets.Kubelets(settings.kubelet_port, _kubelet_context(settings))
         resources = Resources(self._cache, self._registries, Chain(settings.admission_plugins, self._cache))
-        pages, computed = Pages(self._store, self._metrics), Computed(authorization, checks(self._store))
+        usage = Usage(self._kubelets, self._cache, trace)
+        pages, computed = Pages(self._store, self._metrics), Computed(authorization, checks(self._store), usage)
         self._dispatch = Dispatch(resources, pages, computed, self._kubelets, authorization)
         self._observer = Observer(self._metrics, self._audit, trace)
         self._http = HttpServer(self.handle, trace, known, TESTER if insecure else None)

@@ -10,6 +10,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 import requests
@@ -20,6 +21,7 @@ from docker.transport import UnixHTTPAdapter
 from docker.utils import parse_repository_tag
 
 from labkit.components.kubelet import runtime
+from labkit.components.kubelet.cgroups import Cgroups, Gone, look
 from labkit.components.kubelet.docker_process import DockerProcess, open_streams
 from labkit.components.kubelet.docker_words import address, container_of, create_arguments
 from labkit.components.kubelet.process import Process, Wanted
@@ -34,6 +36,7 @@ from labkit.components.kubelet.runtime import (
     NoSuchImage,
     RuntimeFailure,
     RuntimeUnavailable,
+    Sample,
 )
 from labkit.components.kubelet.streams import read_in_thread
 
@@ -205,6 +208,17 @@ class Docker:
                 self._inspected.pop(actor["ID"], None)
                 yield ContainerEvent(event["Action"], actor["ID"], actor["Attributes"].get(runtime.POD_UID, ""))
         raise RuntimeUnavailable("docker's event stream ended")
+
+    async def usage(self) -> Sample:
+        running = [container for container in await self.containers() if container.running]
+        try:
+            return await asyncio.to_thread(lambda: look(self._cgroups, running))
+        except Gone as exc:
+            raise RuntimeFailure(f"the control groups of this machine cannot be read: {exc}") from exc
+
+    @cached_property
+    def _cgroups(self) -> Cgroups:
+        return Cgroups()
 
     async def close(self) -> None:
         for client in self._clients:

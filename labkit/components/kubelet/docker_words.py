@@ -38,6 +38,7 @@ def container_of(shown: Mapping[str, Any]) -> Container:
         oom_killed=bool(state.get("OOMKilled")),
         error=state["Error"] if created else "",
         ip=address(shown["NetworkSettings"]) if running else "",
+        pid=state["Pid"] if running else 0,
         message="" if running else _last_words(labels.get(runtime.MESSAGE_FILE, "")),
     )
 

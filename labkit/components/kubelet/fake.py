@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field, replace
 
 from labkit.components.kubelet import runtime
+from labkit.components.kubelet.counters import Counters
 from labkit.components.kubelet.fake_process import FakeProcess, echoing
 from labkit.components.kubelet.process import Process, Wanted
 from labkit.components.kubelet.runtime import (
@@ -21,19 +22,24 @@ from labkit.components.kubelet.runtime import (
     ContainerEvent,
     ExecResult,
     LogOptions,
+    Measured,
     NoSuchContainer,
     NoSuchImage,
     RuntimeFailure,
     RuntimeUnavailable,
+    Sample,
 )
 from labkit.components.kubelet.times import stamp
+
+MEGABYTE = 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Program:
     """What a container does. It prints `output` and ends with `exit_code` after `seconds`, or runs on where that is
     None; `stubborn` ignores SIGTERM; `broken` is docker's word when it cannot even start. `echoes`: it prints what it
-    reads, until that ends; `echo_port`: it does so for everybody who connects."""
+    reads, until that ends; `echo_port`: it does so for everybody who connects. While it runs it uses `cpu` thousandths
+    of a core and `memory` bytes."""
 
     output: tuple[str, ...] = ()
     exit_code: int | None = None
@@ -42,9 +48,13 @@ class Program:
     broken: str = ""
     echoes: bool = False
     echo_port: int = 0
+    cpu: int = 5
+    memory: int = 16 * MEGABYTE
 
 
 RUNS_ON = Program()
+PAUSES = Program(cpu=0, memory=MEGABYTE // 2)
+IDLE_CPU, IDLE_MEMORY = 20, 100 * MEGABYTE  # what the machine uses without any pod
 
 
 @dataclass
@@ -75,6 +85,8 @@ class FakeRuntime:
         self._made: dict[str, _Made] = {}
         self._subnet = subnet
         self._numbers = itertools.count(2)
+        self._born = time.time()
+        self._spent = 0  # nanoseconds of CPU, by containers that ended
         self._listeners: list[asyncio.Queue[ContainerEvent | None]] = []
 
     # -- what a test does to it -----------------------------------------------------------------------------
@@ -161,7 +173,7 @@ class FakeRuntime:
         config = made.config
         if config.network not in ("", "host") and not self._made[config.network].container.running:
             raise RuntimeFailure("API error (409): cannot join network of a non running container")
-        made.program = RUNS_ON if made.container.name == PAUSE else self.program(config)
+        made.program = PAUSES if made.container.name == PAUSE else self.program(config)
         if made.program.broken:
             error = made.program.broken
             made.container = replace(made.container, error=error, exit_code=127)
@@ -233,6 +245,16 @@ class FakeRuntime:
         if options.follow and made.container.running:
             await made.ended.wait()
 
+    async def usage(self) -> Sample:
+        """Exactly what the programs are said to use; the machine's figures are the sum of theirs and its own."""
+        await self._answer()
+        now = time.time()
+        running = {made.container.id: made for made in self._made.values() if made.container.running}
+        found = {name: Measured(made.container, _counters(made, now)) for name, made in running.items()}
+        machine = Counters(cpu=self._spent + _nanoseconds(IDLE_CPU, now - self._born), memory=IDLE_MEMORY,
+                           working_set=IDLE_MEMORY, rss=IDLE_MEMORY)  # fmt: skip
+        return Sample(now, sum((one.counters for one in found.values()), machine), found)
+
     async def events(self) -> AsyncGenerator[ContainerEvent, None]:
         await self._answer()
         listener: asyncio.Queue[ContainerEvent | None] = asyncio.Queue()
@@ -267,6 +289,7 @@ class FakeRuntime:
         if made.timer is not None:
             made.timer.cancel()
         if made.container.running:
+            self._spent += _counters(made, time.time()).cpu
             made.container = replace(made.container, state="exited", finished=time.time(), exit_code=exit_code, ip="")
             made.ended.set()
             for process in made.attached:
@@ -276,3 +299,14 @@ class FakeRuntime:
     def _tell(self, what: str, made: _Made) -> None:
         for listener in [] if self.mute else self._listeners:
             listener.put_nowait(ContainerEvent(what, made.container.id, made.container.pod_uid))
+
+
+def _counters(made: _Made, now: float) -> Counters:
+    """All of its memory is its own, none is page cache."""
+    program = made.program
+    spent = _nanoseconds(program.cpu, now - made.container.started)
+    return Counters(cpu=spent, cpu_user=spent, memory=program.memory, working_set=program.memory, rss=program.memory)
+
+
+def _nanoseconds(millicores: int, seconds: float) -> int:
+    return int(millicores * 1_000_000 * seconds)

@@ -28,6 +28,7 @@ from labkit.components.kubelet.report import Reports
 from labkit.components.kubelet.runtime import Container, Runtime, RuntimeFailure
 from labkit.components.kubelet.settings import Settings
 from labkit.components.kubelet.shared import Shared
+from labkit.components.kubelet.stats import Stats
 from labkit.components.kubelet.volumes import VolumeFailure, Volumes
 from labkit.components.kubelet.worker import Worker, orphan
 from labkit.trace import Tracer
@@ -48,6 +49,7 @@ class Kubelet:
         self.services = Informer(client, Service, trace=self.trace)
         self.node = NodeReporter(client, runtime, settings, self.recorder, self.trace)
         self.reports = Reports(client, self.trace)
+        self.stats = Stats(runtime, settings.housekeeping_seconds, self.trace)
         self.images = Images(runtime)
         self.workers: dict[str, Worker] = {}
         self._relist = asyncio.Event()
@@ -56,7 +58,7 @@ class Kubelet:
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                for task in (self.recorder, self.reports, self.node, self.pods, self.services):
+                for task in (self.recorder, self.reports, self.node, self.stats, self.pods, self.services):
                     self._spawn(task.run(), type(task).__name__)
                 # a pod is told of every service that exists: without them it must not start
                 await self.services.synced()

@@ -15,13 +15,14 @@ _UNBOUNDED = 1 << 60  # cgroup v1 writes "no limit" as a number near 2**63
 
 @dataclass(frozen=True)
 class Machine:
-    """cpu in thousandths of a core, memory in bytes."""
+    """cpu in thousandths of a core, memory in bytes, booted in seconds since 1970."""
 
     cpu: int
     memory: int
     machine_id: str
     system_uuid: str
     boot_id: str
+    booted: float
     kernel: str
     os_image: str
     architecture: str
@@ -37,6 +38,7 @@ def inspect(root: Path = ROOT) -> Machine:
         machine_id=machine_id,
         system_uuid=_read(root / "sys/class/dmi/id/product_uuid") or machine_id,
         boot_id=_read(root / "proc/sys/kernel/random/boot_id"),
+        booted=float(_values(root / "proc/stat", " ").get("btime", 0)),
         kernel=platform.release(),
         os_image=_values(root / "etc/os-release", "=").get("PRETTY_NAME", "").strip('"'),
         architecture={"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine()),

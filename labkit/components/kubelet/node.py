@@ -48,7 +48,7 @@ class NodeReporter:
         self._settings = settings
         self._recorder = recorder
         self._trace = trace
-        self._machine = inspect()
+        self.machine = inspect()
         self._ready = ""  # the Ready status that we last wrote
         self.trouble = ""  # for /healthz
         # events about the node carry its name as uid, so that they can be told before it is registered
@@ -84,7 +84,7 @@ class NodeReporter:
                 "labelled node", node, cause="its labels are not those of the flags", function=self.beat
             )
         changed = copy(node)
-        changed.status = status_of_node(node.status, self._settings, self._machine, version, time.time())
+        changed.status = status_of_node(node.status, self._settings, self.machine, version, time.time())
         await self._client.update_status(changed)
         self._tell(changed)
 
@@ -133,6 +133,7 @@ def status_of_node(before: NodeStatus, settings: Settings, machine: Machine, ver
     others = [condition for condition in before.conditions if condition.type != "Ready"]
     return NodeStatus(
         capacity=capacity,
+        allocatable=capacity,  # nothing is kept back for the machine itself
         phase=before.phase,
         conditions=[*others, ready_condition(before.conditions, bool(version), now)],
         addresses=[

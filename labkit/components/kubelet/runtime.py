@@ -22,8 +22,9 @@ import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from labkit.components.kubelet.counters import Counters
 from labkit.components.kubelet.process import Process, Wanted
 
 PAUSE = "POD"
@@ -65,6 +66,7 @@ class Container:
     state: created (never ran; `error` says why when its start failed), running, exited.
     attempt: how often this container of the pod was started before. backoff: seconds to wait after its death.
     ip: the pod's address, known by the pause container. message: what it left in its termination message file.
+    pid: of its first process, while it runs.
     """
 
     id: str
@@ -86,6 +88,7 @@ class Container:
     error: str = ""
     ip: str = ""
     message: str = ""
+    pid: int = 0
 
     @property
     def running(self) -> bool:
@@ -186,6 +189,20 @@ class ExecResult:
     output: str
 
 
+class Measured(NamedTuple):
+    container: Container
+    counters: Counters
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What was used up to a `time` (seconds since 1970): by the machine, and by each container that runs, by id."""
+
+    time: float
+    machine: Counters
+    containers: Mapping[str, Measured] = field(default_factory=dict)
+
+
 class Runtime(Protocol):
     """Every method raises RuntimeFailure or one of its kinds, and is bounded in time."""
 
@@ -222,6 +239,8 @@ class Runtime(Protocol):
 
     async def port_forward(self, pause_id: str, port: int) -> Connection:
         """A TCP connection to a port of the pod that this pause container holds."""
+
+    async def usage(self) -> Sample: ...
 
     def logs(self, container_id: str, options: LogOptions) -> AsyncGenerator[bytes, None]: ...
 

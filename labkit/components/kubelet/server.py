@@ -2,6 +2,7 @@
 
     GET /containerLogs/NAMESPACE/POD/CONTAINER?follow=true&tailLines=10&sinceSeconds=60&timestamps=true&previous=true
     /exec, /attach, /portForward     streaming.py
+    GET /stats/summary, /stats/..., /spec/, /metrics    figures.py
     GET /pods        the pods of this node with the status that the kubelet gave them
     GET /healthz     ok
 
@@ -20,6 +21,7 @@ import msgspec
 from aiohttp import web
 
 from labkit.api.types import Pod
+from labkit.components.kubelet.figures import Figures
 from labkit.components.kubelet.kubelet import Kubelet
 from labkit.components.kubelet.runtime import (
     Container,
@@ -47,6 +49,7 @@ class Server:
         app.router.add_get("/pods", self.pods)
         app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", self.logs)
         Streaming(self.kubelet, self._worker).add_to(app)
+        Figures(self.kubelet).add_to(app)
         return app
 
     async def healthz(self, request: web.Request) -> web.Response:

@@ -24,3 +24,4 @@ class Settings:
     max_pods: int = 100
     node_status_seconds: float = 10.0
     relist_seconds: float = 10.0
+    housekeeping_seconds: float = 10.0

@@ -10,7 +10,7 @@ from labkit.components.kubelet.settings import Settings
 from labkit.components.kubelet.times import seconds, stamp
 
 MACHINE = Machine(
-    cpu=2000, memory=1 << 30, machine_id="m", system_uuid="u", boot_id="b", kernel="6.1", os_image="Debian",
+    cpu=2000, memory=1 << 30, machine_id="m", system_uuid="u", boot_id="b", booted=0.0, kernel="6.1", os_image="Debian",
     architecture="amd64", capabilities_missing=frozenset(),
 )  # fmt: skip
 SETTINGS = Settings(node="agent1", address="10.245.1.12", labels={"disk": "ssd"})

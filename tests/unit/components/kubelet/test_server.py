@@ -6,11 +6,13 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
 
+from labkit.api.types import Pod
 from labkit.components.kubelet.fake import FakeRuntime, Program
 from labkit.components.kubelet.runtime import ContainerConfig, LogOptions
 from labkit.components.kubelet.server import ADMITTED, limited, log_options, serving, tls_context
@@ -189,3 +191,52 @@ async def test_limited() -> None:
 
     assert [c async for c in limited(chunks(), 4)] == [b"abc", b"d"]  # type: ignore[arg-type]
     assert [c async for c in limited(chunks(), None)] == [b"abc", b"def", b"ghi"]  # type: ignore[arg-type]
+
+
+class TestFigures:
+    """What the pages hold is tested in test_usage.py; here, that they are there."""
+
+    async def test_every_page(self, node: OneNode, url: str, authority: Authority) -> None:
+        await running_pod(node)
+        await node.kubelet.stats.look()
+        uid = (await node.client.get(Pod, "p", "default")).metadata.uid
+        async with client(authority, authority) as session:
+
+            async def page(path: str, wish: str = "") -> Any:
+                asked = session.post(url + path, data=wish) if wish else session.get(url + path)
+                async with asked as answer:
+                    assert answer.status == 200, await answer.text()
+                    return await (answer.json() if answer.content_type == "application/json" else answer.text())
+
+            assert [pod["podRef"]["name"] for pod in (await page("/stats/summary"))["pods"]] == ["p"]
+            assert "machine_cpu_cores" in await page("/metrics")
+            assert (await page("/spec/"))["num_cores"] >= 1
+            assert (await page("/stats/"))["name"] == "/"
+            assert len((await page("/stats/", '{"num_stats": 1}'))["stats"]) == 1
+            by_uid = await page(f"/stats/default/p/{uid}/c")
+            assert by_uid == await page("/stats/p/c")
+            assert set(await page("/stats/container/", '{"containerName": "/"}')) == {"/"}
+            everything = await page("/stats/container/", '{"containerName": "/", "subcontainers": true}')
+            assert by_uid["name"] in everything
+            assert len(everything) == 3  # the machine, the pause container, the pod's
+
+    @pytest.mark.parametrize(
+        ("path", "wish", "code", "text"),
+        [
+            ("/stats/nope/c", "{}", 404, "no running container 'c' of pod default/nope has been seen here yet"),
+            ("/stats/default/p/other-uid/c", "{}", 404, "no running container 'c' of pod default/p"),
+            ("/stats/container/", '{"containerName": "/nope"}', 404, "containerName: no group '/nope' runs here"),
+            ("/stats/", "{", 400, 'expected JSON like {"num_stats": 2}'),
+            ("/stats/", '{"num_stats": "x"}', 400, "Expected `int`, got `str` - at `$.num_stats`"),
+            ("/stats/", '{"num_stats": 0}', 400, "num_stats: 0 is less than 1"),
+            ("/stats/summary", "{}", 405, ""),
+        ],
+    )  # fmt: skip
+    async def test_bad_questions(
+        self, node: OneNode, url: str, authority: Authority, path: str, wish: str, code: int, text: str
+    ) -> None:
+        await running_pod(node)
+        await node.kubelet.stats.look()
+        async with client(authority, authority) as session, session.post(url + path, data=wish) as answer:
+            assert answer.status == code
+            assert text in await answer.text()
