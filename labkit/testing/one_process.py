@@ -23,6 +23,7 @@ from labkit.components.kube_controller_manager.main import ControllerManager
 from labkit.components.kube_controller_manager.node_controller import Timing
 from labkit.components.kube_scheduler.scheduler import Scheduler
 from labkit.components.kubelet.fake import FakeRuntime
+from labkit.components.kubelet.fake_mounts import FakeMounts
 from labkit.components.kubelet.kubelet import Kubelet
 from labkit.components.kubelet.settings import Settings as KubeletSettings
 from labkit.trace import Tracer
@@ -53,7 +54,7 @@ class OneProcess:
         settings = KubeletSettings(
             node=name, root_dir=self._root / name, node_status_seconds=0.5, relist_seconds=1.0, max_pods=max_pods
         )
-        self._starts[f"kubelet/{name}"] = lambda client: Kubelet(client, runtime, settings).run()
+        self._starts[f"kubelet/{name}"] = lambda client: Kubelet(client, runtime, settings, mounts=FakeMounts()).run()
         self.start(f"kubelet/{name}")
 
     def start(self, *names: str) -> None:

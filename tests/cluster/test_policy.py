@@ -18,6 +18,7 @@ from labkit.components.kube_controller_manager.main import ControllerManager
 from labkit.components.kube_controller_manager.tokens import signer
 from labkit.components.kube_scheduler.scheduler import Scheduler
 from labkit.components.kubelet.fake import FakeRuntime
+from labkit.components.kubelet.fake_mounts import FakeMounts
 from labkit.components.kubelet.kubelet import Kubelet
 from labkit.components.kubelet.settings import Settings as KubeletSettings
 from labkit.storage.memory import Memory
@@ -55,9 +56,12 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
             Client(server.base_url, token="agent2") as agent2,
         ):
             kubelets = [
-                Kubelet(client, FakeRuntime(name, subnet=number), KubeletSettings(node=name, root_dir=tmp_path / name))
+                Kubelet(
+                    client, FakeRuntime(name, subnet=number), KubeletSettings(node=name, root_dir=tmp_path / name),
+                    mounts=FakeMounts(),
+                )
                 for number, (name, client) in enumerate({"agent1": agent1, "agent2": agent2}.items(), 2)
-            ]
+            ]  # fmt: skip
             runs = [ControllerManager(manager, sign=signer(pem)).run(), Scheduler(scheduler).run()]
             tasks = [asyncio.create_task(run) for run in (*runs, *(kubelet.run() for kubelet in kubelets))]
             yield server
@@ -66,7 +70,9 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_every_component_may_do_its_work(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_every_component_may_do_its_work(
+    server: Server, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     async with Client(server.base_url, token="admin") as admin:
         await admin.create(Namespace(metadata=ObjectMeta(name="team")))
         for obj in (rc(4), service("redis")):
@@ -82,6 +88,7 @@ async def test_every_component_may_do_its_work(server: Server, capsys: pytest.Ca
         assert [secret.type for secret in (await admin.list(Secret, "team")).items] == [
             "kubernetes.io/service-account-token"
         ]
+        assert len(list(tmp_path.glob("agent*/pods/*/volumes/kubernetes.io~secret/default-token-*/token"))) == 4
 
         await admin.delete(Namespace, "team")
 

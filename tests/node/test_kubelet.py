@@ -23,6 +23,7 @@ from labkit.api.types import Node, Pod, PodStatus
 from labkit.client.rest import Client
 from labkit.components.kube_apiserver.server import start_in_process
 from labkit.components.kubelet.docker import Docker
+from labkit.components.kubelet.mounts import LinuxMounts
 from labkit.components.kubelet.runtime import PAUSE as PAUSE_NAME
 from labkit.components.kubelet.server import ADMITTED
 from labkit.testing.eventually import eventually
@@ -58,7 +59,8 @@ def name(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 @pytest.fixture
 async def node(name: str, tmp_path: Path) -> AsyncIterator[OneNode]:
     runtime = Docker(SOCKET, name)
-    async with one_node(runtime, tmp_path, within=30, node=name, pause_image=PAUSE, relist_seconds=10.0) as node:
+    async with one_node(runtime, tmp_path, within=30, node=name, pause_image=PAUSE, relist_seconds=10.0,
+                        mounts=LinuxMounts()) as node:  # fmt: skip
         yield node
 
 

@@ -21,6 +21,7 @@ class PodSpec(Part):
     node_selector: dict[str, str] = {}
     service_account_name: str = ""
     service_account: str = ""
+    automount_service_account_token: bool | None = None
     node_name: str = ""
     host: str = ""  # the draft's name of nodeName
     host_network: bool | None = None

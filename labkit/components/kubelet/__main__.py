@@ -45,6 +45,9 @@ def arguments() -> argparse.ArgumentParser:
          help="how often the node says that it is alive (default %(default)s)")  # fmt: skip
     flag("--housekeeping-interval", type=float, default=10.0, metavar="SECONDS",
          help="how often usage of CPU and memory is read, for kubectl top (default %(default)s)")  # fmt: skip
+    flag("--sync-frequency", type=float, default=45.0, metavar="SECONDS",
+         help="how often the files of running pods are brought up to date with their secrets and config maps"
+         " (default %(default)s)")  # fmt: skip
     flag("--node-labels", type=labels, default={}, metavar="A=B,C=D", help="labels of the node, for nodeSelector")
     flag("--max-pods", type=int, default=100, help="how many pods the node offers to run (default %(default)s)")
     flag("--allow-privileged", type=truth, default=False, metavar="true|false",
@@ -87,6 +90,7 @@ def settings_of(given: argparse.Namespace) -> Settings:
         max_pods=given.max_pods,
         node_status_seconds=given.node_status_update_frequency,
         housekeeping_seconds=given.housekeeping_interval,
+        sync_seconds=given.sync_frequency,
     )
 
 

@@ -1,6 +1,7 @@
 """Doing what was decided: one action of a plan at a time, with the events that people read in `kubectl describe`.
 
-Nothing here waits long: a pull goes on in the background, and what failed leaves a setback with a time to try again.
+Nothing here waits long: a pull or a clone goes on in the background, and what failed leaves a setback with a time to
+try again.
 """
 
 import asyncio
@@ -12,9 +13,11 @@ from labkit.api.types import Container as Spec
 from labkit.api.types import Pod
 from labkit.components.kubelet.actions import Action, Memory, Remove, Setback, Signal, Start, StartPause
 from labkit.components.kubelet.configure import Birth, configure_container, configure_pause
-from labkit.components.kubelet.env import env_for_services, env_of
+from labkit.components.kubelet.env import VariableFailure, Variables, env_for_services, env_of, skipped_keys
+from labkit.components.kubelet.fields import Addresses
 from labkit.components.kubelet.images import must_pull, pull_policy
 from labkit.components.kubelet.plan import FIRST_BACKOFF, LONGEST_BACKOFF, latest
+from labkit.components.kubelet.pod_volumes import PodVolumes
 from labkit.components.kubelet.resolver import resolver_of
 from labkit.components.kubelet.runtime import (
     PAUSE,
@@ -26,7 +29,8 @@ from labkit.components.kubelet.runtime import (
 )
 from labkit.components.kubelet.settings import Settings
 from labkit.components.kubelet.shared import Shared
-from labkit.components.kubelet.volumes import VolumeFailure
+from labkit.components.kubelet.sources import SourceFailure, referred_by_variables
+from labkit.components.kubelet.volume_files import VolumeFailure
 
 
 class Hands:
@@ -39,6 +43,8 @@ class Hands:
         self._pulls: dict[str, asyncio.Task[None]] = {}
         self._pulled: set[str] = set()  # containers whose image is here for their next start
         self._failures: dict[str, int] = {}
+        self.volumes = PodVolumes(shared, self._volumes_made)
+        self._await_volumes: set[str] = set()
 
     async def act(self, action: Action, pod: Pod, containers: Sequence[Container]) -> None:
         """Do one thing; RuntimeFailure when docker refuses to end or remove, or does not answer."""
@@ -61,20 +67,18 @@ class Hands:
         if (task := self._pulls.pop(name, None)) is not None:
             task.cancel()
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         for task in self._pulls.values():
             task.cancel()
+        await self.volumes.stop()
 
     # -- start and end ----------------------------------------------------------------------------------------------
 
     async def _start_pause(self, action: StartPause, pod: Pod) -> None:
         settings = self._shared.settings
-        try:
-            await asyncio.to_thread(self._shared.volumes.set_up, pod)
-        except (VolumeFailure, OSError) as exc:
-            self._shared.event(pod, "failedMount", f'Unable to mount volumes for pod "{pod.metadata.name}": {exc}')
-            return self._set_back(PAUSE, "ContainerCreating", f"volumes: {exc}")
-        if not await self._have_image(pod, Spec(name=PAUSE, image=settings.pause_image)):
+        if not await self._have_volumes(pod, PAUSE) or not await self._have_image(
+            pod, Spec(name=PAUSE, image=settings.pause_image)
+        ):
             return None
         resolver = resolver_of(pod, settings.cluster_dns, settings.cluster_domain, settings.machine_resolver)
         birth = Birth(action.attempt, action.backoff, settings.node)
@@ -86,23 +90,37 @@ class Hands:
         if wrong := refusal(spec, self._shared.settings):
             self._shared.event(pod, "failed", wrong, spec.name)
             return self._set_back(spec.name, "Forbidden", wrong)
-        if not await self._have_image(pod, spec):
+        if not await self._have_volumes(pod, spec.name) or not await self._have_image(pod, spec):
             return None
         try:
-            config = await asyncio.to_thread(self._configure, action, pod, spec, pause)
-        except (ValueError, KeyError, OSError, VolumeFailure) as exc:
+            env = await self._environment(pod, spec, pause)
+        except (VariableFailure, SourceFailure) as exc:
+            self._shared.event(pod, "failed", f"Error: {exc}", spec.name)
+            return self._set_back(spec.name, "CreateContainerConfigError", str(exc), longest=FIRST_BACKOFF)
+        try:
+            config = await asyncio.to_thread(self._configure, action, pod, spec, pause, env)
+        except (ValueError, KeyError, OSError) as exc:
             self._shared.event(pod, "failed", f"Failed to create docker container with error: {exc}", spec.name)
             return self._set_back(spec.name, "RunContainerError", str(exc))
         return await self._launch(pod, spec.name, config, action)
 
-    def _configure(self, action: Start, pod: Pod, spec: Spec, pause: Container) -> ContainerConfig:
-        volumes, settings = self._shared.volumes, self._shared.settings
-        mounts = volumes.set_up(pod) | {"": str(volumes.termination_log(pod.metadata.uid, spec.name))}
-        services = env_for_services(self._shared.services(), pod.metadata.namespace)
-        address = settings.address if pod.spec.host_network else pause.ip
-        env = env_of(spec, pod, address, services)
-        birth = Birth(action.attempt, action.backoff, settings.node)
-        return configure_container(pod, spec, pause.id, env, mounts, birth)
+    async def _environment(self, pod: Pod, spec: Spec, pause: Container) -> Variables:
+        """Raises VariableFailure, SourceFailure."""
+        shared = self._shared
+        found = await shared.sources.read(referred_by_variables(spec), pod.metadata.namespace)
+        services = env_for_services(shared.services(), pod.metadata.namespace)
+        host = shared.settings.address
+        addresses = Addresses(host if pod.spec.host_network else pause.ip, host)
+        env = env_of(spec, pod, addresses, services, found)
+        if skipped := skipped_keys(spec, found):
+            message = f"not the name of a variable, left out of envFrom: {', '.join(skipped)}"
+            shared.event(pod, "invalidEnvironmentVariableNames", message, spec.name)
+        return env
+
+    def _configure(self, action: Start, pod: Pod, spec: Spec, pause: Container, env: Variables) -> ContainerConfig:
+        log = self._shared.volumes.termination_log(pod.metadata.uid, spec.name)
+        birth = Birth(action.attempt, action.backoff, self._shared.settings.node)
+        return configure_container(pod, spec, pause.id, env, self.volumes.places | {"": str(log)}, birth)
 
     async def _launch(self, pod: Pod, name: str, config: ContainerConfig, action: Start | StartPause) -> None:
         """Create and start."""
@@ -142,11 +160,35 @@ class Hands:
         await self._shared.runtime.signal(container.id, action.signal)
         self._memory.signalled[container.id] = time.time()
 
-    def _set_back(self, name: str, reason: str, message: str) -> None:
-        """It did not work: try again in 10 s, then 20, ... 300."""
+    def _set_back(self, name: str, reason: str, message: str, *, longest: float = LONGEST_BACKOFF) -> None:
+        """It did not work: try again in 10 s, then 20, ... 300 (`longest`)."""
         self._failures[name] = self._failures.get(name, 0) + 1
-        seconds = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** (self._failures[name] - 1))
+        seconds = min(longest, FIRST_BACKOFF * 2 ** (self._failures[name] - 1))
         self._memory.setbacks[name] = Setback(reason, message, time.time() + seconds)
+
+    # -- volumes ----------------------------------------------------------------------------------------------------
+
+    async def _have_volumes(self, pod: Pod, name: str) -> bool:
+        """Whether all volumes of the pod are there; if not, they are being made or a setback says why not.
+
+        They are looked at anew for each pause container: after a reboot what was in memory is gone.
+        """
+        try:
+            if await self.volumes.make(pod, anew=name == PAUSE):
+                return True
+        except (VolumeFailure, SourceFailure, OSError) as exc:
+            self.volumes.tell(pod, exc)
+            self._set_back(name, "ContainerCreating", f"volumes: {exc}", longest=FIRST_BACKOFF)
+            return False
+        self._memory.setbacks[name] = Setback("ContainerCreating", "volumes are being made", inf)
+        self._await_volumes.add(name)
+        return False
+
+    def _volumes_made(self) -> None:
+        for name in self._await_volumes:
+            self._memory.setbacks.pop(name, None)
+        self._await_volumes.clear()
+        self._wake("the volumes were made")
 
     # -- images -----------------------------------------------------------------------------------------------------
 

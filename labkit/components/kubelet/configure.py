@@ -22,6 +22,7 @@ from labkit.components.kubelet.runtime import (
     Resources,
     container_name,
 )
+from labkit.components.kubelet.volume_files import is_written_by_kubelet
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def configure_container(
         env=tuple(env),
         working_dir=spec.working_dir,
         user="" if security.run_as_user is None else str(security.run_as_user),
-        mounts=_mounts(spec, mounts),
+        mounts=_mounts(pod, spec, mounts),
         network=pause,
         ipc="host" if pod.spec.host_ipc else pause,
         host_pid=bool(pod.spec.host_pid),
@@ -121,8 +122,9 @@ def _mapping(port: ContainerPort) -> PortMapping:
     return PortMapping(port.container_port or 0, port.host_port or 0, protocol, port.host_ip)
 
 
-def _mounts(spec: Spec, volumes: Mapping[str, str]) -> tuple[Mount, ...]:
-    mounts = [Mount(volumes[m.name], m.mount_path, bool(m.read_only)) for m in spec.volume_mounts]
+def _mounts(pod: Pod, spec: Spec, volumes: Mapping[str, str]) -> tuple[Mount, ...]:
+    ours = {volume.name for volume in pod.spec.volumes if is_written_by_kubelet(volume)}
+    mounts = [Mount(volumes[m.name], m.mount_path, bool(m.read_only) or m.name in ours) for m in spec.volume_mounts]
     if last_words := volumes.get(""):
         mounts.append(Mount(last_words, spec.termination_message_path or "/dev/termination-log"))
     return tuple(mounts)

@@ -13,6 +13,7 @@ Source: Kubernetes 0.18, pkg/kubelet.
 """
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from contextlib import aclosing
 from typing import Any
@@ -23,13 +24,16 @@ from labkit.client.events import EventRecorder
 from labkit.client.informer import Informer
 from labkit.client.rest import Client
 from labkit.components.kubelet.images import Images
+from labkit.components.kubelet.mounts import LinuxMounts, Mounts
 from labkit.components.kubelet.node import NodeReporter
 from labkit.components.kubelet.report import Reports
 from labkit.components.kubelet.runtime import Container, Runtime, RuntimeFailure
 from labkit.components.kubelet.settings import Settings
 from labkit.components.kubelet.shared import Shared
+from labkit.components.kubelet.sources import Sources, referred_by
 from labkit.components.kubelet.stats import Stats
-from labkit.components.kubelet.volumes import VolumeFailure, Volumes
+from labkit.components.kubelet.volume_files import VolumeFailure
+from labkit.components.kubelet.volumes import Volumes
 from labkit.components.kubelet.worker import Worker, orphan
 from labkit.trace import Tracer
 
@@ -39,11 +43,15 @@ __all__ = ["Kubelet", "Settings"]
 class Kubelet:
     """The pods of one node on one runtime; `run()` works until it is cancelled. The pods run on without it."""
 
-    def __init__(self, client: Client, runtime: Runtime, settings: Settings, *, trace: Tracer | None = None) -> None:
+    def __init__(
+        self, client: Client, runtime: Runtime, settings: Settings, *,
+        mounts: Mounts | None = None, trace: Tracer | None = None,
+    ) -> None:  # fmt: skip
         self.trace = trace or Tracer("kubelet")
         self.settings = settings
         self.runtime = runtime
-        self.volumes = Volumes(settings.root_dir)
+        self.volumes = Volumes(settings.root_dir, mounts or LinuxMounts())
+        self.sources = Sources(client)
         self.recorder = EventRecorder(client, "kubelet", settings.node, trace=self.trace)
         self.pods = Informer(client, Pod, field_selector=f"spec.nodeName={settings.node}", trace=self.trace)
         self.services = Informer(client, Service, trace=self.trace)
@@ -66,6 +74,7 @@ class Kubelet:
                 self._adopt()
                 self._spawn(self._follow_events(), "docker events")
                 self._spawn(self._keep_honest(), "relist")
+                self._spawn(self._keep_files_current(), "refresh")
         finally:
             await self.images.close()
 
@@ -131,6 +140,16 @@ class Kubelet:
             except TimeoutError:
                 pass
 
+    async def _keep_files_current(self) -> None:
+        """Every --sync-frequency bring the files of all pods up to date with their secrets and config maps."""
+        while True:
+            await asyncio.sleep(self.settings.sync_seconds)
+            began = time.monotonic()
+            workers = list(self.workers.values())
+            for worker in workers:
+                await worker.refresh(began)
+            self.sources.keep({(w.pod.metadata.namespace, each) for w in workers for each in referred_by(w.pod)})
+
     async def relist(self) -> None:
         """Wake the workers of pods whose containers changed, and find what no pod is known for."""
         by_uid: dict[str, list[Container]] = {}
@@ -158,6 +177,7 @@ class Kubelet:
             runtime=self.runtime,
             images=self.images,
             volumes=self.volumes,
+            sources=self.sources,
             reports=self.reports,
             recorder=self.recorder,
             services=lambda: [self.services.store[name] for name in sorted(self.services.store)],

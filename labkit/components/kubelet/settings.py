@@ -25,3 +25,4 @@ class Settings:
     node_status_seconds: float = 10.0
     relist_seconds: float = 10.0
     housekeeping_seconds: float = 10.0
+    sync_seconds: float = 45.0

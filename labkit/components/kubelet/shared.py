@@ -12,6 +12,7 @@ from labkit.components.kubelet.plan import plan
 from labkit.components.kubelet.report import Reports
 from labkit.components.kubelet.runtime import PAUSE, Runtime
 from labkit.components.kubelet.settings import Settings
+from labkit.components.kubelet.sources import Sources
 from labkit.components.kubelet.volumes import Volumes
 from labkit.trace import Tracer
 
@@ -24,6 +25,7 @@ class Shared:
     runtime: Runtime
     images: Images
     volumes: Volumes
+    sources: Sources
     reports: Reports
     recorder: EventRecorder
     services: Callable[[], Sequence[Service]]

@@ -1,50 +1,88 @@
 """Volumes: directories that outlive the containers of a pod, and end with the pod.
 
-/var/lib/kubelet/pods/UID/volumes/kubernetes.io~empty-dir/NAME     emptyDir: made with the pod, removed with it
-anything on the machine                                           hostPath: there before and after
-/var/lib/kubelet/pods/UID/containers/NAME/...                     what a container says when it ends
+    /var/lib/kubelet/pods/UID/volumes/
+        kubernetes.io~empty-dir/NAME      emptyDir: made with the pod; of medium Memory a tmpfs
+        kubernetes.io~secret/NAME         secret: files on a tmpfs, so that they are on no disk
+        kubernetes.io~downward-api/NAME   downwardAPI: the same
+        kubernetes.io~configmap/NAME      configMap: files
+        kubernetes.io~git-repo/NAME       gitRepo: a clone
+    /var/lib/kubelet/pods/UID/containers/NAME/...   what a container says when it ends
+    anything on the machine                         hostPath: there before and after
+
+Nobody but root gets into /var/lib/kubelet/pods; docker, which is root, mounts what a container may see into it. What is
+in the files is volume_files.py's decision, that they change all at once volume_writer.py's work.
 """
 
-import os
+import asyncio
 import secrets
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
-from labkit.api.types import Pod, Volume
+from labkit.api.quantity import value
+from labkit.api.types import EmptyDirVolumeSource, Pod, Volume, VolumeSource, sources
+from labkit.components.kubelet import git_repo, volume_writer
+from labkit.components.kubelet.mounts import Mounts
+from labkit.components.kubelet.sources import Found
+from labkit.components.kubelet.volume_files import VolumeFailure, files_of, is_written_by_kubelet
 
+# What an API object calls them, for those that have files or a directory of ours.
+_PLUGINS = {
+    "empty_dir": "empty-dir", "secret": "secret", "config_map": "configmap", "downward_api": "downward-api",
+    "git_repo": "git-repo",
+}  # fmt: skip
+_NOT_YET = {
+    "nfs": "nfs is not mounted by this kubelet yet",
+    "persistent_volume_claim": "persistentVolumeClaims are not bound in this cluster yet",
+    "glusterfs": "glusterfs is not mounted by this kubelet yet",
+}
+P = ParamSpec("P")
+T = TypeVar("T")
 
-class VolumeFailure(Exception):
-    """A volume cannot be had; the message names it and what to do."""
+SECRET_BYTES = 4 << 20
+"""A secret has at most 1 MiB; while it changes it is there twice."""
 
 
 class Volumes:
     """The pod directories under one root, /var/lib/kubelet on a machine."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, mounts: Mounts) -> None:
         self.root = root
+        self.mounts = mounts
 
     def pod_directory(self, uid: str) -> Path:
         return self.root / "pods" / uid
 
-    def set_up(self, pod: Pod) -> dict[str, str]:
-        """Make every volume of a pod; where each is on this machine, by its name."""
-        return {volume.name: str(self._set_up(pod, volume)) for volume in pod.spec.volumes}
+    async def set_up(self, pod: Pod, found: Found) -> dict[str, str]:
+        """Make every volume of a pod; where each is on this machine, by its name. Raises VolumeFailure, OSError."""
+        places = await uninterrupted(self._make_all, pod, found)
+        for volume in pod.spec.volumes:
+            if volume.git_repo is not None and not places[volume.name].is_dir():
+                await self._clone(volume, places[volume.name])
+        return {name: str(place) for name, place in places.items()}
 
-    def _set_up(self, pod: Pod, volume: Volume) -> Path:
-        if volume.host_path is not None:
-            return Path(volume.host_path.path)
-        if volume.empty_dir is not None:
-            if volume.empty_dir.medium not in ("", "Default"):
-                raise VolumeFailure(f'volume "{volume.name}": emptyDir medium {volume.empty_dir.medium} is not offered')
-            path = self.pod_directory(pod.metadata.uid) / "volumes" / "kubernetes.io~empty-dir" / volume.name
-            return _make(path)
-        raise VolumeFailure(
-            f'volume "{volume.name}" is of a kind that this kubelet does not mount; use emptyDir or hostPath'
-        )
+    def refresh(self, pod: Pod, found: Found) -> list[str]:
+        """Write anew what differs from its source, of the volumes that are there; their names.
+
+        Raises VolumeFailure for the first that cannot be; the others are done nevertheless.
+        """
+        changed: list[str] = []
+        failure: VolumeFailure | OSError | None = None
+        for volume in filter(is_written_by_kubelet, pod.spec.volumes):
+            place = self._place(pod, volume)
+            try:
+                if (place / volume_writer.DATA).is_dir() and volume_writer.write(place, files_of(volume, pod, found)):
+                    changed.append(volume.name)
+            except (VolumeFailure, OSError) as exc:
+                failure = failure or exc
+        if failure is not None:
+            raise failure
+        return changed
 
     def termination_log(self, uid: str, container: str) -> Path:
         """A new empty file for the last words of a container, to be mounted into it."""
-        directory = self.pod_directory(uid) / "containers" / container
+        directory = self._private(uid) / "containers" / container
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / secrets.token_hex(8)
         path.touch()
@@ -52,12 +90,16 @@ class Volumes:
         return path
 
     def tear_down(self, uid: str) -> None:
-        """Remove all that a pod left; what something is still mounted on stays (its content is not ours)."""
+        """Remove all that a pod left; what somebody else mounted there stays (its content is not ours)."""
         directory = self.pod_directory(uid)
         if not directory.is_dir():
             return
-        if mounted := [place for place, _, _ in os.walk(directory) if os.path.ismount(place)]:
-            raise VolumeFailure(f"still mounted: {', '.join(mounted)}")
+        ours = {path.resolve() for path in (directory / "volumes").glob("kubernetes.io~*/*")}
+        for mounted in self.mounts.below(directory):
+            if mounted.type == "tmpfs" and mounted.path in ours:
+                self.mounts.end(mounted.path)
+        if foreign := [str(mounted.path) for mounted in self.mounts.below(directory)]:
+            raise VolumeFailure(f"still mounted: {', '.join(foreign)}: unmount it, and the pod goes")
         try:
             shutil.rmtree(directory)
         except OSError as exc:
@@ -67,10 +109,82 @@ class Volumes:
         """The uids of the pods that have a directory here."""
         return {path.name for path in (self.root / "pods").glob("*") if path.is_dir()}
 
+    # -- one volume -------------------------------------------------------------------------------------------------
 
-def _make(path: Path) -> Path:
-    """A directory that every container of the pod may write, whatever its user."""
-    if not path.is_dir():
-        path.mkdir(parents=True, exist_ok=True)
-        path.chmod(0o777)
-    return path
+    def _make_all(self, pod: Pod, found: Found) -> dict[str, Path]:
+        return {volume.name: self._make(pod, volume, found) for volume in pod.spec.volumes}
+
+    def _make(self, pod: Pod, volume: Volume, found: Found) -> Path:
+        if volume.host_path is not None:
+            return Path(volume.host_path.path)
+        place = self._place(pod, volume)
+        if volume.git_repo is not None:  # the clone is still to come
+            self._private(pod.metadata.uid)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            return place
+        files = files_of(volume, pod, found) if is_written_by_kubelet(volume) else None
+        self._private(pod.metadata.uid)
+        if files is None:
+            self._empty(volume.empty_dir or EmptyDirVolumeSource(), place)
+            return place
+        place.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if volume.config_map is None:
+            self.mounts.in_memory(
+                place, 0o755, max(SECRET_BYTES, 3 * sum(len(file.content) for file in files.values()))
+            )
+        volume_writer.write(place, files)
+        return place
+
+    def _empty(self, source: EmptyDirVolumeSource, place: Path) -> None:
+        """A directory that every container of the pod may write, whatever its user."""
+        if not place.is_dir():
+            place.mkdir(parents=True)
+            place.chmod(0o777)
+        if source.medium == "Memory":
+            self.mounts.in_memory(place, 0o777, value(source.size_limit) if source.size_limit else 0)
+
+    async def _clone(self, volume: Volume, place: Path) -> None:
+        assert volume.git_repo is not None
+        try:
+            await git_repo.clone(volume.git_repo, place)
+        except VolumeFailure as exc:
+            raise VolumeFailure(f'volume "{volume.name}": {exc}') from exc
+
+    def _place(self, pod: Pod, volume: Volume) -> Path:
+        """Where it is. Raises VolumeFailure for a kind that is not offered."""
+        kind = kind_of(volume)
+        if kind == "host_path":
+            return Path(volume.host_path.path if volume.host_path else "")
+        if volume.empty_dir is not None and volume.empty_dir.medium not in ("", "Default", "Memory"):
+            medium = volume.empty_dir.medium
+            raise VolumeFailure(f'volume "{volume.name}": emptyDir medium {medium} is not offered: use "" or Memory')
+        if kind not in _PLUGINS:
+            why = _NOT_YET.get(kind, f"{kind.replace('_', ' ')} is of a kind that this kubelet does not mount")
+            offered = "emptyDir, hostPath, secret, configMap, downwardAPI or gitRepo"
+            raise VolumeFailure(f'volume "{volume.name}": {why}: use {offered}')
+        directory = self.pod_directory(pod.metadata.uid) / "volumes"
+        return directory / f"kubernetes.io~{_PLUGINS[kind]}" / volume.name
+
+    def _private(self, uid: str) -> Path:
+        """The pod's directory, below one that nobody else on the machine may enter."""
+        pods = self.root / "pods"
+        pods.mkdir(mode=0o700, parents=True, exist_ok=True)
+        pods.chmod(0o700)  # one of an older labkit was open
+        directory = self.pod_directory(uid)
+        directory.mkdir(exist_ok=True)
+        return directory
+
+
+def kind_of(volume: Volume) -> str:
+    """The attribute that says where it comes from; empty_dir when none does."""
+    return next((name for name in sources(VolumeSource) if getattr(volume, name) is not None), "empty_dir")
+
+
+async def uninterrupted(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """In a thread, and waited for even when cancelled: what it does must not go on behind its caller's back."""
+    task = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise

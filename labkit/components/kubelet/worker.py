@@ -12,12 +12,15 @@ from labkit.api.types import ObjectMeta, Pod, key
 from labkit.client.backoff import delay
 from labkit.components.kubelet.act import Hands
 from labkit.components.kubelet.actions import Memory, Plan
-from labkit.components.kubelet.plan import latest, plan, spec_hash
+from labkit.components.kubelet.plan import has_ended, latest, plan, spec_hash
 from labkit.components.kubelet.probes import Probes, Verdict
 from labkit.components.kubelet.runtime import PAUSE, Container, RuntimeFailure
 from labkit.components.kubelet.shared import Shared
 from labkit.components.kubelet.status import Seen, status_of
-from labkit.components.kubelet.volumes import VolumeFailure
+from labkit.components.kubelet.volume_files import VolumeFailure
+
+FRESH_SECONDS = 60
+"""For what changed in the pod itself its secrets need not be read again."""
 
 
 class Worker:
@@ -34,6 +37,7 @@ class Worker:
         self._probes = Probes(shared.runtime, shared.spawn, self._probed)
         self._cause = "kubelet saw the pod"
         self._wake = asyncio.Event()
+        self._told_anew = False  # its labels or annotations changed, which files may tell its containers
 
     def wake(self, cause: str) -> None:
         self._cause = cause
@@ -45,6 +49,8 @@ class Worker:
         for spec in pod.spec.containers:
             if before.get(spec.name) != spec_hash(spec):
                 self._hands.forget(spec.name)
+        meta, new = self.pod.metadata, pod.metadata
+        self._told_anew = self._told_anew or (meta.labels, meta.annotations) != (new.labels, new.annotations)
         self.pod = _with_status(pod, self.pod)
         self.shared.reports.seen(pod)
         self.wake("the pod changed")
@@ -67,10 +73,13 @@ class Worker:
                 await self._sleep(due)
         finally:
             self._probes.stop()
-            self._hands.stop()
+            await self._hands.stop()
 
     async def sync(self) -> float | None:
         """Look, decide, act until nothing is left to do; when to look again, or None when the pod is no more."""
+        if self._told_anew:
+            self._told_anew = False
+            await self.refresh(time.monotonic() - FRESH_SECONDS)
         while True:
             containers = await self.shared.runtime.containers(self.uid)
             self.seen = frozenset((container.id, container.state) for container in containers)
@@ -85,6 +94,11 @@ class Worker:
                 return decided.due
             for action in decided.actions:
                 await self._hands.act(action, self.pod, containers)
+
+    async def refresh(self, since: float) -> None:
+        """Bring the files of its volumes up to date, from sources read after `since` (monotonic)."""
+        if not self.gone and not has_ended(self.pod):
+            await self._hands.volumes.refresh(self.pod, since)
 
     # -- look and report --------------------------------------------------------------------------------------------
 
@@ -119,7 +133,7 @@ class Worker:
         self.pod.status = status
 
     async def _finish(self) -> None:
-        await asyncio.to_thread(self.shared.volumes.tear_down, self.uid)
+        await self._hands.volumes.end(self.uid)
         if self.gone:
             self.shared.reports.forget(self.uid)
         else:

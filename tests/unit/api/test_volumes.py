@@ -69,7 +69,8 @@ def test_accepted(source: dict[str, Any]) -> None:
          ["downwardAPI.items[0].path: required value", "downwardAPI.items[0].fieldRef: required value"]),
         ({"downwardAPI": {"items": [{"path": "x", "fieldRef": {"fieldPath": "spec.nodeName"}}]}},
          ["downwardAPI.items[0].fieldRef.fieldPath: unsupported value 'spec.nodeName': supported values: "
-          "metadata.annotations, metadata.labels, metadata.name, metadata.namespace"]),
+          "metadata.annotations, metadata.labels, metadata.name, metadata.namespace, metadata.uid, "
+          "metadata.annotations['KEY'], metadata.labels['KEY']"]),
     ],
     ids=str,
 )  # fmt: skip

@@ -13,7 +13,9 @@ from labkit.api.errors import NotFound
 from labkit.api.types import Event, Pod, PodStatus, Service
 from labkit.client.rest import Client
 from labkit.components.kube_apiserver.server import start_in_process
+from labkit.components.kubelet.fake_mounts import FakeMounts
 from labkit.components.kubelet.kubelet import Kubelet, Settings
+from labkit.components.kubelet.mounts import Mounts
 from labkit.components.kubelet.runtime import Container, Runtime
 from labkit.testing.eventually import eventually
 
@@ -27,6 +29,7 @@ class OneNode:
     settings: Settings
     kubelet: Kubelet
     task: asyncio.Task[None]
+    mounts: Mounts
     within: float = 5.0
 
     async def create(self, *containers: dict[str, Any], name: str = "p", **fields: Any) -> Pod:
@@ -80,17 +83,20 @@ class OneNode:
         await asyncio.gather(self.task, return_exceptions=True)
 
     def start_kubelet(self) -> None:
-        self.kubelet = Kubelet(self.client, self.runtime, self.settings)
+        self.kubelet = Kubelet(self.client, self.runtime, self.settings, mounts=self.mounts)
         self.task = asyncio.create_task(self.kubelet.run())
 
 
 @asynccontextmanager
-async def one_node(runtime: Runtime, root_dir: Path, *, within: float = 5.0, **settings: Any) -> AsyncIterator[OneNode]:
+async def one_node(
+    runtime: Runtime, root_dir: Path, *, within: float = 5.0, mounts: Mounts | None = None, **settings: Any
+) -> AsyncIterator[OneNode]:
     """A node that is ready for pods inside the block; a kubelet that died there is the block's failure."""
+    mounts = mounts or FakeMounts()
     chosen = Settings(root_dir=root_dir, **{"node": "n1", "address": "127.0.0.1", "relist_seconds": 0.5} | settings)
     async with await start_in_process() as server, Client(server.base_url) as client:
-        kubelet = Kubelet(client, runtime, chosen)
-        node = OneNode(client, runtime, chosen, kubelet, asyncio.create_task(kubelet.run()), within)
+        kubelet = Kubelet(client, runtime, chosen, mounts=mounts)
+        node = OneNode(client, runtime, chosen, kubelet, asyncio.create_task(kubelet.run()), mounts, within)
         try:
             yield node
             assert not node.task.done(), node.task

@@ -1,7 +1,6 @@
 """From specs to what docker is asked for."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,7 +15,6 @@ from labkit.components.kubelet.images import must_pull, pull_policy
 from labkit.components.kubelet.plan import spec_hash
 from labkit.components.kubelet.resolver import parse_resolv_conf, resolver_of
 from labkit.components.kubelet.runtime import ContainerConfig, Mount, PortMapping, Resolver, Resources
-from labkit.components.kubelet.volumes import VolumeFailure, Volumes
 from tests.unit.components.kubelet.pods import pod
 
 RESOLVER = Resolver(("10.0.0.10",), ("default.svc.cluster.local",), ("ndots:5",))
@@ -157,39 +155,11 @@ def test_when_to_pull() -> None:
     ]  # fmt: skip
 
 
-class TestVolumes:
-    def test_empty_dir_is_made_for_every_user_and_keeps_its_content(self, tmp_path: Path) -> None:
-        volumes = Volumes(tmp_path)
-        of = pod(volumes=[{"name": "scratch", "emptyDir": {}}, {"name": "etc", "hostPath": {"path": "/etc"}}])
-        places = volumes.set_up(of)
-        scratch = tmp_path / "pods/uid-web/volumes/kubernetes.io~empty-dir/scratch"
-        assert places == {"scratch": str(scratch), "etc": "/etc"}
-        assert scratch.stat().st_mode & 0o777 == 0o777
-        (scratch / "kept").touch()
-        volumes.set_up(of)
-        assert (scratch / "kept").exists()
-
-    def test_all_goes_with_the_pod(self, tmp_path: Path) -> None:
-        volumes = Volumes(tmp_path)
-        outside = tmp_path / "outside"
-        outside.mkdir()
-        (outside / "kept").touch()
-        of = pod(volumes=[{"name": "scratch", "emptyDir": {}}, {"name": "host", "hostPath": {"path": str(outside)}}])
-        scratch = Path(volumes.set_up(of)["scratch"])
-        (scratch / "link").symlink_to(outside)
-        words = volumes.termination_log("uid-web", "c")
-        assert words.stat().st_mode & 0o777 == 0o666
-        assert volumes.pods() == {"uid-web"}
-        volumes.tear_down("uid-web")
-        assert volumes.pods() == set()
-        assert (outside / "kept").exists()
-        volumes.tear_down("uid-web")
-
-    def test_what_it_cannot_mount_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(VolumeFailure, match='volume "s" is of a kind that this kubelet does not mount'):
-            Volumes(tmp_path).set_up(pod(volumes=[{"name": "s", "secret": {"secretName": "x"}}]))
-        with pytest.raises(VolumeFailure, match='volume "m": emptyDir medium Memory'):
-            Volumes(tmp_path).set_up(pod(volumes=[{"name": "m", "emptyDir": {"medium": "Memory"}}]))
+def test_what_the_kubelet_writes_is_only_read() -> None:
+    volumes = [{"name": "s", "secret": {"secretName": "x"}}, {"name": "e", "emptyDir": {}}]
+    mounts = [{"name": "s", "mountPath": "/s"}, {"name": "e", "mountPath": "/e"}]
+    of = pod({"name": "c", "image": "i", "volumeMounts": mounts}, volumes=volumes)
+    assert configured(of, s="/var/s", e="/var/e").mounts == (Mount("/var/s", "/s", True), Mount("/var/e", "/e", False))
 
 
 class _Api:

@@ -5,8 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from labkit.api.types import Container, Pod, Service
-from labkit.components.kubelet.env import env_for_services, env_of, expand, lookup
+from labkit.api.types import ConfigMap, Container, Pod, Secret, Service
+from labkit.components.kubelet.env import VariableFailure, env_for_services, env_of, expand, lookup, skipped_keys
+from labkit.components.kubelet.fields import Addresses
+from labkit.components.kubelet.sources import Found, Reference
 from tests.unit.components.kubelet.pods import pod
 
 
@@ -102,11 +104,19 @@ def test_expansion(text: str, expanded: str) -> None:
     assert expand(text, lookup({"A": "1", "EMPTY": ""}, {"A": "shadowed", "B": "2"})) == expanded
 
 
+DATABASE = Secret(data={"user": b"root", "password": b"s3cret", "key.pem": b"---", "blob": b"\xff\x00"})
+FOUND: Found = {
+    Reference(Secret, "db"): DATABASE,
+    Reference(ConfigMap, "colours"): ConfigMap(data={"SKY": "blue", "GRASS": "green", "1st": "x"}),
+}
+ADDRESSES = Addresses("10.244.2.5", "10.245.1.12")
+
+
 def env(
-    variables: list[dict[str, Any]], services: list[tuple[str, str]], of: Pod | None = None
+    variables: list[dict[str, Any]], services: list[tuple[str, str]], of: Pod | None = None, **fields: Any
 ) -> list[tuple[str, str]]:
-    spec = msgspec.convert({"name": "c", "env": variables}, Container)
-    return env_of(spec, of or pod(), "10.244.2.5", services)
+    spec = msgspec.convert({"name": "c", "env": variables} | fields, Container)
+    return env_of(spec, of or pod(), ADDRESSES, services, FOUND)
 
 
 def test_own_variables_come_first_and_win() -> None:
@@ -128,19 +138,68 @@ def test_fields_of_the_pod() -> None:
     def ref(path: str) -> dict[str, Any]:
         return {"name": path, "valueFrom": {"fieldRef": {"fieldPath": path}}}
 
-    told = env([ref("metadata.name"), ref("metadata.namespace"), ref("status.podIP")], [])
-    assert dict(told) == {"metadata.name": "web", "metadata.namespace": "default", "status.podIP": "10.244.2.5"}
-    with pytest.raises(ValueError, match=r"unsupported fieldPath: spec\.nodeName \(supported: metadata\.name"):
-        env([ref("spec.nodeName")], [])
+    meta = {"uid": "4-2", "labels": {"app": "x"}, "annotations": {"a/b": "y"}}
+    of = pod(metadata=meta, serviceAccountName="robot")
+    expected = {
+        "metadata.name": "web", "metadata.namespace": "default", "metadata.uid": "4-2", "metadata.labels['app']": "x",
+        "metadata.annotations['a/b']": "y", "metadata.labels['no']": "", "spec.nodeName": "n",
+        "spec.serviceAccountName": "robot", "status.podIP": "10.244.2.5", "status.hostIP": "10.245.1.12",
+    }  # fmt: skip
+    assert dict(env([ref(path) for path in expected], [], of)) == expected
+    with pytest.raises(
+        VariableFailure, match=r"env spec\.x: unsupported fieldPath: spec\.x \(supported: metadata\.name"
+    ):
+        env([ref("spec.x")], [])
+
+
+def key_ref(kind: str, name: str, key: str, **more: Any) -> dict[str, Any]:
+    return {"name": key.upper(), "valueFrom": {f"{kind}KeyRef": {"name": name, "key": key} | more}}
+
+
+def test_keys_of_secrets_and_config_maps() -> None:
+    literal = {"name": "URL", "value": "$(PASSWORD)@$(SKY)"}
+    assert env([key_ref("secret", "db", "password"), key_ref("configMap", "colours", "SKY"), literal], []) == [
+        ("PASSWORD", "s3cret"), ("SKY", "blue"), ("URL", "s3cret@blue"),
+    ]  # fmt: skip
+
+
+def test_all_of_a_source_comes_first_and_yields() -> None:
+    """The order: envFrom, the container's own, those of the services; of two of one name the own one counts."""
+    sources = [{"configMapRef": {"name": "colours"}}, {"prefix": "DB_", "secretRef": {"name": "db"}}]
+    sources += [{"secretRef": {"name": "absent", "optional": True}}]
+    own = [{"name": "SKY", "value": "grey"}, {"name": "MIX", "value": "$(SKY)$(GRASS)"}]
+    fields = {"envFrom": [*sources[:1], *sources[2:]]}
+    services = [("GRASS", "of a service"), ("HOST", "10.0.0.1")]
+    assert env(own, services, **fields) == [
+        ("GRASS", "green"),
+        ("SKY", "grey"),
+        ("MIX", "greygreen"),
+        ("HOST", "10.0.0.1"),
+    ]
+    spec = msgspec.convert({"name": "c", "envFrom": sources[:1]}, Container)
+    assert skipped_keys(spec, FOUND) == ['1st of configmap "colours"']
 
 
 @pytest.mark.parametrize(
-    "container",
+    ("container", "told"),
     [
-        {"name": "c", "env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]},
-        {"name": "c", "envFrom": [{"configMapRef": {"name": "m"}}]},
+        ({"env": [key_ref("secret", "db", "nope")]},
+         "couldn't find key nope in secret \"db\" (there: blob, key.pem, password, user): add it, "
+         "or set optional: true"),
+        ({"env": [key_ref("configMap", "none", "k")]}, 'configmap "none" not found: create it, or set optional: true'),
+        ({"env": [key_ref("secret", "db", "blob")]},
+         'key blob of secret "db" is not a text: mount it as a file (a volume)'),
+        ({"envFrom": [{"secretRef": {"name": "none"}}]}, 'secret "none" not found: create it, or set optional: true'),
     ],
-)
-def test_a_source_that_is_not_read_is_refused_in_words(container: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="fieldRef"):
-        env_of(msgspec.convert(container, Container), pod(), "10.244.2.2", [])
+)  # fmt: skip
+def test_what_is_missing_is_named(container: dict[str, Any], told: str) -> None:
+    with pytest.raises(VariableFailure) as failure:
+        env(container.get("env", []), [], envFrom=container.get("envFrom", []))
+    assert str(failure.value) == told
+
+
+def test_what_is_optional_may_be_missing() -> None:
+    absent = [key_ref("secret", "db", "nope", optional=True), key_ref("configMap", "none", "k", optional=True)]
+    assert env([*absent, {"name": "A", "value": "$(NOPE)"}, {"name": "B", "valueFrom": {}}], []) == [
+        ("A", "$(NOPE)"), ("B", ""),
+    ]  # fmt: skip

@@ -246,10 +246,16 @@ class TestImages:
 
 class TestRefusals:
     async def test_a_volume_that_cannot_be_mounted(self, node: OneNode) -> None:
-        await node.create(volumes=[{"name": "m", "emptyDir": {"medium": "Memory"}}])
+        await node.create(volumes=[{"name": "m", "nfs": {"server": "s", "path": "/x"}}])
         status = await node.status(lambda s: waiting("ContainerCreating")(s) and message_of(s))
-        assert 'volume "m"' in message_of(status)
+        why = 'volume "m": nfs is not mounted by this kubelet yet'
+        assert why in message_of(status)
         assert (await node.events())[0][0] == "failedMount"
+        assert (await node.events())[0][2].startswith(
+            f'Unable to mount volumes for pod "p_default": {why}: use emptyDir'
+        )
+        await node.create(name="other")
+        await node.status(running, "other")
 
     def test_privileged(self) -> None:
         """By default, and on a machine that is itself not allowed everything."""
