@@ -11,10 +11,20 @@ from math import inf
 
 from labkit.api.types import Container as Spec
 from labkit.api.types import Pod
-from labkit.components.kubelet.actions import Action, Memory, Remove, Setback, Signal, Start, StartPause
+from labkit.components.kubelet.actions import (
+    Action,
+    Memory,
+    PreStop,
+    Remove,
+    Setback,
+    Signal,
+    Start,
+    StartPause,
+)
 from labkit.components.kubelet.configure import Birth, configure_container, configure_pause
 from labkit.components.kubelet.env import VariableFailure, Variables, env_for_services, env_of, skipped_keys
 from labkit.components.kubelet.fields import Addresses
+from labkit.components.kubelet.hooks import Hooks
 from labkit.components.kubelet.images import must_pull, pull_policy
 from labkit.components.kubelet.plan import FIRST_BACKOFF, LONGEST_BACKOFF, latest
 from labkit.components.kubelet.pod_volumes import PodVolumes
@@ -45,6 +55,7 @@ class Hands:
         self._failures: dict[str, int] = {}
         self.volumes = PodVolumes(shared, self._volumes_made)
         self._await_volumes: set[str] = set()
+        self._hooks = Hooks(shared, memory, wake)
 
     async def act(self, action: Action, pod: Pod, containers: Sequence[Container]) -> None:
         """Do one thing; RuntimeFailure when docker refuses to end or remove, or does not answer."""
@@ -53,6 +64,8 @@ class Hands:
                 await self._start_pause(action, pod)
             case Start():
                 await self._start(action, pod, latest(containers)[PAUSE])
+            case PreStop():
+                self._hooks.pre_stop(action, pod, self._address(pod, latest(containers).get(PAUSE)))
             case Signal():
                 await self._signal(action, pod)
             case Remove(container, cause):
@@ -68,6 +81,7 @@ class Hands:
             task.cancel()
 
     async def stop(self) -> None:
+        self._hooks.stop()
         for task in self._pulls.values():
             task.cancel()
         await self.volumes.stop()
@@ -83,7 +97,8 @@ class Hands:
         resolver = resolver_of(pod, settings.cluster_dns, settings.cluster_domain, settings.machine_resolver)
         birth = Birth(action.attempt, action.backoff, settings.node)
         config = configure_pause(pod, settings.pause_image, resolver, birth)
-        return await self._launch(pod, PAUSE, config, action)
+        await self._launch(pod, PAUSE, config, action)
+        return None
 
     async def _start(self, action: Start, pod: Pod, pause: Container) -> None:
         spec = next(spec for spec in pod.spec.containers if spec.name == action.name)
@@ -102,7 +117,13 @@ class Hands:
         except (ValueError, KeyError, OSError) as exc:
             self._shared.event(pod, "failed", f"Failed to create docker container with error: {exc}", spec.name)
             return self._set_back(spec.name, "RunContainerError", str(exc))
-        return await self._launch(pod, spec.name, config, action)
+        if made := await self._launch(pod, spec.name, config, action):
+            self._hooks.post_start(pod, spec, made, self._address(pod, pause))
+        return None
+
+    def _address(self, pod: Pod, pause: Container | None) -> str:
+        """Where the pod is reached."""
+        return self._shared.settings.address if pod.spec.host_network else pause.ip if pause else ""
 
     async def _environment(self, pod: Pod, spec: Spec, pause: Container) -> Variables:
         """Raises VariableFailure, SourceFailure."""
@@ -122,8 +143,8 @@ class Hands:
         birth = Birth(action.attempt, action.backoff, self._shared.settings.node)
         return configure_container(pod, spec, pause.id, env, self.volumes.places | {"": str(log)}, birth)
 
-    async def _launch(self, pod: Pod, name: str, config: ContainerConfig, action: Start | StartPause) -> None:
-        """Create and start."""
+    async def _launch(self, pod: Pod, name: str, config: ContainerConfig, action: Start | StartPause) -> str:
+        """Create and start; its id, or "" when that failed."""
         shared = self._shared
         about = {"container": name, "attempt": action.attempt, "image": config.image}
         shared.decided("start container", pod, action.cause, **about)
@@ -134,7 +155,8 @@ class Hands:
         except RuntimeFailure as exc:
             shared.event(pod, "failed", f"Failed to create docker container with error: {exc}", name)
             reason = "no such image" if isinstance(exc, NoSuchImage) else "RunContainerError"
-            return self._set_back(name, reason, str(exc))
+            self._set_back(name, reason, str(exc))
+            return ""
         shared.event(pod, "created", f"Created with docker id {made}", name)
         try:
             await shared.runtime.start(made)
@@ -145,11 +167,11 @@ class Hands:
             # docker keeps the error on the container, from where plan() takes its back-off
             until = time.time() + max(1.0, action.backoff)
             self._memory.setbacks[name] = Setback("RunContainerError", str(exc), until)
-            return None
+            return ""
         shared.event(pod, "started", f"Started with docker id {made}", name)
         self._memory.setbacks.pop(name, None)
         self._failures.pop(name, None)
-        return None
+        return made
 
     async def _signal(self, action: Signal, pod: Pod) -> None:
         container = action.container

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from math import inf
 
-from labkit.api.types import ContainerStateWaiting
+from labkit.api.types import ContainerStateWaiting, Handler
 from labkit.components.kubelet.runtime import Container
 
 
@@ -23,6 +23,16 @@ class Start:
 
 
 @dataclass(frozen=True)
+class PreStop:
+    """grace: the seconds that the hook may take."""
+
+    container: Container
+    hook: Handler
+    grace: float
+    cause: str
+
+
+@dataclass(frozen=True)
 class Signal:
     container: Container
     signal: str
@@ -35,7 +45,7 @@ class Remove:
     cause: str
 
 
-Action = StartPause | Start | Signal | Remove
+Action = StartPause | Start | PreStop | Signal | Remove
 
 
 @dataclass
@@ -48,11 +58,24 @@ class Setback:
 
 
 @dataclass
+class HookRun:
+    """When a preStop hook began and ended, in seconds since 1970."""
+
+    began: float
+    ended: float = 0.0
+
+    @property
+    def running(self) -> bool:
+        return not self.ended
+
+
+@dataclass
 class Memory:
-    """What docker cannot tell: by container name what keeps it from starting, by container id when its end began and
-    why it has to end."""
+    """What docker cannot tell: by container name what keeps it from starting, by container id how its preStop hook
+    does, when it was sent its first signal and why it has to end."""
 
     setbacks: dict[str, Setback] = field(default_factory=dict)
+    hooks: dict[str, HookRun] = field(default_factory=dict)
     signalled: dict[str, float] = field(default_factory=dict)
     unhealthy: dict[str, str] = field(default_factory=dict)
 

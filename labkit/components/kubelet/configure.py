@@ -11,8 +11,9 @@ from labkit.api.quantity import milli_value, value
 from labkit.api.types import Container as Spec
 from labkit.api.types import ContainerPort, Pod, SecurityContext
 from labkit.components.kubelet import runtime
+from labkit.components.kubelet.ending import grace_of
 from labkit.components.kubelet.env import Variables, expand, lookup
-from labkit.components.kubelet.plan import grace_of, spec_hash
+from labkit.components.kubelet.plan import spec_hash
 from labkit.components.kubelet.runtime import (
     PAUSE,
     ContainerConfig,

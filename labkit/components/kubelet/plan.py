@@ -6,7 +6,7 @@
             no pause container   -> StartPause         (the address of the pod)
             not there            -> Start              attempt 0
             ended, to be run     -> Start              attempt n+1: the first at once, then after 10, 20, ... 300 s
-            to go                -> Signal SIGTERM, after the grace period SIGKILL
+            to go                -> PreStop, Signal SIGTERM, after the grace period SIGKILL (ending.py)
             ended, not needed    -> Remove             the last two of a name stay: `kubectl logs --previous`
 
 The decision looks at the present state only and never at how it came about; that is why it does not matter who was
@@ -23,26 +23,26 @@ import msgspec
 
 from labkit.api.types import Container as Spec
 from labkit.api.types import Pod
-from labkit.components.kubelet.actions import Action, Memory, Plan, Remove, Signal, Start, StartPause
+from labkit.components.kubelet.actions import Action, Memory, Plan, Remove, Start, StartPause
+from labkit.components.kubelet.ending import dismantle, end
 from labkit.components.kubelet.runtime import PAUSE, Container
+from labkit.components.kubelet.times import seconds
 
 FIRST_BACKOFF = 10.0
 LONGEST_BACKOFF = 300.0
 LIVED_WELL = 600.0  # a container that ran this long starts at once again
-DEFAULT_GRACE = 30
-KILL_AGAIN = 10
 KEPT_DEAD = 2
 
 
 def plan(pod: Pod | None, containers: Sequence[Container], memory: Memory, now: float) -> Plan:
     """Decide about one pod; None is a pod that the API server no longer knows."""
     if pod is None or pod.metadata.deletion_timestamp:
-        return _dismantle(pod, containers, memory, now)
+        return dismantle(pod, containers, memory, now)
     look = _Look(pod, containers, latest(containers), memory, now)
     wanted = [spec for spec in pod.spec.containers if _wanted(look, spec)]
-    decided = Plan()
+    decided = Plan(due=deadline_of(pod))
     for container, cause in _doomed(look, wanted):
-        _end(decided, container, grace_period(pod, container), cause, memory, now)
+        end(decided, pod, container, cause, memory, now)
     if wanted:
         _run(decided, look, wanted)
     decided.actions += _surplus(look)
@@ -63,17 +63,10 @@ def has_ended(pod: Pod) -> bool:
     return pod.status.phase in ("Succeeded", "Failed")
 
 
-def grace_period(pod: Pod | None, container: Container) -> int:
-    """Seconds between SIGTERM and SIGKILL; of a pod that is gone, what its containers remember."""
-    if pod is None:
-        return container.grace
-    asked = pod.metadata.deletion_grace_period_seconds
-    return asked if pod.metadata.deletion_timestamp and asked is not None else grace_of(pod)
-
-
-def grace_of(pod: Pod) -> int:
-    seconds = pod.spec.termination_grace_period_seconds
-    return DEFAULT_GRACE if seconds is None else seconds
+def deadline_of(pod: Pod) -> float:
+    """When the pod's time on this node is over, in seconds since 1970; inf for never."""
+    allowed, since = pod.spec.active_deadline_seconds, seconds(pod.status.start_time)
+    return inf if allowed is None or not since or has_ended(pod) else since + allowed
 
 
 # -- the rules -----------------------------------------------------------------------------------------------------
@@ -208,32 +201,6 @@ def _next_backoff(last: Container) -> float:
     if last.started and last.finished - last.started >= LIVED_WELL:
         return 0.0
     return min(LONGEST_BACKOFF, max(FIRST_BACKOFF, 2 * last.backoff))
-
-
-def _end(decided: Plan, container: Container, grace: int, cause: str, memory: Memory, now: float) -> None:
-    """The next step of a container's end: SIGTERM, then SIGKILL. The pause container has nothing to put in order."""
-    since = memory.signalled.get(container.id)
-    gently = grace > 0 and container.name != PAUSE
-    patience = grace if gently else KILL_AGAIN
-    if since is None:
-        decided.actions.append(Signal(container, "SIGTERM" if gently else "SIGKILL", cause))
-    elif now >= since + patience:
-        decided.actions.append(Signal(container, "SIGKILL", f"{cause}; still there after {patience} s"))
-    else:
-        decided.due = min(decided.due, since + patience)
-
-
-def _dismantle(pod: Pod | None, containers: Sequence[Container], memory: Memory, now: float) -> Plan:
-    """Take a pod apart: the containers first, then the pause container under them, then what is left of all."""
-    decided = Plan(gone=not containers)
-    cause = "the pod is gone" if pod is None else "the pod is to be deleted"
-    apps = [container for container in containers if container.running and container.name != PAUSE]
-    pauses = [container for container in containers if container.running and container.name == PAUSE]
-    for container in apps or pauses:
-        _end(decided, container, grace_period(pod, container), cause, memory, now)
-    if not apps and not pauses:
-        decided.actions += [Remove(container, cause) for container in containers]
-    return decided
 
 
 def _surplus(look: _Look) -> list[Action]:

@@ -5,7 +5,7 @@
 
 A probe runs a command in the container (exec), asks it by HTTP (2xx and 3xx are fine) or only opens a connection
 (tcpSocket). As in the original it is asked every 10 s, and a failure counts after three tries in a row; periodSeconds
-and failureThreshold, which came later, are honoured when they are given.
+and the thresholds, which came later, are honoured when they are given.
 """
 
 import asyncio
@@ -50,6 +50,7 @@ class Probes:
     def follow(self, pod: Pod, containers: Sequence[Container], address: str) -> None:
         """Probe what runs now, and nothing else."""
         specs = {spec.name: spec for spec in pod.spec.containers}
+        known_ready = {status.container_id for status in pod.status.container_statuses if status.ready}
         running = {c.id: c for c in containers if c.running and c.name in specs}
         for kind, container_id in [asked for asked in self._tasks if asked[1] not in running]:
             self._tasks.pop((kind, container_id)).cancel()
@@ -58,6 +59,8 @@ class Probes:
             spec = specs[container.name]
             for kind, probe in (("Liveness", spec.liveness_probe), ("Readiness", spec.readiness_probe)):
                 if probe is not None and (kind, container.id) not in self._tasks:
+                    if kind == "Readiness" and f"docker://{container.id}" not in known_ready:
+                        self.unready |= {container.id}  # what was ready before a restart of the kubelet stays so
                     self._begin(kind, probe, spec, container, address)
 
     def stop(self) -> None:
@@ -65,9 +68,6 @@ class Probes:
             task.cancel()
 
     def _begin(self, kind: str, probe: Probe, spec: Spec, container: Container, address: str) -> None:
-        if kind == "Readiness":
-            self.unready |= {container.id}
-
         def tell(verdict: Verdict) -> None:
             before = self.unready
             if kind == "Readiness":
@@ -85,12 +85,12 @@ async def watch(
     """Probe one container until cancelled; `tell` hears each verdict that counts."""
     begin = container.started + (probe.initial_delay_seconds or 0)
     await asyncio.sleep(max(0.0, begin - time.time()))
-    failures = 0
+    passes = failures = 0
     while True:
         verdict = await (_once if probe.failure_threshold else _thrice)(runtime, spec, probe, container, address)
         if verdict.asked:
-            failures = 0 if verdict.passed else failures + 1
-            if verdict.passed or failures >= (probe.failure_threshold or 1):
+            passes, failures = (passes + 1, 0) if verdict.passed else (0, failures + 1)
+            if passes >= (probe.success_threshold or 1) or failures >= (probe.failure_threshold or 1):
                 tell(verdict)
         await asyncio.sleep(probe.period_seconds or PERIOD_SECONDS)
 
@@ -110,7 +110,7 @@ async def _once(runtime: Runtime, spec: Spec, probe: Probe, container: Container
             result = await runtime.execute(container.id, probe.exec.command, timeout)
             return Verdict(result.exit_code == 0, result.output)
         if probe.http_get is not None:
-            return await _http(probe.http_get, port_number(spec, probe.http_get.port), address, timeout)
+            return await _http(url_of(probe.http_get, port_number(spec, probe.http_get.port), address), timeout)
         if probe.tcp_socket is not None:
             return await _tcp(address, port_number(spec, probe.tcp_socket.port), timeout)
     except TimeoutError:
@@ -122,9 +122,13 @@ async def _once(runtime: Runtime, spec: Spec, probe: Probe, container: Container
     return Verdict(True)
 
 
-async def _http(action: HTTPGetAction, port: int, address: str, seconds: float) -> Verdict:
+def url_of(action: HTTPGetAction, port: int, address: str) -> str:
+    """Where an httpGet goes: to the pod's address unless it names a host."""
     scheme = (action.scheme or "HTTP").lower()
-    url = f"{scheme}://{action.host or address}:{port}/{action.path.removeprefix('/')}"
+    return f"{scheme}://{action.host or address}:{port}/{action.path.removeprefix('/')}"
+
+
+async def _http(url: str, seconds: float) -> Verdict:
     timeout = aiohttp.ClientTimeout(total=seconds)
     try:
         async with (

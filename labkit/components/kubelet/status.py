@@ -3,7 +3,7 @@
 phase      Pending    a container has never run yet
            Running    one runs, or will be started again
            Succeeded  all ended with exit code 0, and stay so
-           Failed     all ended, one of them not with 0, and stay so
+           Failed     all ended, one of them not with 0, and stay so; or the kubelet ended them, and `reason` says why
 """
 
 from collections.abc import Mapping, Sequence
@@ -111,7 +111,7 @@ def _container_status(pod: Pod, spec: Spec, seen: Seen) -> ContainerStatus:
         name=spec.name,
         state=state,
         last_state=ContainerState(terminated=_terminated(previous[-1])) if previous else ContainerState(),
-        ready=last.running and last.id not in seen.unready,
+        ready=last.running and last.id not in seen.unready and not has_ended(pod),
         restart_count=last.attempt,
         image=spec.image,
         image_id=f"docker://{last.image_id}" if last.image_id else "",

@@ -8,11 +8,13 @@ import time
 from collections.abc import Sequence
 from math import inf
 
+from msgspec.structs import replace
+
 from labkit.api.types import ObjectMeta, Pod, key
 from labkit.client.backoff import delay
 from labkit.components.kubelet.act import Hands
 from labkit.components.kubelet.actions import Memory, Plan
-from labkit.components.kubelet.plan import has_ended, latest, plan, spec_hash
+from labkit.components.kubelet.plan import deadline_of, has_ended, latest, plan, spec_hash
 from labkit.components.kubelet.probes import Probes, Verdict
 from labkit.components.kubelet.runtime import PAUSE, Container, RuntimeFailure
 from labkit.components.kubelet.shared import Shared
@@ -21,6 +23,8 @@ from labkit.components.kubelet.volume_files import VolumeFailure
 
 FRESH_SECONDS = 60
 """For what changed in the pod itself its secrets need not be read again."""
+
+OVERDUE = "Pod was active on the node longer than specified deadline"
 
 
 class Worker:
@@ -85,6 +89,8 @@ class Worker:
             self.seen = frozenset((container.id, container.state) for container in containers)
             self._forget(containers)
             self._probe(containers)
+            if time.time() >= deadline_of(self.pod):
+                self.fail("DeadlineExceeded", OVERDUE, "deadline")
             decided = plan(None if self.gone else self.pod, containers, self.memory, time.time())
             self._report(containers, decided)
             if decided.gone:
@@ -100,12 +106,19 @@ class Worker:
         if not self.gone and not has_ended(self.pod):
             await self._hands.volumes.refresh(self.pod, since)
 
+    def fail(self, reason: str, message: str, event: str) -> None:
+        """The pod's life is over whatever its restart policy says: its containers are ended, and none is started."""
+        self.shared.event(self.pod, event, message)
+        status = replace(self.pod.status, phase="Failed", reason=reason, message=message)
+        self.pod = Pod(metadata=self.pod.metadata, spec=self.pod.spec, status=status)
+        self.wake(message)
+
     # -- look and report --------------------------------------------------------------------------------------------
 
     def _forget(self, containers: Sequence[Container]) -> None:
         """Drop what we remember of containers that are no more."""
         ids = {container.id for container in containers}
-        for remembered in (self.memory.signalled, self.memory.unhealthy):
+        for remembered in (self.memory.hooks, self.memory.signalled, self.memory.unhealthy):
             for container_id in [known for known in remembered if known not in ids]:
                 del remembered[container_id]
 
