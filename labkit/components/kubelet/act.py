@@ -93,12 +93,11 @@ class Hands:
         if not await self._have_volumes(pod, PAUSE) or not await self._have_image(
             pod, Spec(name=PAUSE, image=settings.pause_image)
         ):
-            return None
+            return
         resolver = resolver_of(pod, settings.cluster_dns, settings.cluster_domain, settings.machine_resolver)
         birth = Birth(action.attempt, action.backoff, settings.node)
         config = configure_pause(pod, settings.pause_image, resolver, birth)
         await self._launch(pod, PAUSE, config, action)
-        return None
 
     async def _start(self, action: Start, pod: Pod, pause: Container) -> None:
         spec = next(spec for spec in pod.spec.containers if spec.name == action.name)
