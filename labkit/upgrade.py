@@ -1,7 +1,8 @@
 """An HTTP connection that stops speaking HTTP: after `101 Switching Protocols` its bytes are somebody else's.
 
-aiohttp does this for WebSocket only. For anything else (SPDY/3.1, or an upgrade that is only passed on) the transport
-gets another protocol, and aiohttp is told that the connection is gone, which from its side it is.
+Whatever served HTTP until now gives the transport away (`hand_over`). aiohttp does this by itself for WebSocket only;
+for anything else (SPDY/3.1, or an upgrade that is only passed on) `take_over` tells it that the connection is gone,
+which from its side it is.
 """
 
 import asyncio
@@ -16,12 +17,9 @@ CLOSE_SECONDS = 5.0  # so long may a peer take for the last bytes
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-async def take_over(request: web.BaseRequest, head: bytes, serve: Serve) -> NoReturn:
-    """Send `head` (the whole 101 answer), let `serve` have the connection, close it. Ends with CancelledError, after
-    which aiohttp writes nothing more."""
-    transport, protocol = request.transport, request.protocol
-    if transport is None:
-        raise asyncio.CancelledError
+async def hand_over(transport: asyncio.Transport, head: bytes, serve: Serve, early: bytes = b"") -> None:
+    """Send `head` (the whole 101 answer), let `serve` have the connection, close it. `early`: what the peer has sent
+    already."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(BUFFER, loop)
     adapter = asyncio.StreamReaderProtocol(reader, loop=loop)
@@ -29,10 +27,21 @@ async def take_over(request: web.BaseRequest, head: bytes, serve: Serve) -> NoRe
     adapter.connection_made(transport)
     writer = asyncio.StreamWriter(transport, adapter, reader, loop)
     try:
+        reader.feed_data(early)
         writer.write(head)
         await serve(reader, writer)
     finally:
         await close(writer)
+
+
+async def take_over(request: web.BaseRequest, head: bytes, serve: Serve) -> NoReturn:
+    """`hand_over` of a connection of aiohttp's. Ends with CancelledError, after which aiohttp writes nothing more."""
+    transport, protocol = request.transport, request.protocol
+    if transport is None:
+        raise asyncio.CancelledError
+    try:
+        await hand_over(transport, head, serve)
+    finally:
         protocol.connection_lost(None)
     raise asyncio.CancelledError
 

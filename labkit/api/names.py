@@ -6,23 +6,31 @@ pkg/api/validation of Kubernetes 1.0; the sentences are what its clients saw.
 
 import ipaddress
 import re
+from functools import lru_cache
 
-import msgspec
-
+_REMEMBERED = 256  # characters: memory is not for megabytes of nonsense
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
 _QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 
 
-class NameRule(msgspec.Struct, frozen=True):
-    """pattern: of the whole name; longest: in characters; sentence: what the client is told."""
+class NameRule:
+    """pattern: of the whole name; longest: in characters; sentence: what the client is told.
 
-    pattern: re.Pattern[str]
-    longest: int
-    sentence: str
+    The latest judgements are kept: the names in a thousand pods of one template are the same.
+    """
+
+    def __init__(self, pattern: re.Pattern[str], longest: int, sentence: str) -> None:
+        self.pattern = pattern
+        self.longest = longest
+        self.sentence = sentence
+        self._remembered = lru_cache(maxsize=1024)(self._judged)
 
     def fault(self, name: str) -> str:
         """Empty when the name is fine, else the sentence."""
+        return self._remembered(name) if len(name) < _REMEMBERED else self._judged(name)
+
+    def _judged(self, name: str) -> str:
         return "" if len(name) <= self.longest and self.pattern.fullmatch(name) else self.sentence
 
     def prefix_fault(self, prefix: str) -> str:
@@ -71,14 +79,14 @@ PORT_NAME = _rule(
 )
 
 
-class _QualifiedNameRule(NameRule, frozen=True):
+class _QualifiedNameRule(NameRule):
     """`name` or `dns.subdomain/name`: each part has a length of its own."""
 
-    def fault(self, name: str) -> str:
+    def _judged(self, name: str) -> str:
         prefix, slash, last = name.rpartition("/")
         if slash and DNS_SUBDOMAIN.fault(prefix):
             return self.sentence
-        return super().fault(last)
+        return super()._judged(last)
 
 
 QUALIFIED_NAME = _QualifiedNameRule(

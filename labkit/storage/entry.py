@@ -59,7 +59,7 @@ class Codec:
 class Entry:
     """One object at one revision. Never changed: a new revision is a new entry."""
 
-    __slots__ = ("_fields", "_labels", "codec", "data", "path", "revision")
+    __slots__ = ("_fields", "_labels", "_object", "codec", "data", "path", "revision")
 
     def __init__(self, codec: Codec, path: str, data: bytes, revision: int) -> None:
         self.codec = codec
@@ -68,10 +68,17 @@ class Entry:
         self.revision = revision
         self._labels: dict[str, str] | None = None
         self._fields: dict[str, str] = {}
+        self._object: Any = None
 
     def decode(self) -> Any:
         """A fresh object that the caller may change."""
         return self.codec.decode(self.data)
+
+    def seen(self) -> Any:
+        """The object for whoever only looks at it: decoded once, and shared by all who look."""
+        if self._object is None:
+            self._object = self.decode()
+        return self._object
 
     @property
     def labels(self) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, cast, get_args
 
 import msgspec
@@ -23,7 +24,13 @@ encode = msgspec.json.encode
 
 def wants_table(request: Request) -> bool:
     """`Accept: application/json;as=Table;v=v1;g=meta.k8s.io, ...`: the first choice that we have counts."""
-    for choice in request.headers.get("accept", "").split(","):
+    accept = request.headers.get("accept")
+    return accept is not None and _first_choice_is_table(accept)
+
+
+@lru_cache(maxsize=256)
+def _first_choice_is_table(accept: str) -> bool:
+    for choice in accept.split(","):
         parts = {part.strip() for part in choice.split(";")}
         if parts & {JSON, "*/*", "application/*"}:
             return "as=Table" in parts

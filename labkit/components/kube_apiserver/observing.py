@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import TypeVar
 
-from labkit.components.kube_apiserver.audit import AuditLog, line_of
+from labkit.components.kube_apiserver.audit import FLUSH_SECONDS, AuditLog, Line, line_of
 from labkit.components.kube_apiserver.messages import Answer, Request, Stream
 from labkit.components.kube_apiserver.metrics import Metrics
 from labkit.storage.protocol import StorageError
@@ -40,12 +41,25 @@ class Observer:
             answer.chunks = self._counted(answer.chunks, (request.at.resource,))
         return answer
 
+    def refused(self, request: Request, code: int) -> None:
+        """What never came to the handler: no HTTP, too long, too slow."""
+        request.verb = request.method.lower()
+        self._note(request, code, 0.0)
+
     def _note(self, request: Request, code: int, seconds: float) -> None:
         self.metrics.answered(request.verb, request.at.full_resource if request.at else "", code, seconds)
-        if self._audit is None:
-            return
+        if self._audit is not None:
+            self._audited(self._audit.write, line_of(request, code, seconds, time.time()))
+
+    async def flush(self) -> None:
+        """For ever: the audit log's lines get to the disk."""
+        while self._audit is not None:
+            await asyncio.sleep(FLUSH_SECONDS)
+            self._audited(self._audit.flush)
+
+    def _audited(self, work: Callable[..., None], *line: Line) -> None:
         try:
-            self._audit.write(line_of(request, code, seconds, time.time()))
+            work(*line)
             self._blind = False
         except OSError as error:  # said once: the disk is full, say, and every request would say it
             if not self._blind:

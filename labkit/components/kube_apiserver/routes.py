@@ -12,6 +12,7 @@ anything else                             discovery, health, or nothing
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -39,6 +40,7 @@ class Route(NamedTuple):
         return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
 
 
+@lru_cache(maxsize=1024)  # 10 us the first time, nothing for all who ask the same again
 def route(path: str) -> Route | None:
     """The object or collection that a path under /api/v1 names; None when there is no such thing."""
     for mark in _PROXY.finditer(path):

@@ -71,7 +71,7 @@ class Server:
         pages, computed = Pages(self._store, self._metrics), Computed(authorization, checks(self._store), usage)
         self._dispatch = Dispatch(resources, pages, computed, self._kubelets, authorization)
         self._observer = Observer(self._metrics, self._audit, trace)
-        self._http = HttpServer(self.handle, trace, known, TESTER if insecure else None)
+        self._http = HttpServer(self.handle, self._observer.refused, trace, known, TESTER if insecure else None)
 
     async def handle(self, request: Request) -> Answer | Stream | Tunnel:
         """The answer to any request."""
@@ -104,6 +104,8 @@ class Server:
         if settings.etcd_compaction_interval:
             compaction = compact_for_ever(self._store, self._trace, settings.etcd_compaction_interval)
             self._tasks.append(asyncio.create_task(compaction, name="compaction"))
+        if self._audit is not None:
+            self._tasks.append(asyncio.create_task(self._observer.flush(), name="audit log"))
         self._trace.log(f"serving on {self.base_url}, the cache is at revision {self._cache.revision}")
 
     async def stop(self) -> None:

@@ -43,7 +43,7 @@ class Admitted(NamedTuple):
 
 
 class CacheView:
-    """The watch cache as the plug-ins see it."""
+    """The watch cache as the plug-ins see it. Its objects are shared: not to be changed."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
@@ -51,11 +51,11 @@ class CacheView:
     def get(self, kind: type[T], name: str, namespace: str = "") -> T | None:
         row = kind_of(kind)
         entry = self._cache.shelf(row.storage_prefix).entries.get(f"{namespace}/{name}" if row.namespaced else name)
-        return entry.decode() if entry else None
+        return entry.seen() if entry else None
 
     def list(self, kind: type[T], namespace: str) -> list[T]:
         entries: list[Entry] = self._cache.shelf(kind_of(kind).storage_prefix).within(namespace)
-        return [entry.decode() for entry in entries]
+        return [entry.seen() for entry in entries]
 
 
 class Chain:

@@ -45,7 +45,7 @@ def admit(asked: Asked, view: View) -> Any:
         raise not_yet(asked, why, PATIENCE)
     pod.spec.service_account_name = pod.spec.service_account = name
     if not pod.spec.image_pull_secrets:
-        pod.spec.image_pull_secrets = account.image_pull_secrets
+        pod.spec.image_pull_secrets = list(account.image_pull_secrets)
     if wants_token(pod, account):
         mount(secret.metadata.name, pod.spec)
     return pod

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from labkit.components.kube_apiserver import http as http_module
+from labkit.components.kube_apiserver import connection
 from labkit.components.kube_apiserver.server import Server
 
 from .conftest import PODS, Http, pod
@@ -87,7 +87,7 @@ async def test_what_is_no_http_gets_a_status_too(server: Server, data: bytes) ->
 
 
 async def test_half_a_body_is_given_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_module, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(connection, "BODY_SECONDS", 0.3)
     request = f"POST {PODS} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 50\r\n\r\n{{".encode()
     assert b" 504 " in (await raw(server, request)).partition(b"\r\n")[0]
 
