@@ -1,0 +1,206 @@
+"""The loads of `make bench WHAT=api`, each a process of its own: `python -m bench.api.load NAME JSON`.
+
+    creates   clients, count, prefix    POST of pods; afterwards as many are there
+    gets      clients, seconds, path    GET of one object
+    lists     count, path, items        GET of a collection, one after the other
+    raw-puts  clients, count, size      etcd's own figure: compare-and-swap through labkit/storage/etcd.py
+    raw-gets  seconds                   etcd's own figure: a range of one key, the same way
+
+Every answer is looked at: a wrong status, name or number of objects ends the run. Prints `Figures` as JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import ssl
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvloop
+
+from bench.api.connection import Client, Connection, Target, WrongAnswer, ask, connect, request
+from bench.api.figures import Figures, measured, quantile
+from bench.api.pods import pod
+from labkit.storage.etcd import Etcd, Tls
+from labkit.storage.protocol import Storage
+
+NAMESPACE = "/api/v1/namespaces/bench"
+
+
+class Files(msgspec.Struct):
+    """PEM files of one side."""
+
+    ca: str
+    certificate: str
+    key: str
+
+    def context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self.ca)
+        context.load_cert_chain(self.certificate, self.key)
+        return context
+
+    def tls(self) -> Tls:
+        return Tls(*(Path(file).read_bytes() for file in (self.ca, self.certificate, self.key)))
+
+
+class Where(msgspec.Struct):
+    """What is under load. Files None: plain HTTP. pids: of server and etcd."""
+
+    port: int
+    etcd: str
+    pids: dict[str, int]
+    files: Files | None = None
+    etcd_files: Files | None = None
+
+    def target(self) -> Target:
+        return Target("127.0.0.1", self.port, self.files.context() if self.files else None)
+
+    def storage(self) -> Etcd:
+        return Etcd(self.etcd, self.etcd_files.tls() if self.etcd_files else None)
+
+
+class Wish(msgspec.Struct):
+    """What one load is told; see above."""
+
+    where: Where
+    clients: int = 1
+    count: int = 0
+    seconds: float = 0.0
+    path: str = ""
+    prefix: str = ""
+    items: int = 0
+    size: int = 0
+    creators: int = 4
+
+
+async def creates(wish: Wish) -> Figures:
+    target = wish.where.target()
+    connections = [await connect(target) for _ in range(wish.clients)]
+    bodies = [request("POST", f"{NAMESPACE}/pods", pod(f"{wish.prefix}-{n}")) for n in range(wish.count)]
+    figures = await _loaded(wish, connections, iter(bodies), expecting(201, b'"kind":"Pod"'))
+    status, there = await ask(connections[0], request("GET", f"{NAMESPACE}/pods"))
+    names = there.count(f'"name":"{wish.prefix}-'.encode())
+    if status != 200 or names != wish.count:
+        raise WrongAnswer(f"{names} of {wish.count} pods are there")
+    return figures
+
+
+async def gets(wish: Wish) -> Figures:
+    target = wish.where.target()
+    connections = [await connect(target) for _ in range(wish.clients)]
+    question, until = request("GET", wish.path), time.perf_counter() + wish.seconds
+    name = wish.path.partition("?")[0].rpartition("/")[2]
+    questions = itertools.takewhile(lambda _: time.perf_counter() < until, itertools.repeat(question))
+    return await _loaded(wish, connections, questions, expecting(200, f'"name":"{name}"'.encode()))
+
+
+async def lists(wish: Wish) -> Figures:
+    connection, seen = await connect(wish.where.target()), set()
+
+    def check(status: int, body: bytes) -> None:
+        expecting(200, b"")(status, body)
+        seen.add(body)
+
+    question = request("GET", wish.path)
+    figures = await _loaded(wish, [connection], iter([question] * wish.count), check)
+    for body in seen:  # all the same while nothing changes
+        if (items := len(msgspec.json.decode(body)["items"])) != wish.items:
+            raise WrongAnswer(f"a list of {items} objects: expected {wish.items}")
+    return figures
+
+
+def expecting(code: int, part: bytes) -> Callable[[int, bytes], None]:
+    def check(status: int, body: bytes) -> None:
+        if status != code or part not in body:
+            raise WrongAnswer(f"{status} {body[:300]!r}: expected {code}")
+
+    return check
+
+
+async def _loaded(wish: Wish, connections: list[Connection], questions: Any, check: Any) -> Figures:
+    """Every connection asks until there are no more questions."""
+    figures = Figures()
+    clients = [Client(connection, lambda: next(questions, None), check) for connection in connections]
+    with measured(figures, wish.where.pids):
+        for client in clients:
+            client.start()
+        for client in clients:
+            await client.wait(60)
+        figures.count = sum(len(client.times) for client in clients)
+    _told(figures, [seconds for client in clients for seconds in client.times])
+    return figures
+
+
+def _told(figures: Figures, times: list[float]) -> None:
+    figures.p50, figures.p99 = 1e3 * quantile(times, 0.5), 1e3 * quantile(times, 0.99)
+
+
+# -- etcd itself -----------------------------------------------------------------------------------------------------
+
+
+async def raw_puts(wish: Wish) -> Figures:
+    """Keys that must not be there yet, values of the size that a pod has."""
+    value, numbers = b"x" * wish.size, iter(range(wish.count))
+
+    async def put(storage: Storage) -> bool:
+        if (number := next(numbers, None)) is None:
+            return False
+        key = f"/bench/{wish.prefix}/{number}"
+        await storage.commit({key: 0}, {key: value})
+        return True
+
+    return await _raw(wish, put)
+
+
+async def raw_gets(wish: Wish) -> Figures:
+    until = time.perf_counter() + wish.seconds
+
+    async def get(storage: Storage) -> bool:
+        if time.perf_counter() > until:
+            return False
+        if await storage.get(wish.path) is None:
+            raise WrongAnswer(f"{wish.path} is not in etcd")
+        return True
+
+    return await _raw(wish, get)
+
+
+async def _raw(wish: Wish, operation: Callable[[Storage], Awaitable[bool]]) -> Figures:
+    figures, storage = Figures(), wish.where.storage()
+    await storage.revision()  # connected
+    times: list[float] = []
+
+    async def client() -> None:
+        while True:
+            started = time.perf_counter()
+            if not await operation(storage):
+                return
+            times.append(time.perf_counter() - started)
+
+    with measured(figures, {"etcd": wish.where.pids["etcd"]}):
+        await asyncio.gather(*(client() for _ in range(wish.clients)))
+        figures.count = len(times)
+    await storage.close()
+    _told(figures, times)
+    return figures
+
+
+def main(name: str, text: str) -> None:
+    from bench.api import watches
+
+    loads = {
+        "creates": creates, "gets": gets, "lists": lists, "raw-puts": raw_puts, "raw-gets": raw_gets,
+        "watch": watches.fan_out, "idle": watches.idle,
+    }  # fmt: skip
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        figures = runner.run(loads[name](msgspec.json.decode(text, type=Wish)))
+    print(msgspec.json.encode(figures).decode())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
