@@ -19,12 +19,11 @@ from typing import Any
 
 import msgspec
 
-from labkit.api.errors import ApiError, InternalError, ServerUnavailable
+from labkit.api.errors import ApiError, InternalError
 from labkit.components.kube_apiserver.authn import user_of
 from labkit.components.kube_apiserver.connection import Connection
 from labkit.components.kube_apiserver.messages import Answer, Request, Stream, Tunnel, User
 from labkit.components.kube_apiserver.tokens import Authenticate, bearer
-from labkit.storage.protocol import StorageError
 from labkit.trace import Tracer
 
 HANDSHAKE_SECONDS = 20.0
@@ -132,8 +131,6 @@ class HttpServer:
         """Whatever happens, an answer."""
         try:
             return await self._handler(request)
-        except StorageError as error:
-            return status_answer(ServerUnavailable(f"the store does not answer: {error}"))
         except Exception as error:
             self.report(request.path, error)
             return status_answer(InternalError(f"internal error, see the journal of kube-apiserver: {error!r}"))

@@ -11,7 +11,6 @@ from typing import TypeVar
 from labkit.components.kube_apiserver.audit import FLUSH_SECONDS, AuditLog, Line, line_of
 from labkit.components.kube_apiserver.messages import Answer, Request, Stream
 from labkit.components.kube_apiserver.metrics import Metrics
-from labkit.storage.protocol import StorageError
 from labkit.trace import Tracer
 
 T = TypeVar("T")
@@ -32,9 +31,6 @@ class Observer:
         try:
             answer = await handler(request)
             code = answer.status if isinstance(answer, Answer | Stream) else 101
-        except StorageError:
-            code = 503
-            raise
         finally:
             self._note(request, code, time.perf_counter() - started)
         if isinstance(answer, Stream) and request.at is not None and request.verb == "watch":

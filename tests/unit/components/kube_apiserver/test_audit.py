@@ -37,6 +37,7 @@ def test_what_a_line_tells() -> None:
             "resource": "pods", "namespace": "default", "name": "p1", "subresource": "status", "apiVersion": "v1"
         },
         "requestReceivedTimestamp": "2025-12-31T23:59:59.750000Z", "stageTimestamp": "2026-01-01T00:00:00.250000Z",
+        "annotations": {"apiserver.latency.k8s.io/total": "500.000ms"},
     }  # fmt: skip
 
 
