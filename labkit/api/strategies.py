@@ -145,6 +145,8 @@ class _ReplicationControllerStrategy(Strategy[ReplicationController]):
 
 
 class _ServiceStrategy(Strategy[Service]):
+    delete_answers_object = True  # as its REST storage does since 1.24; kubernetes-py cannot read anything else
+
     without_version = "invalid"
 
     def __init__(self, kind: Kind) -> None:

@@ -4,17 +4,20 @@ Containers are told apart by the label of their node, which is another one for e
 is seen or touched.
 """
 
+import asyncio
 import secrets
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from labkit.components.kubelet import runtime as labels
 from labkit.components.kubelet.docker import Docker
-from labkit.components.kubelet.runtime import Mount, Resolver, Resources, RuntimeUnavailable
+from labkit.components.kubelet.runtime import Connection, Mount, Resolver, Resources, RuntimeFailure, RuntimeUnavailable
 from labkit.testing.eventually import eventually
+from labkit.upgrade import close
 from tests.node.pod_images import BUSYBOX, PAUSE, pod_images
 from tests.runtime_contract import ENDS, RuntimeContract, config
 
@@ -127,6 +130,40 @@ class TestDocker(RuntimeContract):
         told = dict(wanted.labels) | {labels.MESSAGE_FILE: str(file)}
         app = await self.run(runtime, type(wanted)(**{**vars(wanted), "labels": told}))
         assert (await self.ended(runtime, app)).message == "last words\n"
+
+    async def test_port_forward_to_what_listens_on_the_pod_s_own_loopback(
+        self, runtime: Docker, node: str, uid: str
+    ) -> None:
+        pause = await self.run(runtime, config(PAUSE, node, uid, labels.PAUSE))
+        command = ("httpd", "-f", "-p", "127.0.0.1:7000", "-h", "/etc")
+        await self.run(runtime, config(BUSYBOX, node, uid, network=pause, command=command))
+
+        async def forwarded() -> Connection | None:
+            with suppress(RuntimeFailure):  # it does not listen yet
+                return await runtime.port_forward(pause, 7000)
+            return None
+
+        reader, writer = await eventually(forwarded, within=10)
+        address = (await self.one(runtime, pause)).ip
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(address, 7000)
+        writer.write(b"GET /passwd HTTP/1.0\r\n\r\n")
+        assert b"nobody" in await reader.read()
+        await close(writer)
+
+    async def test_port_forward_leaves_the_kubelet_in_its_own_network(
+        self, runtime: Docker, node: str, uid: str
+    ) -> None:
+        pause = await self.run(runtime, config(PAUSE, node, uid, labels.PAUSE))
+
+        def networks() -> set[int]:
+            return {thread.stat().st_ino for thread in Path("/proc/self/task").glob("*/ns/net")}
+
+        before = networks()
+        for _ in range(20):
+            with pytest.raises(RuntimeFailure, match="port 7000 of the pod"):
+                await runtime.port_forward(pause, 7000)
+        await eventually(lambda: networks() == before)
 
     async def test_another_node_s_containers_are_not_seen(self, runtime: Docker, node: str, uid: str) -> None:
         other = Docker(SOCKET, node + "-other")

@@ -10,36 +10,28 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from labkit.components.kubelet.streaming import ConnectionPipe
+from labkit.components.kubelet.pipes import ConnectionPipe
 from labkit.testing.eventually import eventually
-from tests.node.apiserver import ApiServer, api_server
-from tests.node.pod_images import BUSYBOX, PAUSE, pod_images
-from tests.node.real_etcd import Authority, etcd_server, free_port
+from tests.node import one_node as world
+from tests.node.one_node import SHELL, Kubectl, OneNode, container, descriptors, one_node, until
+from tests.node.pod_images import BUSYBOX
+from tests.node.real_etcd import free_port
 from tests.node.test_apiserver_kubectl import debians, installed
-from tests.node.test_runtime_contract import remove_containers_of
 from tests.spdy_client import SpdyClient
 
 pytestmark = pytest.mark.timeout(120)
 NODE = f"streams-test-{os.getpid()}"
-SHELL = "echo up; trap 'exit 0' TERM; while true; do sleep 0.2; done"
 SERVES = "httpd -p 8080 -h /etc; exec nc -ll -p 7000 -e cat"
 
 
-def container(name: str, command: list[str], **fields: object) -> dict[str, object]:
-    return {"name": name, "image": BUSYBOX, "command": command} | fields
-
-
 def pod(name: str, *containers: dict[str, object], **fields: object) -> str:
-    spec = {"nodeName": NODE, "containers": list(containers)} | fields
-    return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
+    return json.dumps(world.pod(NODE, name, *containers, **fields))
 
 
 PODS = (
@@ -48,82 +40,15 @@ PODS = (
 )
 
 
-@dataclass
-class Cluster:
-    server: ApiServer
-    kubelet: subprocess.Popen[bytes]
-
-
 @pytest.fixture(scope="module", params=["uvloop", "asyncio"])
-def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    folder = tmp_path_factory.mktemp("streams")
-    (folder / "etcd-ca").mkdir()
-    (folder / "ca").mkdir()
-    authority, port, loop = Authority(folder / "ca"), free_port(), f"--loop={request.param}"
-    with (
-        pod_images(),
-        etcd_server(folder, Authority(folder / "etcd-ca")) as etcd,
-        api_server(folder, etcd, authority, kubelet_port=port, flags=(loop,)) as server,
-        kubelet(server, authority, folder, port, loop) as process,
-    ):
-        yield Cluster(server, process)
-
-
-@contextlib.contextmanager
-def kubelet(
-    server: ApiServer, authority: Authority, folder: Path, port: int, *flags: str, node: str = NODE
-) -> Iterator[subprocess.Popen[bytes]]:
-    certificate, key = authority.issue("kubelet-server")
-    config = server.kubeconfig("kubelet", "system:masters")
-    with (folder / "kubelet.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "labkit.components.kubelet", f"--kubeconfig={config}", f"--hostname-override={node}",
-             f"--port={port}", f"--healthz-port={free_port()}", f"--root-dir={folder}/root",
-             f"--tls-cert-file={certificate}",
-             f"--tls-private-key-file={key}", f"--client-ca-file={authority.ca}", *flags,
-             f"--pod-infra-container-image={PAUSE}"], stdout=log, stderr=log,
-        )  # fmt: skip
-    try:
-        yield process
-        assert process.poll() is None, (folder / "kubelet.log").read_text()[-3000:]
-        assert "Traceback" not in (folder / "kubelet.log").read_text()
-        assert "bug" not in server.log.read_text()
-    finally:
-        process.kill()
-        process.wait(5)
-        remove_containers_of(node)
-
-
-Kubectl = Callable[..., str]
-
-
-class Run:
-    """`kubectl("get", "pods")` -> what it prints; a `code` other than 0 has to be expected."""
-
-    def __init__(self, binary: str, environment: dict[str, str]) -> None:
-        self.binary = binary
-        self.environment = environment
-
-    def __call__(self, *words: str, input: bytes = b"", code: int = 0) -> str:
-        return self.bytes(*words, input=input, code=code).decode()
-
-    def bytes(self, *words: str, input: bytes = b"", code: int = 0) -> bytes:
-        done = subprocess.run(
-            [self.binary, *words], input=input, env=self.environment, capture_output=True, timeout=40, check=False
-        )
-        assert done.returncode == code, (
-            f"kubectl {' '.join(words)}: {done.returncode} {done.stdout[-500:]!r}{done.stderr!r}"
-        )
-        return done.stdout + done.stderr
-
-    def start(self, *words: str, **options: object) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([self.binary, *words], env=self.environment, **options)  # type: ignore[call-overload,no-any-return]
+def node(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OneNode]:
+    with one_node(tmp_path_factory.mktemp("streams"), NODE, loop=request.param) as node:
+        yield node
 
 
 @pytest.fixture(params=[installed, debians], ids=["installed", "debian"])
-def kubectl(request: pytest.FixtureRequest, cluster: Cluster, tmp_path: Path) -> Run:
-    config = cluster.server.kubeconfig("admin", "system:masters")
-    run = Run(request.param(), {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "KUBECONFIG": str(config)})
+def kubectl(request: pytest.FixtureRequest, node: OneNode, tmp_path: Path) -> Kubectl:
+    run = node.kubectl(request.param(), tmp_path)
     for manifest in PODS:
         run("apply", "-f", "-", input=manifest.encode())
     for name in ("p", "two"):
@@ -131,15 +56,8 @@ def kubectl(request: pytest.FixtureRequest, cluster: Cluster, tmp_path: Path) ->
     return run
 
 
-def until(check: Callable[[], object], what: str, within: float = 30) -> None:
-    deadline = time.monotonic() + within
-    while not check():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.1)
-
-
 class TestExec:
-    def test_output_and_exit_code(self, kubectl: Run) -> None:
+    def test_output_and_exit_code(self, kubectl: Kubectl) -> None:
         assert kubectl("exec", "p", "--", "echo", "hello", "there") == "hello there\n"
         assert kubectl("exec", "p", "--", "sh", "-c", "exit 3", code=3) == "command terminated with exit code 3\n"
         assert kubectl("exec", "two", "-c", "b", "--", "hostname") == "two\n"
@@ -149,17 +67,17 @@ class TestExec:
         )  # fmt: skip
         assert (done.stdout, done.stderr) == (b"out\n", b"err\n")
 
-    def test_stdin_to_its_end(self, kubectl: Run) -> None:
+    def test_stdin_to_its_end(self, kubectl: Kubectl) -> None:
         assert kubectl("exec", "-i", "p", "--", "cat", input=b"one\ntwo\n") == "one\ntwo\n"
         assert kubectl("exec", "-i", "p", "--", "wc", "-c", input=b"x" * 3_000_000).strip() == "3000000"
 
-    def test_much_output(self, kubectl: Run) -> None:
-        assert len(kubectl.bytes("exec", "p", "--", "head", "-c", "20000000", "/dev/zero")) == 20_000_000
+    def test_much_output(self, kubectl: Kubectl) -> None:
+        assert len(kubectl.raw("exec", "p", "--", "head", "-c", "20000000", "/dev/zero")) == 20_000_000
 
-    def test_a_command_that_does_not_read_its_stdin(self, kubectl: Run) -> None:
+    def test_a_command_that_does_not_read_its_stdin(self, kubectl: Kubectl) -> None:
         assert kubectl("exec", "-i", "p", "--", "echo", "done", input=b"x" * 2_000_000) == "done\n"
 
-    def test_a_terminal(self, kubectl: Run) -> None:
+    def test_a_terminal(self, kubectl: Kubectl) -> None:
         ours, theirs = pty.openpty()
         process = kubectl.start("exec", "-it", "p", "--", "sh", stdin=theirs, stdout=theirs, stderr=theirs)
         os.close(theirs)
@@ -180,7 +98,7 @@ class TestExec:
             process.wait(5)
             os.close(ours)
 
-    def test_refusals(self, kubectl: Run) -> None:
+    def test_refusals(self, kubectl: Kubectl) -> None:
         raw = ("--raw", "/api/v1/namespaces/default/pods/two/exec?command=ls")
         told = kubectl("get", *raw, code=1)
         assert "a container name must be specified for pod two, choose one of: [a b]" in told
@@ -195,7 +113,7 @@ class TestExec:
 
 
 class TestAttach:
-    def test_what_it_prints_and_reads(self, kubectl: Run) -> None:
+    def test_what_it_prints_and_reads(self, kubectl: Kubectl) -> None:
         name = f"cat-{os.urandom(4).hex()}"
         manifest = pod(name, container("c", ["cat"], stdin=True), restartPolicy="Never")
         kubectl("create", "-f", "-", input=manifest.encode())
@@ -214,7 +132,7 @@ class TestAttach:
         until(lambda: kubectl(*phase) == "Succeeded", "cat has ended")
         kubectl("delete", "pod", name)
 
-    def test_run_rm(self, kubectl: Run) -> None:
+    def test_run_rm(self, kubectl: Kubectl) -> None:
         overrides = json.dumps({"apiVersion": "v1", "spec": {"nodeName": NODE}})
         words = ("run", "once", "-i", "--rm", f"--image={BUSYBOX}", "--image-pull-policy=Never", "--restart=Never")
         told = kubectl(*words, f"--overrides={overrides}", "--", "sh", "-c", "cat; sleep 1", input=b"text\n")
@@ -223,7 +141,7 @@ class TestAttach:
 
 
 class TestCopy:
-    def test_in_and_out(self, kubectl: Run, tmp_path: Path) -> None:
+    def test_in_and_out(self, kubectl: Kubectl, tmp_path: Path) -> None:
         (tmp_path / "in").mkdir()
         (tmp_path / "in" / "big").write_bytes(os.urandom(1_500_000))
         (tmp_path / "in" / "small").write_text("text")
@@ -235,7 +153,7 @@ class TestCopy:
 
 
 @contextlib.contextmanager
-def forwarded(kubectl: Run, pod: str, port: int) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+def forwarded(kubectl: Kubectl, pod: str, port: int) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     local = free_port()
     process = kubectl.start("port-forward", pod, f"{local}:{port}", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert process.stdout is not None
@@ -249,7 +167,7 @@ def forwarded(kubectl: Run, pod: str, port: int) -> Iterator[tuple[int, subproce
 
 
 class TestPortForward:
-    def test_many_connections(self, kubectl: Run) -> None:
+    def test_many_connections(self, kubectl: Kubectl) -> None:
         with forwarded(kubectl, "pod/two", 7000) as (port, _):
             for size in (1, 5, 1_000_000, 3):
                 with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
@@ -259,7 +177,7 @@ class TestPortForward:
                 with connection:
                     assert echoed(connection, b"abc") == 3
 
-    def test_nobody_listens(self, kubectl: Run) -> None:
+    def test_nobody_listens(self, kubectl: Kubectl) -> None:
         with forwarded(kubectl, "pod/two", 7999) as (port, process):
             with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
                 connection.sendall(b"x")
@@ -290,7 +208,7 @@ def echoed(connection: socket.socket, data: bytes) -> int:
 
 
 class TestProxy:
-    def test_to_a_pod_a_service_and_a_node(self, kubectl: Run) -> None:
+    def test_to_a_pod_a_service_and_a_node(self, kubectl: Kubectl) -> None:
         path = "/api/v1/namespaces/default"
         assert "nobody" in kubectl("get", "--raw", f"{path}/pods/two:8080/proxy/passwd")
         assert "could not find the requested resource" in kubectl(
@@ -310,10 +228,9 @@ class TestProxy:
 
 
 class TestCleanUp:
-    def test_nothing_is_left_when_the_client_is_killed(self, kubectl: Run, cluster: Cluster) -> None:
+    def test_nothing_is_left_when_the_client_is_killed(self, kubectl: Kubectl, node: OneNode) -> None:
         """Descriptors of both processes go back to where they were, and the command reads the end of its stdin."""
-        assert cluster.server.process is not None
-        pids = (cluster.server.process.pid, cluster.kubelet.pid)
+        pids = node.pids
         kubectl("exec", "p", "--", "true")
         time.sleep(0.5)
         before = [descriptors(pid) for pid in pids]
@@ -332,11 +249,11 @@ class TestCleanUp:
 
 
 class TestChurn:
-    async def test_hundreds_of_upgraded_connections_that_break(self, kubectl: Run, cluster: Cluster) -> None:
+    async def test_hundreds_of_upgraded_connections_that_break(self, kubectl: Kubectl, node: OneNode) -> None:
         """Both processes live through it on either event loop (uvloop is known to die of some half-closes)."""
-        server = cluster.server
+        server = node.server
         assert server.process is not None
-        before = [descriptors(server.process.pid), descriptors(cluster.kubelet.pid)]
+        before = [descriptors(pid) for pid in node.pids]
         context = server.context("admin", "system:masters")
 
         async def one(number: int) -> None:
@@ -366,10 +283,10 @@ class TestChurn:
         for start in range(0, 320, 4):  # busybox' nc keeps no long queue
             await asyncio.gather(*[one(number) for number in range(start, start + 4)])
         assert server.process.poll() is None
-        assert cluster.kubelet.poll() is None
-        pids = (server.process.pid, cluster.kubelet.pid)
-        await eventually(lambda: all(descriptors(pid) <= n + 3 for pid, n in zip(pids, before, strict=True)), within=30)
+        assert node.kubelet.process is not None
+        assert node.kubelet.process.poll() is None
 
+        def let_go() -> bool:
+            return all(descriptors(pid) <= n + 3 for pid, n in zip(node.pids, before, strict=True))
 
-def descriptors(pid: int) -> int:
-    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        await eventually(let_go, within=30)

@@ -6,16 +6,12 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.node.apiserver import api_server
-from tests.node.pod_images import pod_images
-from tests.node.real_etcd import Authority, etcd_server, free_port
+from tests.node.one_node import Kubectl, OneNode, container, one_node, until
 from tests.node.test_apiserver_kubectl import debians, installed
-from tests.node.test_streams import Run, container, kubelet, until
 
 pytestmark = pytest.mark.timeout(120)
 NODE = f"top-test-{os.getpid()}"
@@ -30,49 +26,30 @@ def manifest(name: str, *containers: dict[str, object]) -> bytes:
     return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}).encode()
 
 
-@dataclass
-class Cluster:
-    kubeconfig: Path
-    kubelet: subprocess.Popen[bytes]
-
-
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OneNode]:
     folder = tmp_path_factory.mktemp("top")
-    (folder / "etcd-ca").mkdir()
-    (folder / "ca").mkdir()
-    authority, port = Authority(folder / "ca"), free_port()
-    with (
-        pod_images(),
-        etcd_server(folder, Authority(folder / "etcd-ca")) as etcd,
-        api_server(folder, etcd, authority, kubelet_port=port) as server,
-        kubelet(server, authority, folder, port, "--housekeeping-interval=1", node=NODE) as process,
-    ):
-        cluster = Cluster(server.kubeconfig("admin", "system:masters"), process)
-        kubectl = run(installed(), cluster, folder)
+    with one_node(folder, NODE, kubelet_flags=("--housekeeping-interval=1",)) as node:
+        kubectl = node.kubectl(installed(), folder)
         busy = container("busy", ["sh", "-c", WORKS])
         kubectl("apply", "-f", "-", input=manifest("works", busy, container("rests", ["sh", "-c", RESTS])))
         kubectl("apply", "-f", "-", input=manifest("rests", container("c", ["sh", "-c", RESTS])))
         until(lambda: memory_of_works(kubectl) > 30 and len(rows(printed(kubectl))) == 2, "40 MB are seen", 60)
-        yield cluster
-
-
-def run(binary: str, cluster: Cluster, home: Path) -> Run:
-    return Run(binary, {"PATH": os.environ["PATH"], "HOME": str(home), "KUBECONFIG": str(cluster.kubeconfig)})
+        yield node
 
 
 @pytest.fixture(params=[installed, debians], ids=["installed", "debian"])
-def kubectl(request: pytest.FixtureRequest, cluster: Cluster, tmp_path: Path) -> Run:
-    return run(request.param(), cluster, tmp_path)
+def kubectl(request: pytest.FixtureRequest, node: OneNode, tmp_path: Path) -> Kubectl:
+    return node.kubectl(request.param(), tmp_path)
 
 
-def printed(kubectl: Run) -> str:
+def printed(kubectl: Kubectl) -> str:
     """`kubectl top pods`, whether or not there are figures yet."""
     words = [kubectl.binary, "top", "pods"]
     return subprocess.run(words, env=kubectl.environment, capture_output=True, timeout=30, check=False).stdout.decode()
 
 
-def memory_of_works(kubectl: Run) -> int:
+def memory_of_works(kubectl: Kubectl) -> int:
     return memory_of(rows(printed(kubectl)).get("works", ["", "0Mi"])[1])
 
 
@@ -90,7 +67,7 @@ def memory_of(cell: str) -> int:
     return int(re.fullmatch(r"(\d+)Mi", cell)[1])  # type: ignore[index]
 
 
-def test_pods(kubectl: Run) -> None:
+def test_pods(kubectl: Kubectl) -> None:
     found = rows(kubectl("top", "pods"))
     assert set(found) == {"works", "rests"}
     cpu, memory = found["works"]
@@ -100,7 +77,7 @@ def test_pods(kubectl: Run) -> None:
     assert memory_of(found["rests"][1]) < 20
 
 
-def test_containers(kubectl: Run) -> None:
+def test_containers(kubectl: Kubectl) -> None:
     lines = kubectl("top", "pod", "works", "--containers").splitlines()
     assert re.fullmatch(r"POD +NAME +CPU\(cores\) +MEMORY\(bytes\) *", lines[0])
     cells = {line.split()[1]: line.split()[2:] for line in lines[1:]}
@@ -108,7 +85,7 @@ def test_containers(kubectl: Run) -> None:
     assert cpu_of(cells["busy"][0]) > cpu_of(cells["rests"][0])
 
 
-def test_nodes(kubectl: Run) -> None:
+def test_nodes(kubectl: Kubectl) -> None:
     cpu, share, memory, of_memory = rows(kubectl("top", "nodes"))[NODE]
     assert cpu_of(cpu) >= 100
     assert memory_of(memory) > 40
@@ -117,7 +94,7 @@ def test_nodes(kubectl: Run) -> None:
     assert set(rows(kubectl("top", "node", NODE))) == {NODE}
 
 
-def test_selection(kubectl: Run) -> None:
+def test_selection(kubectl: Kubectl) -> None:
     assert set(rows(kubectl("top", "pods", "-l", "app=rests"))) == {"rests"}
     everywhere = kubectl("top", "pods", "--all-namespaces", "--sort-by=cpu").splitlines()
     assert [line.split()[:2] for line in everywhere] == [
@@ -126,7 +103,7 @@ def test_selection(kubectl: Run) -> None:
     assert 'podmetrics.metrics.k8s.io "default/nope" not found' in kubectl("top", "pod", "nope", code=1)
 
 
-def test_get_and_explain(kubectl: Run) -> None:
+def test_get_and_explain(kubectl: Kubectl) -> None:
     found = json.loads(kubectl("get", "podmetrics.metrics.k8s.io", "works", "-o", "json"))
     assert {one["name"] for one in found["containers"]} == {"busy", "rests"}
     assert float(found["window"].removesuffix("s")) > 0
@@ -136,7 +113,7 @@ def test_get_and_explain(kubectl: Run) -> None:
     assert "as its kubelet counts" in kubectl("explain", "podmetrics", "--api-version=metrics.k8s.io/v1beta1")
 
 
-def test_the_kubelet_s_pages_through_the_proxy(kubectl: Run) -> None:
+def test_the_kubelet_s_pages_through_the_proxy(kubectl: Kubectl) -> None:
     proxied = f"/api/v1/nodes/{NODE}/proxy"
     assert json.loads(kubectl("get", "--raw", f"{proxied}/spec/"))["num_cores"] >= 1
     summary = json.loads(kubectl("get", "--raw", f"{proxied}/stats/summary"))
@@ -144,11 +121,11 @@ def test_the_kubelet_s_pages_through_the_proxy(kubectl: Run) -> None:
     assert 'container="busy"' in kubectl("get", "--raw", f"{proxied}/metrics")
 
 
-def test_an_idle_kubelet_stays_idle(cluster: Cluster) -> None:
+def test_an_idle_kubelet_stays_idle(node: OneNode) -> None:
     """Reading usage once a second costs next to nothing: it is ten times what a machine does."""
 
     def seconds() -> float:
-        fields = Path(f"/proc/{cluster.kubelet.pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{node.kubelet.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     before = seconds()

@@ -20,10 +20,10 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound, St
 from docker.transport import UnixHTTPAdapter
 from docker.utils import parse_repository_tag
 
-from labkit.components.kubelet import runtime
+from labkit.components.kubelet import pod_network, runtime
 from labkit.components.kubelet.cgroups import Cgroups, Gone, look
 from labkit.components.kubelet.docker_process import DockerProcess, open_streams
-from labkit.components.kubelet.docker_words import address, container_of, create_arguments
+from labkit.components.kubelet.docker_words import container_of, create_arguments
 from labkit.components.kubelet.process import Process, Wanted
 from labkit.components.kubelet.runtime import (
     Connection,
@@ -174,10 +174,9 @@ class Docker:
 
     async def port_forward(self, pause_id: str, port: int) -> Connection:
         shown = await self._call(lambda api: api.inspect_container(pause_id))
-        host = "127.0.0.1" if shown["HostConfig"]["NetworkMode"] == "host" else address(shown["NetworkSettings"])
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                return await asyncio.open_connection(host or "127.0.0.1", port)
+                return await pod_network.connect(shown["State"]["Pid"], port)
         except (OSError, TimeoutError) as exc:
             raise RuntimeFailure(f"port {port} of the pod: {exc or 'no answer'}") from exc
 

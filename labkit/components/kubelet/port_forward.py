@@ -1,11 +1,14 @@
-"""`kubectl port-forward`: for every connection on the learner's side a pair of streams, and a connection to the pod.
+"""`kubectl port-forward`: for every connection on the learner's side a pair of streams, and a connection in the pod.
 
-streamtype: data    port: 6379   requestid: 0        <->  POD_IP:6379
+streamtype: data    port: 6379   requestid: 0        <->  127.0.0.1:6379 in the pod
 streamtype: error   port: 6379   requestid: 0         ->  why it did not work, as text; nothing when it did
+
+That is SPDY's way; clients that have only channels of a WebSocket are served by port_channels.py.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from labkit.components.kubelet.runtime import Connection, RuntimeFailure
 from labkit.components.kubelet.spdy import Session, Stream
@@ -14,6 +17,21 @@ from labkit.upgrade import close
 PIECE = 32 * 1024
 
 Connect = Callable[[int], Awaitable[Connection]]
+
+
+class Lane(Protocol):
+    """One of the two streams of a connection; `write` and `end` raise ConnectionError when the client is gone."""
+
+    async def read(self) -> bytes:
+        """Some bytes; b"" when the client has ended its direction."""
+
+    async def write(self, data: bytes) -> None: ...
+
+    async def end(self) -> None:
+        """Nothing more will be written."""
+
+    def close(self) -> None:
+        """What still arrives is thrown away."""
 
 
 async def serve(session: Session, connect: Connect) -> None:
@@ -33,16 +51,17 @@ async def serve(session: Session, connect: Connect) -> None:
                 await other.reset()
                 continue
             work = [task for task in work if not task.done()]
-            work.append(group.create_task(_forward(pair["data"], pair["error"], connect)))
+            port = pair["data"].headers.get("port", "")
+            work.append(group.create_task(forward(port, pair["data"], pair["error"], connect)))
         for task in work:
             task.cancel()
 
 
-async def _forward(data: Stream, error: Stream, connect: Connect) -> None:
+async def forward(port: str, data: Lane, error: Lane, connect: Connect) -> None:
     """One connection; what goes wrong is told on the error stream."""
     try:
         try:
-            reader, writer = await connect(_port(data))
+            reader, writer = await connect(port_number(port))
         except RuntimeFailure as exc:
             await error.write(str(exc).encode())
         else:
@@ -59,14 +78,14 @@ async def _forward(data: Stream, error: Stream, connect: Connect) -> None:
         error.close()
 
 
-def _port(stream: Stream) -> int:
-    text = stream.headers.get("port", "")
-    if not text.isdigit() or not 0 < int(text) < 65536:
-        raise RuntimeFailure(f"{text!r} is not a port")
+def port_number(text: str) -> int:
+    """Raises RuntimeFailure for what is no port."""
+    if not (text.isascii() and text.isdigit()) or not 0 < int(text) < 65536:
+        raise RuntimeFailure(f"{text!r} is not a port: expected a number from 1 to 65535")
     return int(text)
 
 
-async def _both_ways(data: Stream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _both_ways(data: Lane, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Until the pod's side has ended; the client's end is passed on as such, and answers still come."""
 
     async def to_the_pod() -> None:

@@ -238,7 +238,7 @@ class Runtime(Protocol):
         """The streams of its first process, from now on; a stdin or terminal that it does not have is not given."""
 
     async def port_forward(self, pause_id: str, port: int) -> Connection:
-        """A TCP connection to a port of the pod that this pause container holds."""
+        """A TCP connection to a port on the 127.0.0.1 of the pod that this pause container holds."""
 
     async def usage(self) -> Sample: ...
 

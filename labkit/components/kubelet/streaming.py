@@ -7,6 +7,7 @@ POST|GET /portForward/NAMESPACE/POD
 Upgrade: SPDY/3.1                          up to kubectl 1.29 (port-forward: 1.30), and when WebSocket is refused
 Upgrade: websocket, v5|v4.channel.k8s.io   exec and attach of later ones, and of Python clients
 Upgrade: websocket, SPDY/3.1+portforward.k8s.io    SPDY frames in binary messages: port-forward since 1.31
+Upgrade: websocket, v4.channel.k8s.io or nothing, ?ports=80     port-forward of Python clients
 """
 
 import asyncio
@@ -15,22 +16,24 @@ from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
-from aiohttp import WSMsgType, web
+from aiohttp import web
 from multidict import MultiMapping
 
-from labkit.components.kubelet import port_forward, remote_command
-from labkit.components.kubelet.consoles import MAX_MESSAGE, SpdyConsole, WebSocketConsole
+from labkit.components.kubelet import port_channels, port_forward, remote_command
+from labkit.components.kubelet.consoles import SpdyConsole, WebSocketConsole
 from labkit.components.kubelet.kubelet import Kubelet
+from labkit.components.kubelet.pipes import MessagePipe, accepted, in_session, over_spdy, upgrade_of
+from labkit.components.kubelet.port_forward import Connect
 from labkit.components.kubelet.process import Process, Wanted
 from labkit.components.kubelet.runtime import PAUSE, Container, RuntimeFailure
-from labkit.components.kubelet.spdy import ProtocolFault, Session
+from labkit.components.kubelet.spdy import Session
 from labkit.components.kubelet.worker import Worker
-from labkit.upgrade import take_over
 
 REMOTE_COMMAND = "v4.channel.k8s.io"
 PORT_FORWARD = "portforward.k8s.io"
 WEBSOCKET_COMMAND = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 WEBSOCKET_PORT_FORWARD = "SPDY/3.1+portforward.k8s.io"
+CHANNEL_PORT_FORWARD = "v4.channel.k8s.io"
 
 Start = Callable[[], Awaitable[Process]]
 
@@ -74,11 +77,19 @@ class Streaming:
         connect = partial(self._kubelet.runtime.port_forward, pause.id)
         self._kubelet.trace.log("port-forward", pod=pause.pod)
         if upgrade_of(request) == "websocket":
+            return await self._forward_in_messages(request, connect)
+        return await over_spdy(request, PORT_FORWARD, lambda session, _: port_forward.serve(session, connect))
+
+    async def _forward_in_messages(self, request: web.Request, connect: Connect) -> web.StreamResponse:
+        if WEBSOCKET_PORT_FORWARD in request.headers.get("Sec-WebSocket-Protocol", ""):
             socket = await accepted(request, (WEBSOCKET_PORT_FORWARD,))
             await in_session(Session(MessagePipe(socket)), lambda session, _: port_forward.serve(session, connect))
-            await socket.close()
-            return socket
-        return await over_spdy(request, PORT_FORWARD, lambda session, _: port_forward.serve(session, connect))
+        else:
+            ports = wanted_ports(request.query)
+            socket = await accepted(request, (CHANNEL_PORT_FORWARD,), needed=False)
+            await port_channels.serve(socket, ports, connect)
+        await socket.close()
+        return socket
 
     async def _running(self, request: web.Request, name: str) -> Container:
         worker = self._find(request)
@@ -112,56 +123,6 @@ class Streaming:
         return await over_spdy(request, REMOTE_COMMAND, serve)
 
 
-Serve = Callable[[Session, asyncio.Task[None]], Awaitable[None]]
-
-
-async def in_session(session: Session, serve: Serve) -> None:
-    """Serve a session's streams for as long as the client is there."""
-    running = asyncio.create_task(session.run())
-    try:
-        await serve(session, running)
-    finally:
-        running.cancel()
-        with suppress(asyncio.CancelledError, ProtocolFault):
-            await running
-
-
-async def over_spdy(request: web.Request, protocol: str, serve: Serve) -> web.StreamResponse:
-    """Take the connection out of HTTP; never returns but by an exception, which aiohttp knows to be the end."""
-    lines = request.headers.getall("X-Stream-Protocol-Version", [])
-    offered = [word.strip() for line in lines for word in line.split(",")]
-    if protocol not in offered:
-        text = f"unable to upgrade: client supports {offered}, server supports [{protocol}]"
-        raise web.HTTPForbidden(text=text)
-    head = (
-        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n"
-        f"X-Stream-Protocol-Version: {protocol}\r\n\r\n"
-    )
-
-    async def in_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await in_session(Session(ConnectionPipe(reader, writer)), serve)
-
-    await take_over(request, head.encode(), in_connection)
-
-
-def upgrade_of(request: web.Request) -> str:
-    """`websocket` or `spdy/3.1`; anything else is refused, and kubectl then tries the other one."""
-    upgrade = request.headers.get("Upgrade", "").lower()
-    if upgrade not in ("websocket", "spdy/3.1") or "upgrade" not in request.headers.get("Connection", "").lower():
-        raise web.HTTPBadRequest(text="Upgrade request required: SPDY/3.1 or websocket")
-    return upgrade
-
-
-async def accepted(request: web.Request, protocols: tuple[str, ...]) -> web.WebSocketResponse:
-    """A WebSocket that speaks one of these; raises HTTPBadRequest."""
-    offered = [word.strip() for word in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
-    if not set(offered) & set(protocols):
-        raise web.HTTPBadRequest(text=f"no WebSocket protocol in common: expected one of {', '.join(protocols)}")
-    socket = web.WebSocketResponse(protocols=protocols, max_msg_size=MAX_MESSAGE, compress=False)
-    await socket.prepare(request)
-    return socket
-
-
 def wanted_streams(query: MultiMapping[str]) -> Wanted:
     """What the parameters ask for; output is wanted unless it is refused. Raises HTTPBadRequest when nothing is."""
     stdin, stdout, stderr, tty = (
@@ -173,32 +134,12 @@ def wanted_streams(query: MultiMapping[str]) -> Wanted:
     return Wanted(stdin, stdout, stderr and not tty, tty)
 
 
-class ConnectionPipe:
-    """SPDY on a connection of its own."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    async def read(self) -> bytes:
-        return await self._reader.read(32 * 1024)
-
-    async def write(self, data: bytes) -> None:
-        self._writer.write(data)
-        await self._writer.drain()
-
-
-class MessagePipe:
-    """SPDY in the binary messages of a WebSocket."""
-
-    def __init__(self, socket: web.WebSocketResponse) -> None:
-        self._socket = socket
-
-    async def read(self) -> bytes:
-        while (message := await self._socket.receive()).type == WSMsgType.BINARY:
-            if message.data:  # kubectl sends empty ones too: they are not the end
-                return bytes(message.data)
-        return b""
-
-    async def write(self, data: bytes) -> None:
-        await self._socket.send_bytes(data)
+def wanted_ports(query: MultiMapping[str]) -> list[int]:
+    """Of `?ports=80&ports=81,82`; raises HTTPBadRequest."""
+    words = [word for text in query.getall("ports", []) for word in text.split(",")]
+    if not 0 < len(words) <= port_channels.MAX_PORTS:
+        raise web.HTTPBadRequest(text=f"ports: expected 1 to {port_channels.MAX_PORTS} ports, like ?ports=80,443")
+    try:
+        return [port_forward.port_number(word) for word in words]
+    except RuntimeFailure as exc:
+        raise web.HTTPBadRequest(text=f"ports: {exc}") from exc

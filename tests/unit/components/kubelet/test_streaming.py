@@ -15,10 +15,10 @@ from aiohttp import WSMsgType
 from labkit.components.kubelet.consoles import size_of
 from labkit.components.kubelet.fake import FakeRuntime, Program
 from labkit.components.kubelet.fake_process import FakeProcess
+from labkit.components.kubelet.pipes import ConnectionPipe
 from labkit.components.kubelet.remote_command import Size, exited
 from labkit.components.kubelet.runtime import ContainerConfig
 from labkit.components.kubelet.server import ADMITTED, serving, tls_context
-from labkit.components.kubelet.streaming import ConnectionPipe
 from labkit.testing.eventually import eventually
 from labkit.upgrade import close
 from tests.node.real_etcd import Authority
@@ -179,11 +179,14 @@ class TestSpdy:
             await client.write(data, b"there and back", last=True)
             await eventually(lambda: {error, data} <= client.ended)
             assert (client.received[error], client.received[data]) == (b"", b"there and back")
-            for port, why in (("7001", b"port 7001 of the pod: connection refused"), ("x", b"'x' is not a port")):
+            for port, why in (
+                ("7001", b"port 7001 of the pod: connection refused"),
+                ("x", b"'x' is not a port: expected a number from 1 to 65535"),
+            ):
                 told = {"port": port, "requestid": port}
                 error, _ = await client.open(streamtype="error", **told), await client.open(streamtype="data", **told)
                 await eventually(lambda error=error: error in client.ended)  # type: ignore[misc]
-                assert client.received[error] == why
+                assert client.received[error].startswith(why)
 
     async def test_a_client_that_leaves_costs_nothing(self, kubelet: Kubelet) -> None:
         before = len(asyncio.all_tasks())
@@ -198,6 +201,47 @@ class TestSpdy:
                 await client.open(streamtype="error", **told)
                 await client.write(await client.open(streamtype="data", **told), b"abc")
         await eventually(lambda: len(asyncio.all_tasks()) <= before)
+
+
+class TestPortChannels:
+    """Port-forward as Python clients do it."""
+
+    async def test_each_port_has_two_channels(self, kubelet: Kubelet) -> None:
+        async with kubelet.websocket(f"{FORWARD}?ports=7000,7001", "v4.channel.k8s.io") as socket:
+            ports = [await socket.receive_bytes() for _ in range(4)]
+            assert ports == [b"\0\x58\x1b", b"\1\x58\x1b", b"\2\x59\x1b", b"\3\x59\x1b"]
+            assert await socket.receive_bytes() == b"\3port 7001 of the pod: connection refused"
+            for text in (b"there", b"and back"):
+                await socket.send_bytes(b"\0" + text)
+                assert await socket.receive_bytes() == b"\0" + text
+            await socket.send_bytes(b"\1not ours to take")
+            await socket.send_bytes(b"\xc8no such channel")
+            await socket.send_str("\0in text")
+            assert await socket.receive_bytes() == b"\0in text"
+
+    async def test_it_ends_when_the_last_connection_has(self, kubelet: Kubelet) -> None:
+        async with kubelet.websocket(f"{FORWARD}?ports=7001&ports=7002", "v4.channel.k8s.io") as socket:
+            assert [channel for channel, _ in await messages(socket)] == [0, 1, 2, 3, 1, 3]
+
+    async def test_a_client_that_names_no_protocol(self, kubelet: Kubelet) -> None:
+        url = f"https://localhost:{kubelet.port}{FORWARD}?ports=7000"
+        async with kubelet.session.ws_connect(url) as socket:
+            assert socket.protocol is None
+            assert await socket.receive_bytes() == b"\0\x58\x1b"
+
+    async def test_a_client_that_leaves_costs_nothing(self, kubelet: Kubelet) -> None:
+        before = len(asyncio.all_tasks())
+        for number in range(6):
+            async with kubelet.websocket(f"{FORWARD}?ports=7000", "v4.channel.k8s.io") as socket:
+                if number % 2:
+                    await socket.send_bytes(b"\0" + b"x" * 100_000)
+        await eventually(lambda: len(asyncio.all_tasks()) <= before)
+
+    @pytest.mark.parametrize("ports", ["", "?ports=", "?ports=x", "?ports=0", "?ports=65536", "?ports=80,"])
+    async def test_what_is_no_port(self, kubelet: Kubelet, ports: str) -> None:
+        upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec_WebSocket_Protocol": "v4.channel.k8s.io"}
+        code, told = await kubelet.refused(FORWARD + ports, **upgrade)
+        assert (code, told.startswith("ports: ")) == (400, True), told
 
 
 async def test_refusals(kubelet: Kubelet) -> None:
