@@ -197,7 +197,7 @@ def test_endpoints_without_ports_or_addresses_are_nothing() -> None:
 def test_deletion_answers() -> None:
     answering = {kind.resource for kind in KINDS.values() if strategy_of(kind).delete_answers_object}
     assert answering == {
-        "pods", "namespaces", "podtemplates", "serviceaccounts", "resourcequotas", "persistentvolumes",
+        "pods", "namespaces", "services", "podtemplates", "serviceaccounts", "resourcequotas", "persistentvolumes",
         "persistentvolumeclaims",
     }  # fmt: skip
 
