@@ -72,6 +72,16 @@ class OneNode:
         of_pod.sort(key=lambda event: event.metadata.name)
         return [(e.reason, e.involved_object.field_path, e.message) for e in of_pod]
 
+    async def told(self, reason: str, path: str, message: str, name: str = "p") -> None:
+        """Wait for an event whose message begins so: events are sent after the status that they explain, or before."""
+
+        async def look() -> bool:
+            events = await self.events(name)
+            assert any(e[:2] == (reason, path) and e[2].startswith(message) for e in events), events
+            return True
+
+        await eventually(look, self.within)
+
     async def service(self, name: str, **fields: Any) -> Service:
         spec = {"ports": [{"port": 6379}]} | fields
         return await self.client.create(

@@ -216,7 +216,7 @@ class TestImages:
         message = 'Failed to pull image "nope": pull access denied for nope, repository does not exist'
         assert status.phase == "Pending"
         assert message_of(status) == message
-        assert ("failed", "spec.containers{c}", message) in await node.events()
+        await node.told("failed", "spec.containers{c}", message)
 
     async def test_another_pod_does_not_wait_for_a_slow_pull(self, node: OneNode, fake: FakeRuntime) -> None:
         fake.absent = fake.never_ending = {"slow"}
@@ -232,7 +232,7 @@ class TestImages:
         await node.create({"image": "absent", "imagePullPolicy": "Never"})
         await node.status(waiting("no such image"))
         error = "Failed to create docker container with error: no such image"
-        assert ("failed", "spec.containers{c}", error) in await node.events()
+        await node.told("failed", "spec.containers{c}", error)
 
     async def test_a_corrected_image_is_tried_at_once(self, node: OneNode, fake: FakeRuntime) -> None:
         fake.absent = {"nope"}
