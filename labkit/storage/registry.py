@@ -254,7 +254,7 @@ class Registry:
         along = await self._companion.plan(old.decode() if old else None, new) if self._companion else Writes()
         value, revision = self.shelf.codec.value(new), old.revision if old else 0
         if intent.dry_run:
-            return self.shelf.codec.unwritten(path, value)
+            return self.shelf.codec.entry(path, value, revision) if old else self.shelf.codec.unwritten(path, value)
         if old is not None and self.shelf.codec.entry(path, value, revision).data == old.data:
             return old
         key = f"{self.shelf.prefix}{path}"

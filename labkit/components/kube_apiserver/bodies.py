@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from labkit.api import codec, patch, protobuf
 from labkit.api.errors import BadRequest, UnsupportedMediaType
 from labkit.api.types import DeleteOptions
@@ -30,28 +32,33 @@ def read(request: Request, what: type[Any]) -> tuple[Any, list[str]]:
         return codec.from_builtins(protobuf.decode(request.body), what), []
     if given not in _TAKEN_FOR_JSON:
         raise UnsupportedMediaType(f"the body is {given}: expected {JSON} or {PROTOBUF}")
-    return codec.decode(request.body, what), _field_warnings(request, what)
+    return codec.decode(request.body, what), _field_warnings(request, request.body, what, "Ignore")
 
 
-def _field_warnings(request: Request, what: type[Any]) -> list[str]:
-    """Unknown and doubled fields: an error under Strict, warnings under Warn, nothing otherwise (as in 1.0)."""
-    mode = request.query.get("fieldValidation", "Ignore")
-    if mode not in ("", "Ignore", "Warn", "Strict"):
+def _field_warnings(request: Request, body: bytes, what: type[Any], default: str) -> list[str]:
+    """Unknown and doubled fields: an error under Strict, warnings under Warn, nothing otherwise."""
+    mode = request.query.get("fieldValidation") or default
+    if mode not in ("Ignore", "Warn", "Strict"):
         raise BadRequest(f"fieldValidation: unsupported value {mode!r}: expected Ignore, Warn or Strict")
-    faults = codec.field_faults(request.body, what) if mode in ("Warn", "Strict") else []
+    faults = codec.field_faults(body, what) if mode in ("Warn", "Strict") else []
     if faults and mode == "Strict":
         raise codec.strict_error(what, faults)
     return faults
 
 
-def read_patch(request: Request, what: type[Any]) -> Callable[[Any], Any]:
-    """A function from the object that is there to the patched one; its faults come out when it is called."""
+def read_patch(request: Request, what: type[Any]) -> tuple[Callable[[Any], Any], list[str]]:
+    """A function from the object that is there to the patched one; its faults come out when it is called, and the
+    warnings are there then. A POST without fieldValidation is taken as in 1.0, which said nothing; a PATCH is warned
+    about: it is how `kubectl taint` and its like change fields that API v1 did not have."""
     given, body = content_type(request), request.body
+    warnings: list[str] = []
 
     def change(old: Any) -> Any:
-        return codec.from_builtins(patch.apply(given, codec.to_builtins(old), body, what), what)
+        patched = patch.apply(given, codec.to_builtins(old), body, what)
+        warnings[:] = _field_warnings(request, msgspec.json.encode(patched), what, "Warn")
+        return codec.from_builtins(patched, what)
 
-    return change
+    return change, warnings
 
 
 def read_delete_options(request: Request) -> DeleteOptions:

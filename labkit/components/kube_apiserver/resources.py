@@ -93,13 +93,17 @@ class Resources:
     async def watch(self, request: Request, at: Route, kind: Kind) -> Stream:
         query = request.query
         seconds = bodies.number(query.get("timeoutSeconds", ""), "timeoutSeconds")
+        asked, from_state = query.get("resourceVersion", ""), watching.begins_with_state(request)
         watch = watching.Watch(
             selection_of(request, at, kind),
-            watching.watch_revision(query.get("resourceVersion", "")),
+            None if from_state else watching.watch_revision(asked),
             float(seconds or random.uniform(WATCH_SECONDS, 2 * WATCH_SECONDS)),
             request.flag("allowWatchBookmarks"),
+            from_state and request.flag("allowWatchBookmarks"),
         )
-        if not query.get("resourceVersion"):
+        if from_state and asked:
+            await self._reached(asked)
+        elif not asked:
             await self._cache.current()
         shelf, writer = self.registries[at.resource].shelf, watching.Frames(request, kind)
         start = await watching.begin(self._cache, shelf, watch, writer)
@@ -126,7 +130,8 @@ class Resources:
         return _warned(answers.object_answer(request, kind, entry, status), warnings)
 
     async def patch(self, request: Request, at: Route, kind: Kind) -> Answer:
-        patched, status = bodies.read_patch(request, kind.type), 200
+        patched, warnings = bodies.read_patch(request, kind.type)
+        status = 200
         try:
             entry = await self._update(request, at, kind, patched)
         except NotFound:
@@ -135,7 +140,7 @@ class Resources:
             # kubectl apply --server-side creates what is not there
             empty = kind.type(metadata=ObjectMeta(name=at.name, namespace=at.namespace))
             entry, status = await self._admit_and_store(request, at, kind, patched(empty)), 201
-        return answers.object_answer(request, kind, entry, status)
+        return _warned(answers.object_answer(request, kind, entry, status), warnings)
 
     async def _admit_and_store(self, request: Request, at: Route, kind: Kind, obj: Any) -> Entry:
         asked = _asked("CREATE", request, at, kind, obj)

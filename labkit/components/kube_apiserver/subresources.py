@@ -40,7 +40,7 @@ async def status(registry: Registry, request: Request, at: Route, kind: Kind) ->
         sent = bodies.read(request, kind.type)[0]
         entry = await registry.update(intent, lambda old: changes.with_status(strategy, old, sent))
     elif request.method == "PATCH":
-        change = bodies.read_patch(request, kind.type)
+        change, _ = bodies.read_patch(request, kind.type)
         entry = await registry.update(intent, lambda old: changes.with_status(strategy, old, change(old)))
     else:
         raise not_allowed()
@@ -64,7 +64,7 @@ async def scale(registry: Registry, request: Request, at: Route) -> Answer:
 def _wanted_scale(request: Request) -> Callable[[Scale], Scale]:
     """From the scale that is there to the one that is wanted."""
     if request.method == "PATCH":
-        return bodies.read_patch(request, Scale)
+        return bodies.read_patch(request, Scale)[0]
     sent: Scale = bodies.read(request, Scale)[0]
     return lambda there: sent
 

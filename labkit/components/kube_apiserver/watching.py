@@ -26,15 +26,18 @@ from labkit.storage.protocol import Compacted, StorageUnavailable
 from labkit.storage.selection import Selection
 
 BOOKMARK_SECONDS = 60.0
+END_OF_STATE = "k8s.io/initial-events-end"  # an annotation: what was there has been sent
 
 
 class Watch(NamedTuple):
-    """Where a watch begins and how long it lasts. `revision` None: begin with what is there."""
+    """Where a watch begins and how long it lasts. `revision` None: begin with what is there. `tells_end_of_state`: a
+    bookmark says when all of that was sent (a client then needs no list)."""
 
     selection: Selection
     revision: int | None
     seconds: float
     bookmarks: bool
+    tells_end_of_state: bool = False
 
 
 class Frames:
@@ -60,9 +63,10 @@ class Frames:
         table["metadata"] = {"resourceVersion": str(entry.revision)}
         return frame_of(type, msgspec.json.encode(table))
 
-    def bookmark(self, revision: int) -> bytes:
+    def bookmark(self, revision: int, *, end_of_state: bool = False) -> bytes:
         head = f'"kind":"{self._kind.kind}","apiVersion":"v1"'
-        return frame_of("BOOKMARK", f'{{{head},"metadata":{{"resourceVersion":"{revision}"}}}}'.encode())
+        more = f',"annotations":{{"{END_OF_STATE}":"true"}}' if end_of_state else ""
+        return frame_of("BOOKMARK", f'{{{head},"metadata":{{"resourceVersion":"{revision}"{more}}}}}'.encode())
 
 
 def error_frame(error: ApiError) -> bytes:
@@ -85,7 +89,10 @@ async def begin(cache: Cache, shelf: Shelf, watch: Watch, writer: Frames) -> Sta
     """Raises Expired when what happened since the asked revision is known no longer."""
     if watch.revision is None:
         entries = [entry for entry in shelf.within(watch.selection.scope.rstrip("/")) if watch.selection.matches(entry)]
-        return Start(shelf.history.end, cache.revision, b"".join([writer.of_entry(entry) for entry in entries]))
+        first = [writer.of_entry(entry) for entry in entries]
+        if watch.tells_end_of_state:
+            first.append(writer.bookmark(cache.revision, end_of_state=True))
+        return Start(shelf.history.end, cache.revision, b"".join(first))
     try:
         return Start(shelf.history.place(watch.revision), watch.revision, b"")
     except TooOld as error:
@@ -150,6 +157,16 @@ def _chunk(events: Sequence[Event], after: int, selection: Selection, writer: Fr
         return writer.of_event(type, event) if type and event.revision > after else b""
     seen = [(seen_by(selection, event), event) for event in events if event.revision > after]
     return b"".join([writer.of_event(type, event) for type, event in seen if type])
+
+
+def begins_with_state(request: Request) -> bool:
+    """`sendInitialEvents=true`, in the place of a list (kubectl 1.35 and later). Raises BadRequest."""
+    if not request.flag("sendInitialEvents"):
+        return False
+    match = request.query.get("resourceVersionMatch", "")
+    if match != "NotOlderThan":
+        raise BadRequest(f"resourceVersionMatch: {match!r}: sendInitialEvents=true expects NotOlderThan")
+    return True
 
 
 def watch_revision(text: str) -> int | None:
