@@ -7,7 +7,7 @@ CLUSTER ?= lab
 export LABKIT_CLUSTER := $(CLUSTER)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down destroy lab status test check bench venv unit cluster node e2e content record
+.PHONY: help up down destroy lab status test check bench matrix venv unit cluster node kubectl e2e content record
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,8 +39,11 @@ check: $(VENV)/.dev  ## format, lint, types, import contracts
 bench: $(VENV)/.dev  ## measure; WHAT=name for one of them (bench/results/NAME.json)
 	@$(BIN)/python -m bench $(WHAT)
 
-unit cluster node content e2e: $(VENV)/.dev  ## one layer of the tests
+unit cluster node kubectl content e2e: $(VENV)/.dev  ## one layer of the tests
 	@$(BIN)/python tests/run.py $@
+
+matrix: $(VENV)/.dev  ## every kubectl from 1.20 to the newest x every command: docs/kubectl-matrix.md
+	@$(BIN)/python -m tests.kubectl $(VERSIONS)
 
 record: $(VENV)/.host  ## refresh the outputs and the code shown in labs and walkthroughs (needs a running cluster)
 	@$(BIN)/python -m labkit.guide.record --cluster $(CLUSTER)

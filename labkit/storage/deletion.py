@@ -1,4 +1,4 @@
-"""What DELETE does: preconditions, the grace period of pods, the slow end of namespaces.
+"""What DELETE does: preconditions, the grace period of pods, the slow end of namespaces and of replication controllers.
 
 A pod that is bound to a node may be given time to end: DELETE with a grace period marks it (deletionTimestamp,
 deletionGracePeriodSeconds), its kubelet stops the containers and sends DELETE with grace 0, which removes it. The grace
@@ -7,6 +7,10 @@ removed at once, and so does a plain `kubectl delete pod` here; the kubelet then
 
 A namespace is Terminating from its first DELETE on (deletionTimestamp, status.phase). Who empties it, the namespace
 controller, takes its finalizer away through .../finalize and deletes once more: that removes it.
+
+A ReplicationController is removed at once, and its pods live on, as in 1.0. With propagationPolicy Background or
+Foreground, which is what today's `kubectl delete` sends, it only gets its deletionTimestamp: the replication manager
+then wants no pods of it, and when they are gone deletes once more. So did the kubectl of 2015, which scaled to 0 first.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import datetime
 from typing import Any, NamedTuple
 
 from labkit.api.errors import Conflict, ServerTimeout
-from labkit.api.types import DeleteOptions, Namespace, Pod, Preconditions
+from labkit.api.types import DeleteOptions, Namespace, Pod, Preconditions, ReplicationController
 from labkit.storage.entry import Entry
 from labkit.storage.protocol import Mismatch
 from labkit.storage.registry import ATTEMPTS, Intent, Registry, now, timestamp
@@ -63,6 +67,8 @@ def check_preconditions(kind: str, obj: Any, wanted: Preconditions | None) -> No
 
 def ends_at_once(obj: Any, options: DeleteOptions) -> bool:
     """Whether this DELETE removes the object. Raises Conflict for a namespace that is still being emptied."""
+    if isinstance(obj, ReplicationController):
+        return obj.metadata.deletion_timestamp is not None or not takes_its_pods_along(options)
     if not isinstance(obj, Namespace):
         return grace_seconds(obj, options) == 0
     meta, finalizers = obj.metadata, obj.spec.finalizers
@@ -70,6 +76,11 @@ def ends_at_once(obj: Any, options: DeleteOptions) -> bool:
         why = f"Namespace {meta.name} termination is in progress, waiting for [{' '.join(finalizers)}]"
         raise Conflict(why, kind="namespaces", name=meta.name)
     return meta.deletion_timestamp is not None
+
+
+def takes_its_pods_along(options: DeleteOptions) -> bool:
+    """Whether what belongs to the object is to go too; when nothing is said of it, it stays."""
+    return options.propagation_policy in ("Background", "Foreground") or options.orphan_dependents is False
 
 
 def grace_seconds(obj: Any, options: DeleteOptions) -> int:
@@ -84,8 +95,11 @@ def grace_seconds(obj: Any, options: DeleteOptions) -> int:
 
 def mark(obj: Any, options: DeleteOptions, when: datetime.datetime) -> Any:
     """The object while it ends: a pod with its time to end, which a second DELETE may only shorten; a namespace
-    Terminating."""
+    Terminating; a replication controller that wants no pods any more."""
     meta = obj.metadata
+    if isinstance(obj, ReplicationController):
+        meta.deletion_timestamp = timestamp(when)
+        return obj
     if isinstance(obj, Namespace):
         meta.deletion_timestamp = meta.deletion_timestamp or timestamp(when)
         obj.status.phase = "Terminating"

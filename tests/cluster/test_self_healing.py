@@ -36,6 +36,44 @@ async def count(cluster: OneProcess, wanted: int) -> list[Pod]:
     return await pods(cluster.client)
 
 
+@pytest.mark.parametrize("policy", ["Background", "Foreground"])
+async def test_deleting_a_controller_with_its_pods(cluster: OneProcess, policy: str) -> None:
+    client = cluster.client
+    await client.create(rc(3))
+    await client.create(pod("bystander", {"app": "other"}))
+    await count(cluster, 3)
+    path = "/api/v1/namespaces/default/replicationcontrollers/web"
+    await client.raw("DELETE", path, body=f'{{"propagationPolicy":"{policy}"}}'.encode())
+    await count(cluster, 0)
+    await client.get(Pod, "bystander", "default")
+
+    async def gone() -> bool:
+        return not (await client.list(ReplicationController, "default")).items
+
+    await eventually(gone, expect="the controller gone, after its pods")
+
+
+async def test_a_controller_that_is_deleted_while_nobody_works(cluster: OneProcess) -> None:
+    """What was asked for is in the object: the next replication manager finds it."""
+    client = cluster.client
+    await client.create(rc(2))
+    await count(cluster, 2)
+    await cluster.stop("kube-controller-manager")
+    path = "/api/v1/namespaces/default/replicationcontrollers/web"
+    await client.raw("DELETE", path, params={"propagationPolicy": "Background"})
+    assert (await client.get(ReplicationController, "web", "default")).metadata.deletion_timestamp
+    cluster.start("kube-controller-manager")
+    await count(cluster, 0)
+
+
+async def test_deleting_a_controller_alone(cluster: OneProcess) -> None:
+    await cluster.client.create(rc(2))
+    before = names(await count(cluster, 2))
+    await cluster.client.delete(ReplicationController, "web", "default")
+    await cluster.client.create(pod("later"))
+    assert names(await count(cluster, 3)) == before | {"later"}
+
+
 async def test_scale_up_and_down(cluster: OneProcess) -> None:
     client = cluster.client
     await client.create(rc(3))

@@ -1,5 +1,6 @@
-"""The cluster that kubectl is tried on: real etcd and kube-apiserver as processes with TLS, around them the controllers,
-the scheduler and a kubelet with its server, in this process. Containers are entries of a dict (host_processes.py).
+"""The cluster that kubectl is tried on: real etcd and kube-apiserver as processes with TLS, around them the
+controllers, the scheduler and a kubelet with its server, in this process. Containers are entries of a dict
+(host_processes.py).
 
     async with cluster(folder) as lab:
         lab.kubeconfig          of an administrator

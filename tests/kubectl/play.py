@@ -1,4 +1,4 @@
-"""How a row of the table is played: objects are posted, kubectl is called, what it prints and what etcd holds is checked.
+"""How a row of the table is played: objects are posted, kubectl is called, its words and the store are checked.
 
 A row is data: a name, the objects that must be there, and steps. A step is a `Call` of kubectl, a look into the store
 (`Stored`), or a coroutine function for what needs two processes at once. Each row has a namespace of its own, so that

@@ -20,6 +20,8 @@ PROTOBUF = "application/vnd.kubernetes.protobuf"
 # No Content-Type (kubectl scale), and what curl says when it is told nothing: 1.0 did not look at it either.
 _TAKEN_FOR_JSON = ("", JSON, "*/*", "application/x-www-form-urlencoded")
 
+PROPAGATION = ("Background", "Foreground", "Orphan")
+
 
 def content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -69,6 +71,9 @@ def read_delete_options(request: Request) -> DeleteOptions:
     asked = request.query.get("gracePeriodSeconds")
     if asked is not None and options.grace_period_seconds is None:
         options.grace_period_seconds = number(asked, "gracePeriodSeconds")
+    options.propagation_policy = options.propagation_policy or request.query.get("propagationPolicy", "")
+    if options.propagation_policy not in ("", *PROPAGATION):
+        raise BadRequest(f"propagationPolicy: {options.propagation_policy!r}: expected one of {', '.join(PROPAGATION)}")
     return options
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
+
+import msgspec
 
 from labkit.api import discovery
 from labkit.api.errors import NotFound
@@ -13,6 +16,10 @@ from labkit.components.kube_apiserver.subresources import not_allowed
 from labkit.storage.protocol import Storage, StorageError
 
 HEALTH_SECONDS = 2.0
+# Kinds of a later API that `kubectl cluster-info dump` lists without looking whether they exist; a 404 ends it. There
+# are none of them, and that is what is answered; discovery does not show them.
+_LATER_KINDS = {"daemonsets": "DaemonSetList", "deployments": "DeploymentList", "replicasets": "ReplicaSetList"}
+_LATER = re.compile(rf"/apis/apps/v1/(?:namespaces/[^/]+/)?({'|'.join(_LATER_KINDS)})")
 
 
 class Pages:
@@ -29,7 +36,12 @@ class Pages:
             return await self._healthz(path)
         if path == "/metrics" and request.method == "GET":
             return Answer(200, self._metrics.text(), metrics.CONTENT_TYPE)
-        document = discovery.document(path, request.headers.get("accept", ""))
+        later = _LATER.fullmatch(path)
+        if later:
+            body = none_of(_LATER_KINDS[later[1]])
+            document: tuple[bytes, str] | None = (body, discovery.JSON)
+        else:
+            document = discovery.document(path, request.headers.get("accept", ""))
         if document is None:
             raise NotFound("the server could not find the requested resource")
         if request.method != "GET":
@@ -48,3 +60,8 @@ class Pages:
             except (StorageError, TimeoutError) as error:
                 return Answer(500, f"etcd: {error or 'no answer'}\n".encode(), TEXT)
         return Answer(200, b"ok", TEXT)
+
+
+def none_of(list_kind: str) -> bytes:
+    """A list without objects."""
+    return msgspec.json.encode({"kind": list_kind, "apiVersion": "apps/v1", "metadata": {}, "items": []})

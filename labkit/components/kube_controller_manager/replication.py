@@ -7,18 +7,30 @@
               4 match, 3 are wanted: delete one          (db-1 is none of its business)
 
 What belongs to it is decided by labels alone: a pod that loses the label is replaced and lives on, a pod that gains it
-is counted, and deleted if it is one too many. A changed template changes no pod that exists.
+is counted, and deleted if it is one too many. A changed template changes no pod that exists. A ReplicationController
+that is being deleted (deletionTimestamp) wants no pods, and is gone when it has none.
 Source: pkg/controller/replication of Kubernetes 0.18 and 1.0.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
 
-from labkit.api.errors import ApiError, NotFound
-from labkit.api.types import ObjectMeta, ObjectReference, Part, Pod, ReplicationController, copy, key, shown
+from labkit.api.errors import ApiError, Conflict, NotFound
+from labkit.api.types import (
+    ObjectMeta,
+    ObjectReference,
+    OwnerReference,
+    Part,
+    Pod,
+    ReplicationController,
+    copy,
+    key,
+    shown,
+)
 from labkit.client.controller import Controller
 from labkit.client.events import EventRecorder, reference
 from labkit.client.informer import Informer
@@ -48,9 +60,15 @@ class Plan(NamedTuple):
 def plan(rc: ReplicationController, pods: Iterable[Pod]) -> Plan:
     """What makes the pods that `rc` selects as many as it asks for; finished pods do not count."""
     mine = [pod for pod in pods if selects(rc.spec.selector, rc.metadata.namespace, pod) and is_active(pod)]
-    wanted = 1 if rc.spec.replicas is None else rc.spec.replicas
-    surplus = len(mine) - wanted
+    surplus = len(mine) - wanted(rc)
     return Plan(creates=max(-surplus, 0), deletes=in_deletion_order(mine)[: max(surplus, 0)])
+
+
+def wanted(rc: ReplicationController) -> int:
+    """How many pods it asks for."""
+    if rc.metadata.deletion_timestamp:
+        return 0
+    return 1 if rc.spec.replicas is None else rc.spec.replicas
 
 
 def in_deletion_order(pods: Iterable[Pod]) -> list[Pod]:
@@ -71,6 +89,7 @@ def new_pod(rc: ReplicationController) -> Pod:
         namespace=rc.metadata.namespace,
         labels=template.metadata.labels,
         annotations=template.metadata.annotations | {"kubernetes.io/created-by": created_by(rc)},
+        owner_references=[owner(rc)],
     )
     return Pod(metadata=meta, spec=template.spec)
 
@@ -81,6 +100,14 @@ class SerializedReference(Part):
     kind: str = shown("SerializedReference")
     api_version: str = shown("v1")
     reference: ObjectReference = msgspec.field(default_factory=ObjectReference)
+
+
+def owner(rc: ReplicationController) -> OwnerReference:
+    """By this, and not by labels, today's `kubectl describe rc` and `drain` know the pods of a controller."""
+    meta = rc.metadata
+    return OwnerReference(
+        api_version="v1", kind=rc.KIND, name=meta.name, uid=meta.uid, controller=True, block_owner_deletion=True
+    )
 
 
 def created_by(rc: ReplicationController) -> str:
@@ -124,7 +151,7 @@ class Replication:
         creates, deletes = plan(rc, pods)
         if creates or deletes:
             self.trace.decision(
-                "scale", rc, cause=self.queue.cause(key), function=plan, pods=len(pods), wanted=rc.spec.replicas,
+                "scale", rc, cause=self.queue.cause(key), function=plan, pods=len(pods), wanted=wanted(rc),
                 creates=creates, deletes=[pod.metadata.name for pod in deletes],
             )  # fmt: skip
         try:
@@ -134,6 +161,8 @@ class Replication:
             await self._write_status(rc, self._pods_of(rc))
         if creates > BURST or len(deletes) > BURST:
             self.queue.add(key, cause="the rest of a large change")
+        elif rc.metadata.deletion_timestamp and not self._pods_of(rc):
+            await self._let_go(rc)
 
     def _pods_of(self, rc: ReplicationController) -> list[Pod]:
         """The pods that count for `rc`: what the store shows, with our own writes laid over it."""
@@ -172,6 +201,13 @@ class Replication:
             pass
         self.expectations.deleted(key(rc), pod)
         self.trace.decision("deleted", pod, cause=f"replicationcontrollers/{key(rc)}", function=in_deletion_order)
+
+    async def _let_go(self, rc: ReplicationController) -> None:
+        """The last of its pods is gone: the second DELETE removes it."""
+        meta = rc.metadata
+        with contextlib.suppress(NotFound, Conflict):  # Conflict: it is another one of this name already
+            await self.client.delete(ReplicationController, meta.name, meta.namespace, uid=meta.uid)
+            self.trace.decision("deleted", rc, cause="it has no pods any more", function=wanted)
 
     async def _write_status(self, rc: ReplicationController, pods: list[Pod]) -> None:
         """Tell how many pods there are, when that is news."""

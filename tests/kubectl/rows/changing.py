@@ -42,10 +42,11 @@ ROWS = (
         Call(f"""patch rc one --type=json -p '[{{"op":"replace","path":"{IMAGE}","value":"busybox"}}]'""",
              prints="replicationcontroller/one patched\n"),
         Stored("controllers/{ns}/one", IMAGE, "busybox"),
-        Call("""patch rc one -p '{"spec":{"replicas":-1}}'""", says=("spec.replicas: invalid value '-1': must be non-negative",), code=1),
+        Call("""patch rc one -p '{"spec":{"replicas":-1}}'""",
+             says=("spec.replicas: invalid value '-1': must be non-negative",), code=1),
     ), given=(rc("one", 0),)),
     Row("patch --subresource", (
-        Call("""patch rc one --subresource=status --type=merge -p '{"status":{"observedGeneration":7},"spec":{"replicas":5}}'""",
+        Call("""patch rc one --subresource=status --type=merge -p '{"status":{"replicas":0},"spec":{"replicas":5}}'""",
              prints="replicationcontroller/one patched\n"),
         Stored("controllers/{ns}/one", "/spec/replicas", 0),
     ), given=(rc("one", 0),), since="1.24"),
@@ -60,7 +61,8 @@ ROWS = (
         Call("set env rc/one --list", says=(r"^A=b$",)),
         Call("set env rc/one A-", prints="replicationcontroller/one env updated\n"),
         Stored("controllers/{ns}/one", "/spec/template/spec/containers/0/env"),
-        Call("set resources rc one --limits=cpu=200m", prints="replicationcontroller/one resource requirements updated\n"),
+        Call("set resources rc one --limits=cpu=200m",
+             prints="replicationcontroller/one resource requirements updated\n"),
         Stored("controllers/{ns}/one", "/spec/template/spec/containers/0/resources/limits/cpu", "200m"),
         Call("set selector svc web a=b", says=("service/web selector updated",)),
         Stored("services/specs/{ns}/web", "/spec/selector", {"a": "b"}),
@@ -88,6 +90,6 @@ ROWS = (
     ), given=(rc("one", 0),)),
     Row("autoscale", (
         Call("autoscale rc one --max=3", says=(
-            "could not find the requested resource|no matches for kind|doesn't have a resource type",), code=1),
+            "could not find the requested resource|no matches for kind|failed to create autoscaling/v2 HPA",), code=1),
     ), given=(rc("one", 0),)),
 )  # fmt: skip

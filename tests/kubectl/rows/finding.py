@@ -39,12 +39,14 @@ ROWS = (
         Call("get cs", says=(r"^NAME\s+STATUS\s+MESSAGE\s+ERROR", r"^etcd-0\s+Healthy"), never=("^No resources",)),
     )),
     Row("explain", (
-        Call("explain rc.spec.template.spec.containers", says=(r"KIND:\s+ReplicationController", r"^\s+imagePullPolicy")),
+        Call("explain rc.spec.template.spec.containers",
+             says=(r"KIND:\s+ReplicationController", r"^\s+imagePullPolicy")),
         Call("explain svc", says=(r"VERSION:\s+v1", r"^\s+spec\s+<(Object|ServiceSpec)>")),
         Call("explain pod.spec.nope", says=('field "nope" does not exist',), code=1),
     )),
     Row("explain --recursive", (
-        Call("explain pods --recursive", says=(r"^\s+livenessProbe\s+<", r"^\s+hostPort\s+<integer>", r"^\s+nodeName\s+<")),
+        Call("explain pods --recursive",
+             says=(r"^\s+livenessProbe\s+<", r"^\s+hostPort\s+<integer>", r"^\s+nodeName\s+<")),
     )),
     Row("completion lookups", (
         Call("__complete get pods ''", says=(r"^web$", r"^:4$")),

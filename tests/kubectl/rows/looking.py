@@ -140,7 +140,8 @@ GET = (
     ), given=(pod("web"),), since="1.26"),
     Row("alpha events", (
         RUNS,
-        Call("alpha events", says=(r"^LAST SEEN\s+TYPE\s+REASON\s+OBJECT\s+MESSAGE", r"Pod/web\s+Successfully assigned")),
+        Call("alpha events", says=(r"^LAST SEEN\s+TYPE\s+REASON\s+OBJECT\s+MESSAGE",
+                                   r"Pod/web\s+Successfully assigned")),
     ), given=(pod("web"),), since="1.23", until="1.25"),
 )  # fmt: skip
 

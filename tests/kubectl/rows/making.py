@@ -6,8 +6,6 @@ from tests.kubectl.play import Call, Row, Stored
 from tests.kubectl.rows.objects import LAST_APPLIED, Manifest, config, of_kind, pod, rc, service
 
 
-
-
 def text(*manifests: Manifest) -> str:
     """As a file: one manifest, or a List."""
     if len(manifests) == 1:
@@ -34,8 +32,8 @@ CREATE = (
     )),
     Row("create -f with a wrong field", (
         Call("create -f -", says=(r"unknown field.*\bimmage\b",), code=1,
-             input=text(pod("web", **{"immage": "x"}))),
-        Call("create -f - --validate=false", prints="pod/web created\n", input=text(pod("web", **{"immage": "x"}))),
+             input=text(pod("web", immage="x"))),
+        Call("create -f - --validate=false", prints="pod/web created\n", input=text(pod("web", immage="x"))),
         Stored("pods/{ns}/web", "/spec/immage"),
     )),
     Row("create --dry-run", (
@@ -148,7 +146,8 @@ APPLY = (
         Stored("configmaps/{ns}/one", "/metadata/name", "one"),
     ), since="1.26"),
     Row("diff", (
-        Call("diff -f -", says=(r"^-\s+- image: redis$", r"^\+\s+- image: nginx$"), never=("resourceVersion",), code=1, input=manifest("nginx")),
+        Call("diff -f -", says=(r"^-\s+- image: redis$", r"^\+\s+- image: nginx$"), never=("resourceVersion",),
+             code=1, input=manifest("nginx")),
         Stored("controllers/{ns}/one", "/spec/template/spec/containers/0/image", "redis"),
         Call("diff -f -", prints="", input=text(rc("one", 0))),
     ), given=(rc("one", 0),)),

@@ -2,6 +2,7 @@
 
 import json
 
+from labkit.testing.eventually import eventually
 from tests.kubectl.play import Call, Row, Session, Stored
 from tests.kubectl.rows.objects import config, pod, rc
 
@@ -15,8 +16,6 @@ async def pods_of(session: Session) -> int:
 
 
 async def pods_are_gone(session: Session) -> None:
-    from labkit.testing.eventually import eventually
-
     async def none() -> bool:
         return await pods_of(session) == 0
 
@@ -24,9 +23,11 @@ async def pods_are_gone(session: Session) -> None:
 
 
 async def pods_live_on(session: Session) -> None:
-    """As long as the controllers need to do anything about them, and longer."""
-    await session.run("wait --for=delete rc/one --timeout=10s")
-    assert await pods_of(session) == 2
+    """Also when the replication manager has dealt with what came after."""
+    await session.until("controllers/{ns}/one", "", None)
+    await session.lab.post(f"/api/v1/namespaces/{session.ns}/replicationcontrollers", rc("two", 1))
+    await session.until("controllers/{ns}/two", "/status/replicas", 1)
+    assert await pods_of(session) == 2 + 1
 
 
 ROWS = (
@@ -71,7 +72,8 @@ ROWS = (
         Stored("controllers/{ns}/one"), pods_are_gone,
     ), given=(rc("one", 2),)),
     Row("delete --dry-run=server", (
-        Call("delete cm red --dry-run=server", says=(r'^configmap "red" deleted( from \S+ namespace)? \(server dry run\)$',)),
+        Call("delete cm red --dry-run=server",
+             says=(r'^configmap "red" deleted( from \S+ namespace)? \(server dry run\)$',)),
         Stored("configmaps/{ns}/red", "/metadata/name", "red"),
     ), given=(config("red"),)),
     Row("delete namespace", (

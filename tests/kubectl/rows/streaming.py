@@ -136,7 +136,7 @@ ROWS = (
     Row("port-forward", (RUNS, forwarded), given=(pod("web"), service("web", {"colour": "red"}))),
     Row("proxy", (proxied,), given=(pod("web"),)),
     Row("run -i --rm", (
-        Call(f"{RUN} -- cat", says=("^typed$", "^"), input="typed\n"),
+        Call(f"{RUN} -- cat", says=("^typed$",), input="typed\n"),
         Stored("pods/{ns}/once"),
     )),
 )  # fmt: skip

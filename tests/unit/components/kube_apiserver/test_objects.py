@@ -74,6 +74,28 @@ class TestCreate:
         assert code == 201
         assert await server.storage.revision() == before
 
+    async def test_a_dry_run_of_a_change_keeps_the_version(self, http: Http) -> None:
+        """Else `kubectl diff` shows it as a difference."""
+        made = await http.made(PODS, pod())
+        labels = {"metadata": {"labels": {"a": "b"}}}
+        _, changed = await http("PATCH", f"{PODS}/p1?dryRun=All", labels, Content_Type="application/merge-patch+json")
+        assert changed["metadata"] == made["metadata"] | {"labels": {"a": "b"}}
+        assert await http.got(f"{PODS}/p1") == made
+
+    async def test_unknown_fields_of_a_patch(self, http: Http) -> None:
+        """Told unless the client says otherwise: so `kubectl taint` of 1.20 does not seem to have worked."""
+        await http.made("/api/v1/nodes", {"metadata": {"name": "n1"}})
+        body = json.dumps({"spec": {"taints": [{"key": "k"}], "unschedulable": True}})
+        sent = {"data": body, "headers": {"Content-Type": "application/merge-patch+json"}}
+        async with http.session.patch(f"{http.base_url}/api/v1/nodes/n1", **sent) as answer:
+            assert answer.headers["Warning"] == '299 - "unknown field \\"spec.taints\\""'
+            assert "taints" not in (await answer.json())["spec"]
+        async with http.session.patch(f"{http.base_url}/api/v1/nodes/n1?fieldValidation=Ignore", **sent) as answer:
+            assert "Warning" not in answer.headers
+        async with http.session.patch(f"{http.base_url}/api/v1/nodes/n1?fieldValidation=Strict", **sent) as answer:
+            assert answer.status == 400
+            assert 'unknown field "spec.taints"' in (await answer.json())["message"]
+
     async def test_strict_field_validation(self, http: Http) -> None:
         sent = {**pod(), "spce": {}}
         assert (await http("POST", f"{PODS}?fieldValidation=Strict", sent))[0] == 400
@@ -241,6 +263,33 @@ class TestDelete:
         assert (code, status["kind"], status["status"]) == (200, "Status", "Success")
         assert status["details"] == {
             "name": "rc1", "kind": "replicationcontrollers", "uid": made["metadata"]["uid"]}  # fmt: skip
+
+    @pytest.mark.parametrize("options", [None, {"propagationPolicy": "Orphan"}, {"orphanDependents": True}])
+    async def test_a_replication_controller_goes_at_once(self, http: Http, options: Any) -> None:
+        await http.made(RCS, rc())
+        assert (await http("DELETE", f"{RCS}/rc1", options))[0] == 200
+        assert (await http("GET", f"{RCS}/rc1"))[0] == 404
+
+    @pytest.mark.parametrize(
+        ("query", "options"),
+        [("", {"propagationPolicy": "Background"}), ("", {"orphanDependents": False}),
+         ("?propagationPolicy=Foreground", None)],
+    )  # fmt: skip
+    async def test_or_first_lets_its_pods_go(self, http: Http, query: str, options: Any) -> None:
+        """The replication manager sends the second DELETE; it is not here, and anybody may."""
+        await http.made(RCS, rc())
+        assert (await http("DELETE", f"{RCS}/rc1{query}", options))[0] == 200
+        ending = await http.got(f"{RCS}/rc1")
+        assert ending["metadata"]["deletionTimestamp"] >= ending["metadata"]["creationTimestamp"]
+        assert (await http("DELETE", f"{RCS}/rc1{query}", options))[0] == 200
+        assert (await http("GET", f"{RCS}/rc1"))[0] == 404
+
+    async def test_an_unknown_propagation_policy(self, http: Http) -> None:
+        await http.made(RCS, rc())
+        refused = failed(await http("DELETE", f"{RCS}/rc1", {"propagationPolicy": "Sideways"}))
+        assert refused[:2] == (400, "BadRequest")
+        assert "expected one of Background, Foreground, Orphan" in refused[2]
+        await http.got(f"{RCS}/rc1")
 
     async def test_precondition(self, http: Http) -> None:
         made = await http.made(PODS, pod())

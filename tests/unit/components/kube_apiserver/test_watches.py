@@ -153,6 +153,21 @@ async def test_bookmarks(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
     assert await http.frames(f"{PODS}?watch=1&timeoutSeconds=1&resourceVersion={start}") == []
 
 
+async def test_a_watch_in_the_place_of_a_list(http: Http) -> None:
+    """kubectl 1.35 and later: what is there, a bookmark that says so, then what happens."""
+    made = await http.made(PODS, pod())
+    asked = "watch=1&timeoutSeconds=1&sendInitialEvents=true&allowWatchBookmarks=true"
+    for revision in ("", "&resourceVersion=0", f"&resourceVersion={made['metadata']['resourceVersion']}"):
+        frames = await http.frames(f"{PODS}?{asked}&resourceVersionMatch=NotOlderThan{revision}")
+        assert [type for type, _ in frames] == ["ADDED", "BOOKMARK"]
+        meta = frames[1][1]["metadata"]
+        assert meta["annotations"] == {"k8s.io/initial-events-end": "true"}
+        assert int(meta["resourceVersion"]) >= int(made["metadata"]["resourceVersion"])
+    code, status = await http("GET", f"{PODS}?{asked}")
+    assert (code, status["reason"]) == (400, "BadRequest")
+    assert "resourceVersionMatch" in status["message"]
+
+
 async def test_tables(http: Http) -> None:
     made = await http.made(PODS, pod())
     await label(http, "p1", a="b")

@@ -89,11 +89,22 @@ def test_the_least_useful_goes_first() -> None:
     assert plan(rc(4), shuffled).deletes == [unassigned, pending]
 
 
+def test_one_that_is_being_deleted_wants_none() -> None:
+    ending = rc(3)
+    ending.metadata.deletion_timestamp = "2015-06-01T00:00:00Z"
+    pods = [pod("a"), pod("b")]
+    assert plan(ending, pods).creates == 0
+    assert {each.metadata.name for each in plan(ending, pods).deletes} == {"a", "b"}
+    assert plan(ending, []) == (0, [])
+
+
 def test_a_new_pod_is_the_template_with_its_origin() -> None:
     made = new_pod(rc(1))
     assert (made.metadata.generate_name, made.metadata.name, made.metadata.namespace) == ("web-", "", "default")
     assert made.metadata.labels == WEB
     assert made.spec.containers[0].image == "redis"
+    (owner,) = made.metadata.owner_references
+    assert (owner.kind, owner.name, owner.uid, owner.controller) == ("ReplicationController", "web", "u1", True)
     assert made.metadata.annotations == {
         "note": "x",
         # letter by letter what 1.0 writes
