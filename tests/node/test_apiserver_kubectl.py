@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.kubectl.versions import DEBIAN, NotToBeHad, fetched
 from tests.node.apiserver import ApiServer, api_server
 from tests.node.real_etcd import Authority, etcd_server, free_port
-
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "labkit" / "tools" / "kubernetes-client"
 
 MANIFEST = """
 apiVersion: v1
@@ -47,14 +46,10 @@ def installed() -> str:
 
 def debians() -> str:
     """Debian's kubernetes-client, unpacked into the cache."""
-    binary = CACHE / "usr" / "bin" / "kubectl"
-    if not binary.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        command = "apt-get download -q kubernetes-client && dpkg-deb -x kubernetes-client_*.deb ."
-        done = subprocess.run(["sh", "-c", command], cwd=CACHE, capture_output=True, timeout=100, check=False)
-        if done.returncode:
-            pytest.skip("Debian's kubernetes-client cannot be had: apt-get update, and a Debian mirror in reach")
-    return str(binary)
+    try:
+        return str(fetched(DEBIAN))
+    except NotToBeHad as reason:
+        pytest.skip(str(reason))
 
 
 class FakeKubelet(http.server.BaseHTTPRequestHandler):
@@ -128,7 +123,7 @@ def kubectl(request: pytest.FixtureRequest, server: ApiServer, tmp_path: Path) -
     )
     yield run
     for kind in ("rc", "pods", "events", "nodes"):
-        run("delete", kind, "--all", "--grace-period=0", "--force")
+        run("delete", kind, "--all", "--grace-period=0", "--force", "--cascade=orphan")
     run("delete", "svc", "-l", "name", "--ignore-not-found")
 
 
@@ -197,7 +192,8 @@ class TestTheLabsCommands:
 
     def test_delete(self, kubectl: Kubectl) -> None:
         assert kubectl("delete", "pod", "client").startswith('pod "client" deleted')
-        kubectl("delete", "-f", "-", input=MANIFEST, code=1)  # the pod is gone already
+        # the pod is gone already; nobody is here who would delete the controller's pods
+        kubectl("delete", "-f", "-", "--cascade=orphan", input=MANIFEST, code=1)
         assert kubectl("get", "rc,pods").startswith("No resources found")
 
     def test_watch(self, kubectl: Kubectl) -> None:
