@@ -10,6 +10,7 @@ from labkit.api.types import (
     Container,
     ContainerState,
     Endpoints,
+    EndpointSlice,
     Event,
     Node,
     NodeSystemInfo,
@@ -121,6 +122,18 @@ def endpoint_addresses(endpoints: Endpoints) -> str:
     ]
     more = f" + {len(every) - _SHOWN_ENDPOINTS} more..." if len(every) > _SHOWN_ENDPOINTS else ""
     return (",".join(every[:_SHOWN_ENDPOINTS]) or "<none>") + more
+
+
+def slice_ports(piece: EndpointSlice) -> str:
+    """`6379,6380`."""
+    return ",".join(str(port.port) for port in piece.ports) or "<unset>"
+
+
+def slice_addresses(piece: EndpointSlice) -> str:
+    """`10.244.2.5,10.244.3.7 + 2 more...`."""
+    every = [address for endpoint in piece.endpoints for address in endpoint.addresses]
+    more = f" + {len(every) - _SHOWN_ENDPOINTS} more..." if len(every) > _SHOWN_ENDPOINTS else ""
+    return (",".join(every[:_SHOWN_ENDPOINTS]) or "<unset>") + more
 
 
 # -- node --------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from labkit.api.errors import BadRequest
-from labkit.api.kinds import Kind, by_kind_name
+from labkit.api.kinds import Resource, by_kind_name
 from labkit.api.types import Object
 
 _ALWAYS: dict[str, Callable[[Any], str]] = {
@@ -87,7 +87,7 @@ class FieldSelector(msgspec.Struct, frozen=True):
 EVERYTHING = FieldSelector()
 
 
-def parse_field_selector(kind: Kind, text: str) -> FieldSelector:
+def parse_field_selector(kind: Resource, text: str) -> FieldSelector:
     """BadRequest for what is no selector and for a label that the kind does not have."""
     return _parse(kind.kind, text)
 

@@ -139,6 +139,13 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("Message", _of(lambda one: cells.component_health(one).message)),
         Column("Error", _of(lambda one: cells.component_health(one).error)),
     ),
+    "EndpointSlice": (
+        _NAME,
+        Column("AddressType", _of(lambda one: one.address_type)),
+        Column("Ports", _of(cells.slice_ports)),
+        Column("Endpoints", _of(cells.slice_addresses)),
+        _AGE,
+    ),
     "NodeMetrics": (
         _NAME,
         Column("CPU", _of(lambda one: cells.used([one.usage], "cpu"))),

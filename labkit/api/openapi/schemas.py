@@ -37,6 +37,7 @@ _PACKAGES = {
          "NonResourceAttributes", "SelfSubjectRulesReview", "SelfSubjectRulesReviewSpec", "SubjectRulesReviewStatus",
          "ResourceRule", "NonResourceRule"), "io.k8s.api.authorization.v1.",
     ),
+    **dict.fromkeys(("EndpointSlice", "Endpoint", "EndpointConditions", "SlicePort"), "io.k8s.api.discovery.v1."),
     "SelfSubjectReviewV1beta1": "io.k8s.api.authentication.v1beta1.",
     **dict.fromkeys(("SelfSubjectReview", "SelfSubjectReviewStatus", "UserInfo"), "io.k8s.api.authentication.v1."),
 }  # fmt: skip

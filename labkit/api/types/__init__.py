@@ -7,6 +7,7 @@
     limits         how much there may be: LimitRange, ResourceQuota
     storage        PersistentVolume and the claim on one           answers    Status, and what a DELETE says
     reviews        questions that are answered, not stored: may I, who am I           usage      what is used
+    slices         Endpoints as later clients read them
 
 Attributes are the JSON names in snake_case (`pod.spec.node_name` is `spec.nodeName`, `service.spec.cluster_ip` is
 `spec.clusterIP`). What is absent stays absent: a list or map defaults to empty, any other optional field to None (text
@@ -29,6 +30,7 @@ from labkit.api.types.pods import *
 from labkit.api.types.replication import *
 from labkit.api.types.reviews import *
 from labkit.api.types.services import *
+from labkit.api.types.slices import *
 from labkit.api.types.storage import *
 from labkit.api.types.usage import *
 from labkit.api.types.volumes import *

@@ -1,4 +1,4 @@
-"""Resources that are worked out for each request: component statuses, reviews, figures of usage.
+"""Resources that are worked out for each request: component statuses, reviews, figures of usage, slices of Endpoints.
 
 They are the rows of labkit.api.computed.
 """
@@ -12,9 +12,12 @@ import msgspec
 from labkit.api import codec, printing
 from labkit.api.computed import Place
 from labkit.api.errors import NotFound
+from labkit.api.fields import parse_field_selector
 from labkit.api.kinds import KINDS
+from labkit.api.labels import parse_selector
 from labkit.api.types import (
     ComponentStatus,
+    EndpointSlice,
     NodeMetrics,
     Object,
     PodMetrics,
@@ -29,6 +32,7 @@ from labkit.components.kube_apiserver.component_statuses import Check, statuses
 from labkit.components.kube_apiserver.messages import Answer, Request
 from labkit.components.kube_apiserver.resources import selection_of
 from labkit.components.kube_apiserver.routes import Route
+from labkit.components.kube_apiserver.slices import Slices
 from labkit.components.kube_apiserver.subresources import not_allowed
 from labkit.components.kube_apiserver.usage import Usage
 
@@ -36,10 +40,11 @@ from labkit.components.kube_apiserver.usage import Usage
 class Computed:
     """Their handler."""
 
-    def __init__(self, authorization: Authorization, checks: Mapping[str, Check], usage: Usage) -> None:
+    def __init__(self, authorization: Authorization, checks: Mapping[str, Check], usage: Usage, slices: Slices) -> None:
         self._authorization = authorization
         self._checks = checks
         self._usage = usage
+        self._slices = slices
 
     async def answer(self, request: Request, place: Place) -> Answer:
         """Raises MethodNotAllowed, NotFound, Forbidden, BadRequest."""
@@ -47,6 +52,8 @@ class Computed:
             return await self._component_statuses(request, place)
         if place.resource.type in (NodeMetrics, PodMetrics):
             return await self._metrics(request, place)
+        if place.resource.type is EndpointSlice:
+            return await self._endpoint_slices(request, place)
         if request.method != "POST" or place.name:
             raise not_allowed()
         return await self._review(request, place)
@@ -78,6 +85,17 @@ class Computed:
         if place.name and not found:
             name = f"{place.namespace}/{place.name}" if place.namespace else place.name
             raise NotFound.of(f"{place.resource.kind.lower()}.{place.resource.group}", name)
+        return _shown(request, place, found)
+
+    async def _endpoint_slices(self, request: Request, place: Place) -> Answer:
+        await self._check(request, place)
+        labels = parse_selector(request.query.get("labelSelector", ""))
+        fields = parse_field_selector(place.resource, request.query.get("fieldSelector", ""))
+        found = await self._slices.select(place.namespace, labels, fields)
+        if place.name:
+            found = [one for one in found if one.metadata.name == place.name]
+        if place.name and not found:
+            raise NotFound.of("endpointslices.discovery.k8s.io", place.name)
         return _shown(request, place, found)
 
     async def _check(self, request: Request, place: Place) -> None:

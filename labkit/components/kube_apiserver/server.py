@@ -33,6 +33,7 @@ from labkit.components.kube_apiserver.pages import Pages
 from labkit.components.kube_apiserver.ranges import Addresses, Ports
 from labkit.components.kube_apiserver.resources import Resources
 from labkit.components.kube_apiserver.settings import Settings, SettingsError
+from labkit.components.kube_apiserver.slices import Slices
 from labkit.components.kube_apiserver.timed_storage import TimedStorage
 from labkit.components.kube_apiserver.usage import Usage
 from labkit.storage.cache import REACH, Cache
@@ -68,7 +69,8 @@ class Server:
         self._kubelets = kubelets.Kubelets(settings.kubelet_port, _kubelet_context(settings))
         resources = Resources(self._cache, self._registries, Chain(settings.admission_plugins, self._cache))
         usage = Usage(self._kubelets, self._cache, trace)
-        pages, computed = Pages(self._store, self._metrics), Computed(authorization, checks(self._store), usage)
+        pages = Pages(self._store, self._metrics)
+        computed = Computed(authorization, checks(self._store), usage, Slices(self._cache))
         self._dispatch = Dispatch(resources, pages, computed, self._kubelets, authorization)
         self._observer = Observer(self._metrics, self._audit, trace)
         self._http = HttpServer(self.handle, self._observer.refused, trace, known, TESTER if insecure else None)

@@ -46,7 +46,7 @@ ROWS = (
              says=("spec.replicas: invalid value '-1': must be non-negative",), code=1),
     ), given=(rc("one", 0),)),
     Row("patch --subresource", (
-        Call("""patch rc one --subresource=status --type=merge -p '{"status":{"replicas":0},"spec":{"replicas":5}}'""",
+        Call("""patch rc one --subresource=status --type=merge -p '{"status":{"replicas":7},"spec":{"replicas":5}}'""",
              prints="replicationcontroller/one patched\n"),
         Stored("controllers/{ns}/one", "/spec/replicas", 0),
     ), given=(rc("one", 0),), since="1.24"),

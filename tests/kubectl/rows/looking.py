@@ -154,6 +154,15 @@ async def endpoints_are_there(session: Session) -> None:
     assert f"{address}:8080" in out, f"expected Endpoints: {address}:8080 in {out}"
 
 
+SLICES = (
+    Row("get endpointslices", (
+        Stored("services/endpoints/{ns}/web", "/subsets/0/ports/0/port", 8080),
+        Call("get endpointslices", table=("NAME ADDRESSTYPE PORTS ENDPOINTS AGE", "web-1 IPv4 8080 10.244.* *s")),
+        Call("get endpointslices -l kubernetes.io/service-name=nope", says=("No resources found",)),
+        Call("get endpointslice web-1 -o jsonpath={.endpoints[0].targetRef.name}", prints="web"),
+        Call("get endpointslice nope", says=("NotFound",), code=1),
+    ), given=(pod("web"), service("web", {"colour": "red"}))),
+)  # fmt: skip
 DESCRIBE = (
     Row("describe pod", (
         RUNS,
@@ -210,4 +219,4 @@ DESCRIBE = (
         Call("describe node {ns}", says=(r"^Name:\s+{ns}$", r"^Unschedulable:\s+false$")),
     ), given=(node("{ns}"),)),
 )  # fmt: skip
-ROWS = (*GET, *DESCRIBE)
+ROWS = (*GET, *SLICES, *DESCRIBE)

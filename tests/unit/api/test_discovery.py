@@ -50,7 +50,7 @@ def test_aggregated(accept: str, version: str) -> None:
     assert core["metadata"]["name"] == ""
     assert core["versions"][0]["freshness"] == "Current"
     groups = {one["metadata"]["name"]: one["versions"] for one in read("/apis", accept)["items"]}
-    assert list(groups) == ["authorization.k8s.io", "authentication.k8s.io", "metrics.k8s.io"]
+    assert list(groups) == ["authorization.k8s.io", "authentication.k8s.io", "discovery.k8s.io", "metrics.k8s.io"]
     final, beta = groups["authentication.k8s.io"]
     assert (final["version"], beta["version"]) == ("v1", "v1beta1")
     assert final["resources"] == [
@@ -96,7 +96,7 @@ def test_openapi_v2_is_protobuf_for_who_asks() -> None:
 def test_groups() -> None:
     """None without resources: kubectl would ask for it again at every command."""
     listed = read("/apis")["groups"]
-    assert [one["name"] for one in listed] == ["authorization.k8s.io", "authentication.k8s.io", "metrics.k8s.io"]
+    assert [one["name"] for one in listed] == ["authorization.k8s.io", "authentication.k8s.io", "discovery.k8s.io", "metrics.k8s.io"]
     for group in listed:
         assert read(f"/apis/{group['name']}") == {"kind": "APIGroup", "apiVersion": "v1", **group}
         assert group["preferredVersion"] in group["versions"]

@@ -164,3 +164,35 @@ async def test_kinds_of_later_are_none_and_not_shown(http: Http, resource: str) 
     assert (await http("POST", f"/apis/apps/v1/namespaces/default/{resource}", {}))[0] == 405
     assert (await http("GET", f"/apis/apps/v1/namespaces/default/{resource}/x"))[0] == 404
     assert "apps" not in json.dumps(await http.got("/apis"))
+
+
+async def test_endpoint_slices_are_endpoints_in_another_form(http: Http) -> None:
+    ready, other = {"ip": "10.244.2.5", "targetRef": {"kind": "Pod", "name": "a"}}, {"ip": "10.244.2.6"}
+    subsets = [
+        {"addresses": [ready], "notReadyAddresses": [other], "ports": [{"port": 6379, "name": "redis"}]},
+        {"addresses": [other], "ports": [{"port": 9, "protocol": "UDP"}]},
+    ]
+    meta = {"name": "web", "labels": {"app": "web"}}
+    await http.made("/api/v1/namespaces/default/endpoints", {"metadata": meta, "subsets": subsets})
+    await http.made("/api/v1/namespaces/default/endpoints", {"metadata": {"name": "empty"}})
+    path = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+    listed = await http.got(f"{path}?labelSelector=kubernetes.io/service-name%3Dweb")
+    assert (listed["kind"], listed["apiVersion"]) == ("EndpointSliceList", "discovery.k8s.io/v1")
+    by_port = {one["ports"][0]["port"]: one for one in listed["items"]}
+    redis = by_port[6379]
+    assert [(one["addresses"], one["conditions"]["ready"]) for one in redis["endpoints"]] == [
+        (["10.244.2.5"], True), (["10.244.2.6"], False)]  # fmt: skip
+    assert redis["endpoints"][0]["targetRef"] == ready["targetRef"]
+    assert redis["ports"] == [{"name": "redis", "port": 6379, "protocol": "TCP"}]
+    assert redis["metadata"]["labels"]["app"] == "web"
+    assert by_port[9]["ports"] == [{"name": "", "port": 9, "protocol": "UDP"}]
+    assert await http.got(f"{path}/{redis['metadata']['name']}") == redis
+    names = {one["metadata"]["name"] for one in (await http.got(path))["items"]}
+    assert names >= {"web-1", "web-2"}
+    assert not any(name.startswith("empty") for name in names)
+    assert (await http.got(f"{path}?fieldSelector=metadata.name%3Dweb-2"))["items"][0]["metadata"]["name"] == "web-2"
+    everywhere = await http.got("/apis/discovery.k8s.io/v1/endpointslices")
+    assert "kubernetes-1" in {one["metadata"]["name"] for one in everywhere["items"]}
+    assert (await http("GET", f"{path}/nope"))[0] == 404
+    assert (await http("POST", path, {}))[0] == 405
+    assert (await http("GET", f"{path}?watch=true"))[0] == 405
