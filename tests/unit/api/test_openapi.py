@@ -59,6 +59,7 @@ def test_the_index_leads_to_the_schema() -> None:
         "apis/authorization.k8s.io/v1",
         "apis/authentication.k8s.io/v1",
         "apis/authentication.k8s.io/v1beta1",
+        "apis/discovery.k8s.io/v1",
         "apis/metrics.k8s.io/v1beta1",
     ]
     for path, place in places.items():
