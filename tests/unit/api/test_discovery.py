@@ -96,7 +96,12 @@ def test_openapi_v2_is_protobuf_for_who_asks() -> None:
 def test_groups() -> None:
     """None without resources: kubectl would ask for it again at every command."""
     listed = read("/apis")["groups"]
-    assert [one["name"] for one in listed] == ["authorization.k8s.io", "authentication.k8s.io", "discovery.k8s.io", "metrics.k8s.io"]
+    assert [one["name"] for one in listed] == [
+        "authorization.k8s.io",
+        "authentication.k8s.io",
+        "discovery.k8s.io",
+        "metrics.k8s.io",
+    ]
     for group in listed:
         assert read(f"/apis/{group['name']}") == {"kind": "APIGroup", "apiVersion": "v1", **group}
         assert group["preferredVersion"] in group["versions"]
