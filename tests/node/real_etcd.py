@@ -2,7 +2,9 @@
 
 import datetime
 import ipaddress
+import os
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -81,6 +83,7 @@ class EtcdServer:
 
     folder: Path
     authority: Authority | None = None
+    flags: tuple[str, ...] = ()
     port: int = field(default_factory=free_port)
     peer_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
@@ -96,7 +99,7 @@ class EtcdServer:
         command = [
             shutil.which("etcd") or "etcd", "--name=t", f"--data-dir={self.folder / 'data'}", "--log-level=error",
             f"--listen-client-urls={client}", f"--advertise-client-urls={client}", f"--listen-peer-urls={peer}",
-            f"--initial-advertise-peer-urls={peer}", f"--initial-cluster=t={peer}",
+            f"--initial-advertise-peer-urls={peer}", f"--initial-cluster=t={peer}", *self.flags,
         ]  # fmt: skip
         if self.authority:
             certificate, key = self.authority.issue("etcd-server")
@@ -121,16 +124,26 @@ class EtcdServer:
                 time.sleep(0.05)
         raise TimeoutError(f"etcd is not healthy: {(self.folder / 'etcd.log').read_text()[-2000:]}")
 
+    def ctl(self, *arguments: str) -> str:
+        """What etcdctl prints."""
+        command = ["etcdctl", f"--endpoints={'https' if self.authority else 'http'}://{self.address}", *arguments]
+        if self.authority:
+            certificate, key = self.authority.issue("etcdctl")
+            command += [f"--cacert={self.authority.ca}", f"--cert={certificate}", f"--key={key}"]
+        env = os.environ | {"ETCDCTL_API": "3"}
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30, env=env).stdout
+
     def stop(self) -> None:
         if self.process:
+            self.process.send_signal(signal.SIGCONT)
             self.process.terminate()
             self.process.wait(10)
             self.process = None
 
 
 @contextmanager
-def etcd_server(folder: Path, authority: Authority | None = None) -> Iterator[EtcdServer]:
-    server = EtcdServer(folder, authority)
+def etcd_server(folder: Path, authority: Authority | None = None, flags: tuple[str, ...] = ()) -> Iterator[EtcdServer]:
+    server = EtcdServer(folder, authority, flags)
     server.start()
     try:
         yield server
