@@ -133,10 +133,10 @@ class EtcdServer:
         env = os.environ | {"ETCDCTL_API": "3"}
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30, env=env).stdout
 
-    def stop(self) -> None:
+    def stop(self, number: int = signal.SIGTERM) -> None:
         if self.process:
             self.process.send_signal(signal.SIGCONT)
-            self.process.terminate()
+            self.process.send_signal(number)
             self.process.wait(10)
             self.process = None
 
