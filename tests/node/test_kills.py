@@ -182,7 +182,7 @@ class PythonClient(Versions):
         self._last, self._over = start, threading.Event()
         config = kubernetes.client.Configuration(host=server.url)
         config.ssl_ca_cert = str(server.authority.ca)
-        config.cert_file, config.key_file = map(str, server.authority.issue("admin", "system:masters"))
+        config.cert_file, config.key_file = map(str, server.authority.issue("python", "system:masters"))
         config.retries = False
         self._api = kubernetes.client.CoreV1Api(kubernetes.client.ApiClient(config))
 
