@@ -11,7 +11,7 @@ from labkit.provision import wheels
 from labkit.provision.boot import node_conf
 from labkit.provision.pki import SERVICE_ACCOUNTS
 from labkit.provision.registry import AUTH_FILE, PUSH
-from labkit.provision.render import TEMPLATES, Renderer, Sources
+from labkit.provision.render import TEMPLATES, Renderer, Sources, credentials
 from labkit.provision.service import File, Service
 
 
@@ -54,9 +54,7 @@ def _master(render: Renderer) -> Iterator[Service]:
     yield registry(render, "docker-registry", pushes=False)
     yield registry(render, "docker-registry-push", pushes=True)
     yield client(render, "kube-scheduler", "puts pods on nodes")
-    signing = File(
-        f"/etc/kubernetes/pki/{SERVICE_ACCOUNTS}.key", render.sources.pki.key(SERVICE_ACCOUNTS), 0o600, "kube"
-    )
+    signing = File(f"/etc/kubernetes/pki/{SERVICE_ACCOUNTS}.key", render.sources.pki.key(SERVICE_ACCOUNTS), 0o600)
     yield client(render, "kube-controller-manager", "keeps what is asked for and what is there the same", signing)
     yield client(render, "kube-dns", "names of services", capabilities="CAP_NET_BIND_SERVICE")
 
@@ -66,7 +64,7 @@ def etcd(render: Renderer) -> Service:
     return Service(
         "etcd",
         (
-            File("/etc/default/etcd", render("etcd/etcd.env.j2")),
+            File("/etc/default/etcd", render("etcd/etcd.env.j2"), 0o600),
             render.certificate("etcd-ca", f"{pki}/ca.crt"),
             *render.pair("etcd", f"{pki}/server", "etcd"),
             *render.pair("etcd-operator", f"{pki}/operator", "root"),
@@ -80,24 +78,24 @@ def kube_apiserver(render: Renderer) -> Service:
         "kube-apiserver",
         "the one door to the cluster's state",
         render.certificate("ca", f"{pki}/ca.crt"),
-        *render.pair("kube-apiserver", f"{pki}/kube-apiserver", "kube"),
-        *render.pair("kube-apiserver-kubelet-client", f"{pki}/kube-apiserver-kubelet-client", "kube"),
+        *render.pair("kube-apiserver", f"{pki}/kube-apiserver", "root"),
+        *render.pair("kube-apiserver-kubelet-client", f"{pki}/kube-apiserver-kubelet-client", "root"),
         render.certificate("etcd-ca", f"{pki}/etcd/ca.crt"),
-        *render.pair("etcd-kube-apiserver", f"{pki}/etcd/kube-apiserver", "kube"),
-        File(f"{pki}/{SERVICE_ACCOUNTS}.pub", render.sources.pki.public_key(SERVICE_ACCOUNTS)),
-        File("/etc/kubernetes/abac.jsonl", (TEMPLATES / "abac.jsonl").read_bytes()),
+        *render.pair("etcd-kube-apiserver", f"{pki}/etcd/kube-apiserver", "root"),
+        File(f"{pki}/{SERVICE_ACCOUNTS}.pub", render.sources.pki.public_key(SERVICE_ACCOUNTS), 0o600),
+        File("/etc/kubernetes/abac.jsonl", (TEMPLATES / "abac.jsonl").read_bytes(), 0o600),
         after="etcd.service",
     )
 
 
 def client(render: Renderer, name: str, description: str, *more: File, capabilities: str = "") -> Service:
     """A component of the master that is a client of kube-apiserver and nothing else."""
-    files = render.identity(name, name, "kube")
+    files = render.identity(name, name, credentials(name))
     return render.component(name, description, *files, *more, after="kube-apiserver.service", capabilities=capabilities)
 
 
 def kube_proxy(render: Renderer) -> Service:
-    files = render.identity(f"{render.machine.name}-kube-proxy", "kube-proxy", "root")
+    files = render.identity(f"{render.machine.name}-kube-proxy", "kube-proxy")
     return render.component("kube-proxy", "the addresses of services", *files, after="docker.service", user="root")
 
 
@@ -106,7 +104,7 @@ def kubelet(render: Renderer) -> Service:
     return render.component(
         "kubelet",
         "the pods of this node",
-        *render.identity(f"{name}-kubelet", "kubelet", "root"),
+        *render.identity(f"{name}-kubelet", "kubelet"),
         *render.pair(f"{name}-kubelet-serving", "/etc/kubernetes/pki/kubelet-serving", "root"),
         after="docker.service",
         user="root",
@@ -139,7 +137,7 @@ def registry(render: Renderer, name: str, pushes: bool) -> Service:
 
 def _admin(render: Renderer) -> Iterator[File]:
     """kubectl works for root on the master."""
-    yield from render.identity("admin", "admin", "root")
+    yield from render.identity("admin", "admin")
     yield File("/root/.kube/config", render.kubeconfig("admin"), 0o600)
 
 

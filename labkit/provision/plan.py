@@ -71,7 +71,7 @@ def plan(desired: Desired, facts: Facts, parcel: Parcel) -> list[Action]:
 
 
 def _users(desired: Desired, facts: Facts) -> Iterator[Action]:
-    if any(file.owner == "kube" for file in desired.all_files()) and "kube" not in facts.users:
+    if any(service.user == "kube" for service in desired.services) and "kube" not in facts.users:
         yield Action(
             "create the user kube", "useradd --system --user-group --no-create-home --shell /usr/sbin/nologin kube"
         )

@@ -12,6 +12,8 @@ from labkit.provision.pki import Pki
 from labkit.provision.registry import Credentials
 from labkit.provision.service import File, Service
 
+ETC = "/etc/kubernetes/"
+"""Everything below is root's alone; a unit with another user is handed copies of what it needs."""
 TEMPLATES = Path(__file__).parent.parent / "templates"
 TIMINGS: dict[str, dict[str, str]] = {
     "historic": {
@@ -64,7 +66,10 @@ class Renderer:
     def component(
         self, name: str, description: str, *files: File, after: str, user: str = "kube", capabilities: str = ""
     ) -> Service:
-        """A service of ours: the same unit for all, an environment file of its own."""
+        """A service of ours: the same unit for all, an environment file of its own.
+
+        A user other than root sees none of its files, only what systemd hands it: see `credential`.
+        """
         package = name.replace("-", "_")
         unit = self(
             "units/component.service.j2",
@@ -74,29 +79,44 @@ class Renderer:
             after=after,
             user=user,
             capabilities=capabilities,
+            credentials=[(credential(file.path), file.path) for file in files] if user != "root" else [],
         )
-        env = self(f"env/{name}.env.j2")
-        own = (File(f"/etc/systemd/system/{name}.service", unit), File(f"/etc/kubernetes/{name}.env", env))
+        env = self(f"env/{name}.env.j2", credentials=credentials(name))
+        own = (
+            File(f"/etc/systemd/system/{name}.service", unit, 0o600),
+            File(f"{ETC}{name}.env", env, 0o600),
+        )
         code = f"{self.sources.wheel.code_digest(package)} {wheels.lock_digest()}"
-        return Service(name, (*own, *files), code)
+        return Service(name, (*own, *files), code, user)
 
     def certificate(self, name: str, path: str) -> File:
-        return File(path, self.sources.pki.certificate(name))
+        return File(path, self.sources.pki.certificate(name), 0o600 if path.startswith(ETC) else 0o644)
 
     def pair(self, name: str, stem: str, owner: str) -> tuple[File, File]:
         """A certificate for all to see and its key for one user."""
         return self.certificate(name, f"{stem}.crt"), File(f"{stem}.key", self.sources.pki.key(name), 0o600, owner)
 
-    def kubeconfig(self, user: str) -> bytes:
+    def kubeconfig(self, user: str, folder: str = f"{ETC}pki") -> bytes:
+        """folder: where its CA, certificate and key are for the one who reads it."""
         cluster = self.sources.cluster
         server = f"https://{cluster.master.address}:{cluster.apiserver.port}"
-        return self("kubeconfig.j2", user=user, server=server)
+        return self("kubeconfig.j2", user=user, server=server, folder=folder)
 
-    def identity(self, certificate: str, user: str, owner: str) -> tuple[File, ...]:
+    def identity(self, certificate: str, user: str, folder: str = f"{ETC}pki") -> tuple[File, ...]:
         """What a client of kube-apiserver needs: CA, certificate, key and the kubeconfig that names them."""
-        pki = "/etc/kubernetes/pki"
+        pki = f"{ETC}pki"
         return (
             self.certificate("ca", f"{pki}/ca.crt"),
-            *self.pair(certificate, f"{pki}/{user}", owner),
-            File(f"/etc/kubernetes/{user}.kubeconfig", self.kubeconfig(user), 0o600, owner),
+            *self.pair(certificate, f"{pki}/{user}", "root"),
+            File(f"{ETC}{user}.kubeconfig", self.kubeconfig(user, folder), 0o600),
         )
+
+
+def credentials(service: str) -> str:
+    """The folder of what systemd hands to a service: copies that only its user can read and nobody can change."""
+    return f"/run/credentials/{service}.service"
+
+
+def credential(path: str) -> str:
+    """A file's name there: `etcd-ca.crt` of /etc/kubernetes/pki/etcd/ca.crt."""
+    return path.removeprefix(ETC).removeprefix("pki/").replace("/", "-")

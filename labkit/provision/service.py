@@ -23,11 +23,12 @@ class File:
 
 @dataclass(frozen=True)
 class Service:
-    """A systemd unit. `code` is the digest of what it runs, empty for Debian's own services."""
+    """A systemd unit. `code` is the digest of what it runs, empty for Debian's own services; `user` runs it."""
 
     name: str
     files: tuple[File, ...]
     code: str = ""
+    user: str = "root"
 
     def digest(self) -> str:
         digest = hashlib.sha256()

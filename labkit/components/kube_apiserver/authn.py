@@ -27,6 +27,5 @@ def server_context(certificate: str, key: str, client_ca: str, client_auth: str 
     "optional": it does, and every request on it needs a token or is answered 401."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=client_ca)
     context.load_cert_chain(certificate, key)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_mode = ssl.CERT_REQUIRED if client_auth == "required" else ssl.CERT_OPTIONAL
     return context

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from labkit import tls
 from labkit.api.kinds import KINDS
 from labkit.api.strategies import strategy_of
 from labkit.components.kube_apiserver import authn, authz, kubelets, tokens
@@ -137,9 +138,11 @@ class Server:
 
 def _server_context(settings: Settings) -> ssl.SSLContext:
     with _reading("--tls-cert-file, --tls-private-key-file and --client-ca-file"):
-        return authn.server_context(
+        context = authn.server_context(
             settings.tls_cert_file, settings.tls_private_key_file, settings.client_ca_file, settings.tls_client_auth
         )
+        tls.restrict(context, settings.tls_min_version, settings.tls_cipher_suites)
+        return context
 
 
 def _tokens(settings: Settings, cache: Cache) -> list[tokens.Authenticate]:

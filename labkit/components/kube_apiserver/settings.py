@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from labkit import tls
 from labkit.components.kube_apiserver.admission.chain import PLUGINS
 
 _FILES = (
@@ -43,6 +44,8 @@ class Settings:
     tls_private_key_file: str = ""
     client_ca_file: str = ""
     tls_client_auth: str = ""
+    tls_min_version: str = tls.OLDEST
+    tls_cipher_suites: str = ",".join(tls.SUITES)
     token_auth_file: str = ""
     service_account_key_file: str = ""
     authorization_mode: str = "AlwaysAllow"
@@ -103,6 +106,7 @@ def _listening(flags: argparse._ArgumentGroup) -> None:
     add("--apiserver-count", type=int, default=1, metavar="N", help="how many API servers share this etcd")
     add("--tls-cert-file", required=True, metavar="FILE", help="the server's certificate (PEM)")
     add("--tls-private-key-file", required=True, metavar="FILE", help="its key")
+    tls.flags(flags)
 
 
 def _storage(flags: argparse._ArgumentGroup) -> None:

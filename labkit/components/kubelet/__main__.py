@@ -6,6 +6,7 @@ import ssl
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from labkit import tls
 from labkit.client.kubeconfig import KubeconfigError
 from labkit.client.process import run_until_signal
 from labkit.client.rest import Client
@@ -35,6 +36,7 @@ def arguments() -> argparse.ArgumentParser:
     flag("--tls-cert-file", required=True, help="the certificate of our server on --port")
     flag("--tls-private-key-file", required=True, help="its key")
     flag("--client-ca-file", required=True, help="the CA that kube-apiserver's client certificate must be from")
+    tls.flags(parser)
     flag("--cluster-dns", default="10.0.0.10", help='nameserver of the pods; "" gives them the machine\'s')
     flag("--cluster-domain", default="cluster.local", help="domain of the pods' search list (default %(default)s)")
     flag("--resolv-conf", default="/etc/resolv.conf", help="the machine's resolver, for pods with dnsPolicy Default")
@@ -94,7 +96,7 @@ def settings_of(given: argparse.Namespace) -> Settings:
     )
 
 
-async def serve(client: Client, settings: Settings, endpoint: str, healthz_port: int, tls: ssl.SSLContext) -> None:
+async def serve(client: Client, settings: Settings, endpoint: str, healthz_port: int, context: ssl.SSLContext) -> None:
     """Run the node's pods until cancelled."""
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(client)
@@ -102,7 +104,7 @@ async def serve(client: Client, settings: Settings, endpoint: str, healthz_port:
         stack.push_async_callback(docker.close)
         kubelet = Kubelet(client, docker, settings)
         await stack.enter_async_context(healthz(healthz_port, kubelet.trouble))
-        await stack.enter_async_context(serving(kubelet, settings.address, settings.port, tls))
+        await stack.enter_async_context(serving(kubelet, settings.address, settings.port, context))
         notify_ready()
         await kubelet.run()
 
@@ -113,7 +115,10 @@ def main() -> None:
     try:
         client = Client.from_kubeconfig(given.kubeconfig)
         settings = settings_of(given)
-        tls = tls_context(given.tls_cert_file, given.tls_private_key_file, given.client_ca_file)
+        context = tls_context(
+            given.tls_cert_file, given.tls_private_key_file, given.client_ca_file,
+            given.tls_min_version, given.tls_cipher_suites,
+        )  # fmt: skip
     except KubeconfigError as exc:
         parser.error(f"--kubeconfig: {exc}")
     except (OSError, ssl.SSLError) as exc:
@@ -122,7 +127,7 @@ def main() -> None:
         import uvloop
 
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    run_until_signal(serve(client, settings, given.docker_endpoint, given.healthz_port, tls))
+    run_until_signal(serve(client, settings, given.docker_endpoint, given.healthz_port, context))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from datetime import datetime
 import msgspec
 from aiohttp import web
 
+from labkit import tls
 from labkit.api.types import Pod
 from labkit.components.kubelet.figures import Figures
 from labkit.components.kubelet.kubelet import Kubelet
@@ -124,7 +125,7 @@ async def only_the_api_server(request: web.Request, handler: Handler) -> web.Str
 
 
 @asynccontextmanager
-async def serving(kubelet: Kubelet, address: str, port: int, tls: ssl.SSLContext) -> AsyncIterator[int]:
+async def serving(kubelet: Kubelet, address: str, port: int, context: ssl.SSLContext) -> AsyncIterator[int]:
     """Serve inside the block; yields the port (0 asks for a free one)."""
     # handlers of clients that went away are cancelled: a followed log would be read for ever
     runner = web.AppRunner(
@@ -132,19 +133,26 @@ async def serving(kubelet: Kubelet, address: str, port: int, tls: ssl.SSLContext
     )
     await runner.setup()
     try:
-        site = web.TCPSite(runner, address, port, ssl_context=tls)
+        site = web.TCPSite(runner, address, port, ssl_context=context)
         await site.start()
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
 
 
-def tls_context(certificate: str, key: str, client_ca: str) -> ssl.SSLContext:
+def tls_context(
+    certificate: str,
+    key: str,
+    client_ca: str,
+    min_version: str = tls.OLDEST,
+    cipher_suites: str = ",".join(tls.SUITES),
+) -> ssl.SSLContext:
     """Files in PEM; a client without a certificate of that CA does not get through the handshake."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     context.load_verify_locations(client_ca)
     context.verify_mode = ssl.CERT_REQUIRED
+    tls.restrict(context, min_version, cipher_suites)
     return context
 
 

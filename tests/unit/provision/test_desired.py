@@ -39,6 +39,14 @@ def text(wanted: Desired, path: str) -> str:
     return file(wanted, path).content.decode()
 
 
+def credentials_of(wanted: Desired, name: str) -> dict[str, str]:
+    """What systemd hands to a service, where the service finds it: its path -> that of the file it is made from."""
+    path = f"/etc/systemd/system/{name}.service"
+    unit = text(wanted, path) if path in {each.path for each in wanted.all_files()} else ""
+    lines = [line.partition("=")[2].split(":") for line in unit.splitlines() if line.startswith("LoadCredential=")]
+    return {f"/run/credentials/{name}.service/{credential}": source for credential, source in lines}
+
+
 def both() -> Machine:
     return Machine(name="one", roles=["master", "agent"], address="10.245.1.11", pod_subnet=1)
 
@@ -76,9 +84,10 @@ def test_kube_apiserver_has_the_flags_of_its_cluster(sources: Sources, cluster: 
         "--advertise-address=10.245.1.11",
         "--service-cluster-ip-range=10.0.0.0/16",
         "--etcd-servers=https://127.0.0.1:2379",
-        "--client-ca-file=/etc/kubernetes/pki/ca.crt",
+        "--client-ca-file=/run/credentials/kube-apiserver.service/ca.crt",
         "--authorization-mode=Node,ABAC",
-        "--admission-control=NamespaceLifecycle,NamespaceExists,LimitRanger,ServiceAccount,NodeRestriction,ResourceQuota",
+        "--admission-control=NamespaceLifecycle,NamespaceExists,LimitRanger,ServiceAccount,NodeRestriction,"
+        "DenyServiceExternalIPs,ResourceQuota",
     ):
         assert flag in flags
 
@@ -92,10 +101,14 @@ def test_tokens_are_signed_by_the_controller_manager_and_known_to_the_api_server
     assert key in services["kube-controller-manager"]
     assert key not in services["kube-apiserver"]
     assert public in services["kube-apiserver"]
-    assert (file(master, key).mode, file(master, key).owner) == (0o600, "kube")
+    assert (file(master, key).mode, file(master, key).owner) == (0o600, "root")
     assert b"BEGIN PUBLIC KEY" in file(master, public).content
-    assert f"--service-account-private-key-file={key} " in text(master, "/etc/kubernetes/kube-controller-manager.env")
-    assert f"--service-account-key-file={public} " in text(master, "/etc/kubernetes/kube-apiserver.env")
+    signs, knows = (
+        text(master, f"/etc/kubernetes/{name}.env") for name in ("kube-controller-manager", "kube-apiserver")
+    )
+    handed = "/run/credentials/kube-controller-manager.service/service-accounts.key"
+    assert f"--service-account-private-key-file={handed} " in signs
+    assert "--service-account-key-file=/run/credentials/kube-apiserver.service/service-accounts.pub " in knows
     assert not [
         each.path for each in desired(sources, cluster.agents[0]).all_files() if "service-accounts" in each.path
     ]
@@ -123,14 +136,16 @@ def test_every_file_that_a_flag_names_is_there(sources: Sources, cluster: Cluste
     for machine in cluster.machines:
         wanted = desired(sources, machine)
         paths = {each.path for each in wanted.all_files()}
+        handed = {copy for each in wanted.services for copy in credentials_of(wanted, each.name)}
         for path in [each for each in paths if each.endswith((".env", ".kubeconfig", ".yml"))]:
             words = text(wanted, path).replace('"', " ").replace("=", " ").split()
             named = {
                 word
                 for word in words
-                if word.startswith("/etc/") and Path(word).suffix in (".crt", ".key", ".kubeconfig")
+                if word.startswith(("/etc/", "/run/"))
+                and Path(word).suffix in (".crt", ".key", ".pub", ".kubeconfig", ".jsonl")
             }
-            assert named <= paths, path
+            assert named <= paths | handed, path
 
 
 @pytest.mark.parametrize("timing", sorted(TIMINGS))
@@ -145,6 +160,18 @@ def test_the_timing_profile_sets_heartbeat_grace_and_eviction(timing: str, sourc
     assert f"--node-status-update-frequency={values['node_status_update_frequency']}" in kubelet
     assert f"--node-monitor-grace-period={values['node_monitor_grace_period']}" in manager
     assert f"--pod-eviction-timeout={values['pod_eviction_timeout']}" in manager
+
+
+def test_who_is_not_root_is_handed_copies_of_its_own_files_and_no_other(sources: Sources, cluster: Cluster) -> None:
+    master = desired(sources, cluster.master)
+    for each in master.services:
+        handed = credentials_of(master, each.name)
+        assert bool(handed) == (each.user == "kube")
+        own = {file.path for file in each.files if not file.path.endswith((".env", ".service"))}
+        assert not handed or set(handed.values()) == own
+    kubeconfig = text(master, "/etc/kubernetes/kube-scheduler.kubeconfig")
+    assert "client-key: /run/credentials/kube-scheduler.service/kube-scheduler.key" in kubeconfig
+    assert "client-key: /etc/kubernetes/pki/admin.key" in text(master, "/root/.kube/config")
 
 
 def test_only_kube_dns_may_open_a_low_port_and_only_node_components_are_root(

@@ -85,8 +85,8 @@ def test_only_what_comes_last_waits_for_the_api_server() -> None:
     assert not needs["start etcd"]
 
 
-def test_the_user_kube_is_made_before_a_file_is_given_to_it() -> None:
-    wanted = machine(MASTER, service("kube-dns", File("/k", b"", 0o600, "kube")))
+def test_the_user_kube_is_made_before_its_services_start() -> None:
+    wanted = machine(MASTER, Service("kube-dns", (), user="kube"))
     assert titles(wanted, Facts())[0] == "create the user kube"
     assert "create the user kube" not in titles(wanted, Facts(users=["kube"]))
 

@@ -10,6 +10,7 @@ from labkit.api.kinds import kind_of
 from labkit.api.types import Namespace, ResourceQuota
 from labkit.components.kube_apiserver.admission import (
     always,
+    deny_service_external_ips,
     limit_ranger,
     namespace_exists,
     namespace_lifecycle,
@@ -24,6 +25,7 @@ from labkit.storage.entry import Entry
 PLUGINS: dict[str, Plugin] = {
     "AlwaysAdmit": always.admit,
     "AlwaysDeny": always.deny,
+    "DenyServiceExternalIPs": deny_service_external_ips.admit,
     "LimitRanger": limit_ranger.admit,
     "NamespaceExists": namespace_exists.admit,
     "NamespaceLifecycle": namespace_lifecycle.admit,
