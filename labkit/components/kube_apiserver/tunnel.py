@@ -6,12 +6,15 @@
 
 Nothing is understood here: not the frames, not the exit codes. A connection of TLS ends as a whole, so when one side
 has ended the other is closed, after what was read has been delivered. A side that does not read stops the other one.
+Where nothing moved for four hours both are closed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
+from contextlib import suppress
 
 from labkit.api.errors import InternalError
 from labkit.components.kube_apiserver.messages import Request, Tunnel
@@ -19,6 +22,7 @@ from labkit.upgrade import close
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 30.0
+IDLE_SECONDS = 4 * 3600.0  # without a byte in either direction; the original's streaming-connection-idle-timeout
 PIECE = 64 * 1024
 _KEPT = ("connection", "upgrade", "x-stream-protocol-version", "user-agent", "origin")
 
@@ -60,22 +64,30 @@ async def dig(
 
 
 async def splice(client: Ends, tunnel: Tunnel) -> None:
-    """Bytes both ways until either side has ended."""
+    """Bytes both ways until either side has ended, or both were silent for hours: somebody forgot a shell."""
+    patience = asyncio.timeout(IDLE_SECONDS)
+
+    def moved() -> None:
+        patience.reschedule(asyncio.get_running_loop().time() + IDLE_SECONDS)
+
     pumps = [
-        asyncio.ensure_future(_pump(client[0], tunnel.writer)),
-        asyncio.ensure_future(_pump(tunnel.reader, client[1])),
+        asyncio.ensure_future(_pump(client[0], tunnel.writer, moved)),
+        asyncio.ensure_future(_pump(tunnel.reader, client[1], moved)),
     ]
     try:
-        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        with suppress(TimeoutError):
+            async with patience:
+                await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for pump in pumps:
             pump.cancel()
         await asyncio.gather(*pumps, return_exceptions=True)
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, moved: Callable[[], None]) -> None:
     try:
         while data := await reader.read(PIECE):
+            moved()
             writer.write(data)
             await writer.drain()
     except OSError:

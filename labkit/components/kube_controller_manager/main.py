@@ -6,6 +6,7 @@
     namespaces    Namespace, deleted    -> all in it deleted  namespace.py
     accounts      Namespace             -> ServiceAccount default           service_accounts.py
     tokens        ServiceAccount        -> Secret with a signed token       tokens.py
+    pod gc        pods that have ended  -> the oldest deleted               pod_gc.py
     quotas        ResourceQuota, pods   -> how much of it is used           quotas.py
 
 Each has an informer for what it looks at, a queue of keys, and a `sync(key)` that looks, decides and acts. They know
@@ -25,6 +26,7 @@ from labkit.client.rest import Client
 from labkit.components.kube_controller_manager.endpoints import EndpointsController
 from labkit.components.kube_controller_manager.namespace import NamespaceController
 from labkit.components.kube_controller_manager.node_controller import NodeController, Timing
+from labkit.components.kube_controller_manager.pod_gc import PodGc
 from labkit.components.kube_controller_manager.quotas import Quotas
 from labkit.components.kube_controller_manager.replication import Replication
 from labkit.components.kube_controller_manager.service_accounts import ServiceAccounts
@@ -45,12 +47,13 @@ class ControllerManager:
         endpoint_syncs: int = 5,
         namespace_syncs: int = 2,
         quota_period: float = 10.0,
+        terminated_pods: int = 0,
         timing: Timing | None = None,
         sign: Sign | None = None,
         root_ca: bytes = b"",
         trace: Tracer | None = None,
     ) -> None:
-        """sign None: no tokens are made."""
+        """sign None: no tokens are made. terminated_pods: so many are kept, 0 for all."""
         trace = trace or Tracer("kube-controller-manager")
         self.pods = Informer(client, Pod, trace=trace)
         self.replication = Replication(client, self.pods, workers=rc_syncs, trace=trace)
@@ -60,6 +63,7 @@ class ControllerManager:
         self.accounts = Informer(client, ServiceAccount, trace=trace)
         self.service_accounts = ServiceAccounts(client, self.accounts, self.namespaces.namespaces, trace=trace)
         self.quotas = Quotas(client, self.pods, period=quota_period, trace=trace)
+        self.pod_gc = PodGc(client, self.pods, threshold=terminated_pods, trace=trace)
         self.tokens = Tokens(client, self.accounts, sign, root_ca, trace=trace) if sign else None
 
     async def run(self) -> None:
@@ -72,6 +76,7 @@ class ControllerManager:
             group.create_task(self.accounts.run())
             group.create_task(self.service_accounts.run())
             group.create_task(self.quotas.run())
+            group.create_task(self.pod_gc.run())
             if self.tokens is not None:
                 group.create_task(self.tokens.run())
 
@@ -103,6 +108,10 @@ def arguments() -> argparse.ArgumentParser:
         parser.add_argument(
             flag, type=seconds, default=default_seconds, metavar="TIME", help=f"{text} (default %(default)s)"
         )
+    parser.add_argument(
+        "--terminated-pod-gc-threshold", type=int, default=12500, metavar="N",
+        help="how many pods that have ended are kept, the oldest are deleted; 0 keeps all (default %(default)s)",
+    )  # fmt: skip
     parser.add_argument(
         "--deleting-pods-qps", type=float, default=0.1, metavar="N",
         help="nodes that may be emptied per second after that (default %(default)s)",
@@ -168,6 +177,7 @@ async def serve(client: Client, given: argparse.Namespace, sign: Sign | None, ro
             endpoint_syncs=given.concurrent_endpoint_syncs,
             namespace_syncs=given.concurrent_namespace_syncs,
             quota_period=given.resource_quota_sync_period,
+            terminated_pods=given.terminated_pod_gc_threshold,
             timing=timing_of(given),
             sign=sign,
             root_ca=root_ca,

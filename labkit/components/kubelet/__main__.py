@@ -52,6 +52,8 @@ def arguments() -> argparse.ArgumentParser:
          " (default %(default)s)")  # fmt: skip
     flag("--node-labels", type=labels, default={}, metavar="A=B,C=D", help="labels of the node, for nodeSelector")
     flag("--max-pods", type=int, default=100, help="how many pods the node offers to run (default %(default)s)")
+    flag("--pod-max-pids", type=int, default=-1, metavar="N", help="how many processes and threads each container of a"
+         " pod may have: one that forks without end hurts only itself; -1 for no bound (default)")  # fmt: skip
     flag("--allow-privileged", type=truth, default=False, metavar="true|false",
          help="run containers that ask for every right on this machine (default false)")  # fmt: skip
     flag("--loop", choices=("uvloop", "asyncio"), default="uvloop", help="the event loop (default %(default)s)")
@@ -90,6 +92,7 @@ def settings_of(given: argparse.Namespace) -> Settings:
         allow_privileged=given.allow_privileged,
         capabilities_missing=machine.inspect().capabilities_missing,
         max_pods=given.max_pods,
+        pod_max_pids=max(0, given.pod_max_pids),
         node_status_seconds=given.node_status_update_frequency,
         housekeeping_seconds=given.housekeeping_interval,
         sync_seconds=given.sync_frequency,

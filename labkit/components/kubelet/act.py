@@ -7,6 +7,7 @@ try again.
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import inf
 
 from labkit.api.types import Container as Spec
@@ -139,8 +140,10 @@ class Hands:
 
     def _configure(self, action: Start, pod: Pod, spec: Spec, pause: Container, env: Variables) -> ContainerConfig:
         log = self._shared.volumes.termination_log(pod.metadata.uid, spec.name)
-        birth = Birth(action.attempt, action.backoff, self._shared.settings.node)
-        return configure_container(pod, spec, pause.id, env, self.volumes.places | {"": str(log)}, birth)
+        settings = self._shared.settings
+        birth = Birth(action.attempt, action.backoff, settings.node)
+        config = configure_container(pod, spec, pause.id, env, self.volumes.places | {"": str(log)}, birth)
+        return replace(config, resources=replace(config.resources, pids=settings.pod_max_pids))
 
     async def _launch(self, pod: Pod, name: str, config: ContainerConfig, action: Start | StartPause) -> str:
         """Create and start; its id, or "" when that failed."""

@@ -115,4 +115,6 @@ def _limits(config: ContainerConfig) -> dict[str, Any]:
         limits["cpu_shares"] = max(2, share * 1024 // 1000)
     if wanted.cpu_limit:
         limits |= {"cpu_period": CPU_PERIOD, "cpu_quota": max(1000, wanted.cpu_limit * CPU_PERIOD // 1000)}
+    if wanted.pids:
+        limits["pids_limit"] = wanted.pids
     return limits

@@ -126,11 +126,12 @@ class Mount:
 
 @dataclass(frozen=True)
 class Resources:
-    """memory in bytes, cpu in thousandths of a core; 0 for no bound."""
+    """memory in bytes, cpu in thousandths of a core, pids: processes and threads; 0 for no bound."""
 
     memory: int = 0
     cpu_limit: int = 0
     cpu_request: int = 0
+    pids: int = 0
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ class Settings:
     allow_privileged: bool = False
     capabilities_missing: frozenset[int] = frozenset()  # what no process of this machine can have
     max_pods: int = 100
+    pod_max_pids: int = 0  # of each container; 0 for no bound
     node_status_seconds: float = 10.0
     relist_seconds: float = 10.0
     housekeeping_seconds: float = 10.0

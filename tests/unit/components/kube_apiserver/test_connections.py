@@ -19,6 +19,7 @@ from labkit.api.types import (
     PodSpec,
     PodStatus,
 )  # fmt: skip
+from labkit.components.kube_apiserver import tunnel
 from labkit.components.kube_apiserver.connections import endpoint_addresses, named, pod_address
 from labkit.components.kube_apiserver.kubelets import passed_on
 from labkit.components.kube_apiserver.messages import Request
@@ -123,6 +124,18 @@ class TestTunnel:
         reader, writer = await upgraded(server, f"{PODS}/p1/exec?command=a")
         async with asyncio.timeout(5):
             assert len(await reader.read(-1)) == 500_000
+        await close(writer)
+
+    async def test_what_is_silent_for_long_is_closed(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Each byte, in either direction, is a new beginning."""
+        monkeypatch.setattr(tunnel, "IDLE_SECONDS", 0.3)
+        reader, writer = await upgraded(server, f"{PODS}/p1/exec?command=a")
+        for _ in range(5):
+            await asyncio.sleep(0.15)
+            writer.write(b"x")
+            assert await reader.readexactly(1) == b"x"
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
         await close(writer)
 
     async def test_a_client_that_does_not_read_stops_the_kubelet(self, server: Server, kubelet: FakeKubelet) -> None:
