@@ -1,7 +1,7 @@
 """May this kubelet? Each node gets at what is its own, and at nothing of the other nodes.
 
     system:node:agent1   writes   nodes/agent1 and its status; the status of pods bound to agent1, and deletes them;
-     (system:nodes)               events
+     (system:nodes)               events; mirrors of its static pods
                          reads    nodes, pods, services, endpoints, persistent volumes;
                                   a secret, config map or claim only when a pod bound to agent1 refers to it
 
@@ -18,6 +18,8 @@ from labkit.components.kube_apiserver.authz import READING, Attributes
 
 GROUP = "system:nodes"
 PREFIX = "system:node:"
+MIRROR = "kubernetes.io/config.mirror"
+"""The annotation of a pod that is only the picture of one that a kubelet runs by itself."""
 _READABLE = frozenset(("nodes", "pods", "services", "endpoints", "persistentvolumes"))
 _REFERRED = frozenset(("secrets", "configmaps", "persistentvolumeclaims"))
 _CHANGING = frozenset(("update", "patch"))
@@ -36,6 +38,8 @@ def allows(wish: Attributes, pods_of: PodsOf) -> bool:
     if wish.resource in ("nodes", "nodes/status"):
         # The name of a node that is created is in the body: the plug-in NodeRestriction looks at it.
         return (wish.name == node and wish.verb in _CHANGING) or (wish.resource, wish.verb) == ("nodes", "create")
+    if (wish.resource, wish.verb) == ("pods", "create"):
+        return True  # mirrors of its static pods, and nothing else: NodeRestriction looks into the body
     if wish.resource == "events":
         return wish.verb == "create" or wish.verb in _CHANGING
     if (wish.resource == "pods/status" and wish.verb in _CHANGING) or (wish.resource, wish.verb) == ("pods", "delete"):

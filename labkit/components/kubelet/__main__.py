@@ -42,6 +42,12 @@ def arguments() -> argparse.ArgumentParser:
     flag("--resolv-conf", default="/etc/resolv.conf", help="the machine's resolver, for pods with dnsPolicy Default")
     flag("--pod-infra-container-image", default="pause", help="image of the pause container (default %(default)s)")
     flag("--root-dir", default="/var/lib/kubelet", help="where volumes of pods are kept (default %(default)s)")
+    flag("--config", type=Path, metavar="FILE|DIRECTORY", help="manifests of static pods, which run without API server")
+    flag("--file-check-frequency", type=float, default=20.0, metavar="SECONDS",
+         help="how often --config is read (default %(default)s)")  # fmt: skip
+    flag("--manifest-url", default="", metavar="URL", help="where more of them are told")
+    flag("--http-check-frequency", type=float, default=20.0, metavar="SECONDS",
+         help="how often --manifest-url is read (default %(default)s)")  # fmt: skip
     flag("--docker-endpoint", default="unix:///var/run/docker.sock", help="docker's socket (default %(default)s)")
     flag("--node-status-update-frequency", type=float, default=10.0, metavar="SECONDS",
          help="how often the node says that it is alive (default %(default)s)")  # fmt: skip
@@ -79,6 +85,8 @@ def truth(text: str) -> bool:
 
 def settings_of(given: argparse.Namespace) -> Settings:
     """OSError when the machine's resolv.conf cannot be read."""
+    if given.config is not None and not given.config.suffix:  # else it is a file
+        given.config.mkdir(parents=True, exist_ok=True, mode=0o700)
     return Settings(
         node=given.hostname_override,
         address=given.address,
@@ -94,6 +102,10 @@ def settings_of(given: argparse.Namespace) -> Settings:
         max_pods=given.max_pods,
         pod_max_pids=max(0, given.pod_max_pids),
         node_status_seconds=given.node_status_update_frequency,
+        manifests=given.config,
+        manifest_url=given.manifest_url,
+        file_check_seconds=given.file_check_frequency,
+        http_check_seconds=given.http_check_frequency,
         housekeeping_seconds=given.housekeeping_interval,
         sync_seconds=given.sync_frequency,
     )

@@ -5,6 +5,7 @@
     services           --watch-->  their variables      |                    |     ---create, start->
     pod status, events <-----------------------------------------------------+     <--start, die, oom--  events
     node status        <--every 10 s--  node.py
+    mirror pods        <--static_pods.py--  files, a URL
 
 The decision is `plan(pod, containers, memory, now)` in plan.py, the loop around it `Worker.sync` in worker.py. This
 file gives each pod its worker and wakes it: when the API server has something new, when docker says that a container
@@ -31,6 +32,7 @@ from labkit.components.kubelet.runtime import Container, Runtime, RuntimeFailure
 from labkit.components.kubelet.settings import Settings
 from labkit.components.kubelet.shared import Shared
 from labkit.components.kubelet.sources import Sources, referred_by
+from labkit.components.kubelet.static_pods import MIRROR, StaticPods, is_mirror
 from labkit.components.kubelet.stats import Stats
 from labkit.components.kubelet.volume_files import VolumeFailure
 from labkit.components.kubelet.volumes import Volumes
@@ -58,6 +60,7 @@ class Kubelet:
         self.node = NodeReporter(client, runtime, settings, self.recorder, self.trace)
         self.reports = Reports(client, self.trace)
         self.stats = Stats(runtime, settings.housekeeping_seconds, self.trace)
+        self.static = StaticPods(client, settings, self.recorder, self.trace)
         self.images = Images(runtime)
         self.workers: dict[str, Worker] = {}
         self._relist = asyncio.Event()
@@ -68,11 +71,14 @@ class Kubelet:
                 self._group = group
                 for task in (self.recorder, self.reports, self.node, self.stats, self.pods, self.services):
                     self._spawn(task.run(), type(task).__name__)
+                self._spawn(self._follow_events(), "docker events")
+                self.static.changed = self._static_pods_changed
+                self._spawn(self.static.read(), "static pods")  # these wait for no API server
                 # a pod is told of every service that exists: without them it must not start
                 await self.services.synced()
                 await self.pods.synced()
                 self._adopt()
-                self._spawn(self._follow_events(), "docker events")
+                self._spawn(self.static.mirror(), "mirrors")
                 self._spawn(self._keep_honest(), "relist")
                 self._spawn(self._keep_files_current(), "refresh")
         finally:
@@ -92,11 +98,14 @@ class Kubelet:
         """Give every pod its worker; from now on changes are told."""
         self.recorder.event(Node(metadata=self.node.metadata), "starting", "Starting kubelet.")
         self.pods.on_change(self._pod_changed)
+        self.static.mirrors = self.pods.store
         for pod in self.pods.store.values():
             self._pod_changed(None, pod)
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
-        if new is None:
+        if (pod := new or old) is not None and is_mirror(pod):
+            self._mirror_changed(pod, removed=new is None)
+        elif new is None:
             self._pod_removed(old.metadata.uid if old else "")
         elif worker := self.workers.get(new.metadata.uid):
             worker.update(new)
@@ -108,6 +117,23 @@ class Kubelet:
         if worker := self.workers.get(uid):
             worker.gone = True
             worker.wake("the API server has removed the pod")
+
+    def _static_pods_changed(self) -> None:
+        for uid, pod in self.static.pods.items():
+            if uid not in self.workers:
+                mirror = self.static.mirrors.get(key(pod))
+                self._start_worker(pod, static=True).reflect(mirror if mirror and is_mirror(mirror) else None)
+        for worker in self.workers.values():
+            if worker.static and worker.uid not in self.static.pods:
+                worker.gone = True
+                worker.wake("its manifest is gone")
+
+    def _mirror_changed(self, mirror: Pod, *, removed: bool) -> None:
+        if removed:
+            self.reports.forget(mirror.metadata.uid)
+        if worker := self.workers.get(mirror.metadata.annotations[MIRROR]):
+            worker.reflect(None if removed else mirror)
+        self.static.look_at(mirror)
 
     async def _follow_events(self) -> None:
         """Docker's events wake the pod whose container it was; after a gap in them everything is looked at."""
@@ -158,6 +184,8 @@ class Kubelet:
         for uid, containers in by_uid.items():
             worker = self.workers.get(uid)
             if worker is None:
+                if not self.static.ready:
+                    continue  # they may be a static pod's
                 self.trace.log("containers without a pod", pod=containers[0].pod, uid=uid)
                 self._start_worker(orphan(containers)).gone = True
             elif worker.seen != frozenset((container.id, container.state) for container in containers):
@@ -165,13 +193,13 @@ class Kubelet:
         for uid, worker in self.workers.items():
             if uid not in by_uid and worker.seen:
                 worker.wake("relist found its containers gone")
-        for uid in self.volumes.pods() - set(self.workers):
+        for uid in self.volumes.pods() - set(self.workers) if self.static.ready else ():
             self.trace.log("directory without a pod removed", uid=uid)
             await asyncio.to_thread(self.volumes.tear_down, uid)
 
     # -- workers --------------------------------------------------------------------------------------------
 
-    def _start_worker(self, pod: Pod) -> Worker:
+    def _start_worker(self, pod: Pod, *, static: bool = False) -> Worker:
         shared = Shared(
             settings=self.settings,
             runtime=self.runtime,
@@ -184,7 +212,7 @@ class Kubelet:
             spawn=self._spawn,
             trace=self.trace,
         )
-        worker = self.workers[pod.metadata.uid] = Worker(shared, pod)
+        worker = self.workers[pod.metadata.uid] = Worker(shared, pod, static=static)
         self._spawn(self._work(worker), f"pod {key(pod)}")
         return worker
 

@@ -27,3 +27,7 @@ class Settings:
     relist_seconds: float = 10.0
     housekeeping_seconds: float = 10.0
     sync_seconds: float = 45.0
+    manifests: Path | None = None  # a file or directory of static pods
+    manifest_url: str = ""
+    file_check_seconds: float = 20.0
+    http_check_seconds: float = 20.0

@@ -30,9 +30,11 @@ OVERDUE = "Pod was active on the node longer than specified deadline"
 class Worker:
     """Makes one pod so, until nothing is left of it."""
 
-    def __init__(self, shared: Shared, pod: Pod) -> None:
+    def __init__(self, shared: Shared, pod: Pod, *, static: bool = False) -> None:
         self.shared = shared
         self.pod = _with_status(pod, pod)
+        self.static = static
+        self.reported = None if static else pod  # whose status the API server is told: a static pod's mirror
         self.uid = pod.metadata.uid
         self.gone = False  # the API server does not know it any more
         self.seen: frozenset[tuple[str, str]] = frozenset()  # ids and states of its containers, as last looked at
@@ -56,8 +58,16 @@ class Worker:
         meta, new = self.pod.metadata, pod.metadata
         self._told_anew = self._told_anew or (meta.labels, meta.annotations) != (new.labels, new.annotations)
         self.pod = _with_status(pod, self.pod)
+        self.reported = pod
         self.shared.reports.seen(pod)
         self.wake("the pod changed")
+
+    def reflect(self, mirror: Pod | None) -> None:
+        """The mirror of this static pod, as the API server has it now."""
+        self.reported = mirror
+        if mirror is not None:
+            self.shared.reports.seen(mirror)
+            self.wake("its mirror changed")
 
     async def run(self) -> None:
         """Work until nothing is left of the pod; trouble with the runtime is waited out with a growing delay."""
@@ -142,7 +152,8 @@ class Worker:
             return
         seen = Seen(containers, decided.waiting, self._probes.unready)
         status = status_of(self.pod, seen, self.shared.settings.address, time.time())
-        self.shared.reports.set(self.pod, status)
+        if self.reported is not None:
+            self.shared.reports.set(self.reported, status)
         self.pod.status = status
 
     async def _finish(self) -> None:

@@ -26,7 +26,7 @@ from labkit.api.types import (
 from labkit.components.kube_apiserver.admission import node_restriction
 from labkit.components.kube_apiserver.authz import Attributes
 from labkit.components.kube_apiserver.messages import Answer, Request, User
-from labkit.components.kube_apiserver.node_authorizer import allows, references
+from labkit.components.kube_apiserver.node_authorizer import MIRROR, allows, references
 from labkit.components.kube_apiserver.server import Server
 from labkit.components.kube_apiserver.settings import Settings
 from labkit.storage.memory import Memory
@@ -110,10 +110,23 @@ def test_a_node_registers_itself_only() -> None:
     own = Node(metadata=ObjectMeta(name="agent1"))
     assert node_restriction.admit(asked(own, user=AGENT1), Literals()) is own
     assert node_restriction.admit(asked(own, user=ADMIN), Literals()) is own
-    other = pod("p")
-    assert node_restriction.admit(asked(other, user=AGENT1), Literals()) is other
     with pytest.raises(Forbidden, match='"agent2" is not allowed to modify node "agent1"'):
         node_restriction.admit(asked(own, user=AGENT2), Literals())
+
+
+def test_a_node_makes_no_pods_but_mirrors() -> None:
+    """And those are bound to it and refer to no secret, which it could read then."""
+    picture = Pod(metadata=ObjectMeta(name="p", annotations={MIRROR: "uid"}), spec=PodSpec(node_name="agent1"))
+    assert node_restriction.admit(asked(picture, user=AGENT1), Literals()) is picture
+    with pytest.raises(Forbidden, match='node "agent2" can only create pods with spec.nodeName set to itself'):
+        node_restriction.admit(asked(picture, user=AGENT2), Literals())
+    with pytest.raises(Forbidden, match='pod does not have "kubernetes.io/config.mirror" annotation'):
+        node_restriction.admit(asked(pod("p"), user=AGENT1), Literals())
+    SECRETIVE.metadata.annotations = {MIRROR: "uid"}
+    with pytest.raises(Forbidden, match=r'can not create pods that reference secrets \("pull"\)'):
+        node_restriction.admit(asked(SECRETIVE, user=AGENT1), Literals())
+    by_people = pod("p")
+    assert node_restriction.admit(asked(by_people, user=ADMIN), Literals()) is by_people
 
 
 @pytest.fixture
@@ -144,6 +157,9 @@ async def test_at_the_server(server: Server) -> None:
     mine = {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "mine"}, "spec": spec}
     pods = "namespaces/default/pods"
     assert await code(server, AGENT1, "POST", pods, mine) == 403
+    mirror = mine | {"metadata": {"name": "static-agent1", "annotations": {MIRROR: "uid"}}}
+    assert await code(server, AGENT2, "POST", pods, mirror) == 403
+    assert await code(server, AGENT1, "POST", pods, mirror) == 201
     assert await code(server, ADMIN, "POST", pods, mine) == 201
     assert await code(server, AGENT2, "PUT", f"{pods}/mine/status", mine) == 403
     assert await code(server, AGENT1, "PUT", f"{pods}/mine/status", mine) == 200
