@@ -79,7 +79,7 @@ def pods_of(node: str, namespace: str) -> Sequence[Pod]:
         (AGENT2, "delete", "pods", "mine", False),
         (AGENT1, "deletecollection", "pods", "", False),
         (AGENT1, "update", "pods", "mine", False),
-        (AGENT1, "create", "pods", "", False),
+        (AGENT1, "create", "pods", "", True),
         (AGENT1, "create", "pods/binding", "mine", False),
         (AGENT1, "create", "pods/exec", "mine", False),
         (AGENT1, "create", "events", "", True),
