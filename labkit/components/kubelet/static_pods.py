@@ -132,7 +132,8 @@ class StaticPods:
                     pods[pod.metadata.uid] = before.get(pod.metadata.uid, pod)
         self.pods = pods
         self.changed()
-        for pod in {**before, **pods}.values():
+        mirrors = [pod for pod in self.mirrors.values() if is_mirror(pod)]
+        for pod in [*pods.values(), *mirrors]:
             self.look_at(pod)
 
 
