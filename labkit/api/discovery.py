@@ -39,6 +39,7 @@ _SUBRESOURCES = {
     "binding": _Subresource("Binding", ("create",)),
     "log": _Subresource("", ("get",)),
     "eviction": _Subresource("Eviction", ("create",), "policy"),
+    "token": _Subresource("TokenRequest", ("create",), "authentication.k8s.io"),
     "finalize": _Subresource("", ("update",)),
     "exec": _Subresource("PodExecOptions", ("create", "get")),
     "attach": _Subresource("PodAttachOptions", ("create", "get")),

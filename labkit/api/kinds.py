@@ -67,7 +67,7 @@ _TABLE = (
     Kind(type=types.ConfigMap, resource="configmaps", singular="configmap", short_names=("cm",),
          storage_prefix="/registry/configmaps", error_name="configmaps"),
     Kind(type=types.ServiceAccount, resource="serviceaccounts", singular="serviceaccount", short_names=("sa",),
-         storage_prefix="/registry/serviceaccounts", error_name="serviceaccounts"),
+         storage_prefix="/registry/serviceaccounts", error_name="serviceaccounts", subresources=("token",)),
     Kind(type=types.LimitRange, resource="limitranges", singular="limitrange", short_names=("limits",),
          storage_prefix="/registry/limitranges", error_name="limitranges"),
     Kind(type=types.ResourceQuota, resource="resourcequotas", singular="resourcequota", short_names=("quota",),

@@ -32,6 +32,7 @@ BODIES = (
     "ResourceQuota",
     "DeleteOptions",
     "Eviction",
+    "TokenRequest",
     "SelfSubjectAccessReview",
     "SelfSubjectRulesReview",
     "SelfSubjectReview",
@@ -133,5 +134,12 @@ MESSAGES: dict[str, dict[int, Field]] = {
         5: _list("dryRun"),
     },
     "Eviction": {1: Field("metadata", "ObjectMeta"), 2: Field("deleteOptions", "DeleteOptions")},
+    "TokenRequest": {1: Field("metadata", "ObjectMeta"), 2: Field("spec", "TokenRequestSpec")},
+    "TokenRequestSpec": {
+        1: _list("audiences"),
+        3: Field("boundObjectRef", "BoundObjectReference"),
+        4: Field("expirationSeconds", "int", keeps_zero=True),
+    },
+    "BoundObjectReference": {1: Field("kind"), 2: Field("apiVersion"), 3: Field("name"), 4: Field("uid")},
     "Preconditions": {1: Field("uid"), 2: Field("resourceVersion")},
 }

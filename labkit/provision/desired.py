@@ -54,8 +54,8 @@ def _master(render: Renderer) -> Iterator[Service]:
     yield registry(render, "docker-registry", pushes=False)
     yield registry(render, "docker-registry-push", pushes=True)
     yield client(render, "kube-scheduler", "puts pods on nodes")
-    signing = File(f"/etc/kubernetes/pki/{SERVICE_ACCOUNTS}.key", render.sources.pki.key(SERVICE_ACCOUNTS), 0o600)
-    yield client(render, "kube-controller-manager", "keeps what is asked for and what is there the same", signing)
+    keeper = "keeps what is asked for and what is there the same"
+    yield client(render, "kube-controller-manager", keeper, _signing_key(render))
     yield client(render, "kube-dns", "names of services", capabilities="CAP_NET_BIND_SERVICE")
 
 
@@ -83,9 +83,15 @@ def kube_apiserver(render: Renderer) -> Service:
         render.certificate("etcd-ca", f"{pki}/etcd/ca.crt"),
         *render.pair("etcd-kube-apiserver", f"{pki}/etcd/kube-apiserver", "root"),
         File(f"{pki}/{SERVICE_ACCOUNTS}.pub", render.sources.pki.public_key(SERVICE_ACCOUNTS), 0o600),
+        _signing_key(render),
         File("/etc/kubernetes/abac.jsonl", (TEMPLATES / "abac.jsonl").read_bytes(), 0o600),
         after="etcd.service",
     )
+
+
+def _signing_key(render: Renderer) -> File:
+    """It signs tokens: of secrets (kube-controller-manager) and those that are asked for (kube-apiserver)."""
+    return File(f"/etc/kubernetes/pki/{SERVICE_ACCOUNTS}.key", render.sources.pki.key(SERVICE_ACCOUNTS), 0o600)
 
 
 def client(render: Renderer, name: str, description: str, *more: File, capabilities: str = "") -> Service:

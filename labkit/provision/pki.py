@@ -10,7 +10,7 @@
                  ├─ etcd-kube-apiserver               etcd's user kube-apiserver
                  └─ etcd-operator                     etcd's user operator, who only reads
 
-Beside them is service-accounts.key: kube-controller-manager signs tokens with it, kube-apiserver has its public half.
+Beside them is service-accounts.key: kube-controller-manager and kube-apiserver sign tokens with it.
 
 etcd has a CA of its own because etcd 3.4 lets in whatever its CA signed. A certificate is kept until what it must say
 changes (a new address of the master) or it nears its end. All of it is in STATE/pki: 0700, keys 0600.

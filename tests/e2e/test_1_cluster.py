@@ -146,6 +146,38 @@ def test_the_kubelet_admits_the_api_servers_kubelet_client_alone(lab: Lab) -> No
         assert len(verdicts) >= 2
 
 
+_ASKS = """
+apiVersion: v1
+kind: Pod
+metadata: {name: asks}
+spec: {containers: [{name: c, image: toolbox}]}
+"""
+_TOKENS = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+
+def test_a_pod_talks_to_the_api_server_with_its_own_token(lab: Lab) -> None:
+    """By the service's name and by its address from the environment, with the files that are mounted."""
+    lab.on("master", f"kubectl apply -f - <<'Y'\n{_ASKS}\nY")
+    phase = ("get", "pod", "asks", "-o", "jsonpath={.status.phase}")
+    eventually(lambda: lab.kubectl(*phase) == "Running", 60, "the pod runs")
+    assert lab.kubectl("exec", "asks", "--", "cat", f"{_TOKENS}/namespace") == "default"
+    curl = f"curl -sm5 --cacert {_TOKENS}/ca.crt -w ' %{{http_code}}'"
+    for host in ("kubernetes", "kubernetes.default.svc.cluster.local", "$KUBERNETES_SERVICE_HOST"):
+        url = f"https://{host}:$KUBERNETES_SERVICE_PORT/api/v1/namespaces/default/pods"
+        asked = lab.kubectl(
+            "exec", "asks", "--", "sh", "-c", f'{curl} -H "Authorization: Bearer $(cat {_TOKENS}/token)" {url}'
+        )
+        assert asked.endswith(" 403"), asked
+        assert "system:serviceaccount:default:default" in asked
+        assert lab.kubectl("exec", "asks", "--", "sh", "-c", f"{curl} {url}").endswith(" 401")
+    node = lab.kubectl("get", "pod", "asks", "-o", "jsonpath={.spec.nodeName}")
+    uid = lab.kubectl("get", "pod", "asks", "-o", "jsonpath={.metadata.uid}")
+    mounts = f"grep -c 'pods/{uid}/volumes/kubernetes.io~secret/.* tmpfs' /proc/mounts"
+    assert lab.on(node, mounts) == "1"
+    lab.kubectl("delete", "pod", "asks", "--grace-period=1")
+    eventually(lambda: lab.on(node, mounts, rc=None) == "0", 30, "the secret is gone with its pod")
+
+
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_the_lab_plays_itself(lab: Lab, lang: str) -> None:
     printed = lab.labkit("lab", "redis-master", "--play", "--lang", lang, within=600)

@@ -168,6 +168,14 @@ def _eviction(kind: Kind, called: str) -> dict[str, Operation]:
     return {"post": operation | {"x-kubernetes-group-version-kind": gvk}}
 
 
+def _token(kind: Kind, called: str) -> dict[str, Operation]:
+    operation = _operation(
+        kind, "post", f"createCoreV1{called}", _WRITE, body="TokenRequest", answer="TokenRequest", code="201"
+    )
+    gvk = {"group": "authentication.k8s.io", "kind": "TokenRequest", "version": "v1"}
+    return {"post": operation | {"x-kubernetes-group-version-kind": gvk}}
+
+
 def _log(kind: Kind, called: str) -> dict[str, Operation]:
     operation = _operation(kind, "get", f"readCoreV1{called}", _LOG)
     operation["responses"]["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
@@ -204,6 +212,7 @@ _SUBRESOURCES: dict[str, Callable[[Kind, str], dict[str, Operation]]] = {
     "finalize": _finalize,
     "binding": lambda kind, called: {"post": _binding(f"createCoreV1{called}")},
     "eviction": _eviction,
+    "token": _token,
     "log": _log,
     "exec": _connection("PodExecOptions", ("get", "post"), _STREAMS | _COMMAND),
     "attach": _connection("PodAttachOptions", ("get", "post"), _STREAMS),

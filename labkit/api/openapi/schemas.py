@@ -39,7 +39,10 @@ _PACKAGES = {
     ),
     **dict.fromkeys(("EndpointSlice", "Endpoint", "EndpointConditions", "SlicePort"), "io.k8s.api.discovery.v1."),
     "SelfSubjectReviewV1beta1": "io.k8s.api.authentication.v1beta1.",
-    **dict.fromkeys(("SelfSubjectReview", "SelfSubjectReviewStatus", "UserInfo"), "io.k8s.api.authentication.v1."),
+    **dict.fromkeys(
+        ("SelfSubjectReview", "SelfSubjectReviewStatus", "UserInfo", "TokenRequest", "TokenRequestSpec",
+         "TokenRequestStatus", "BoundObjectReference"), "io.k8s.api.authentication.v1.",
+    ),
 }  # fmt: skip
 _CORE = "io.k8s.api.core.v1."
 _SCALARS = ("Time", "Quantity", "IntOrString", "ManagedFields")
@@ -195,5 +198,5 @@ def _parts(what: Any) -> Iterator[type[Part]]:
 def of_rows(rows: Iterable[Resource], *, v3: bool) -> dict[str, Schema]:
     """Of these resources, and of what is sent to the core group or answered by it besides."""
     rows = list(rows)
-    beside = (types.Binding, types.Eviction, types.Scale, types.Status, types.DeleteOptions)
+    beside = (types.Binding, types.Eviction, types.TokenRequest, types.Scale, types.Status, types.DeleteOptions)
     return Schemas(v3=v3).definitions(rows, beside if any(not row.group for row in rows) else ())

@@ -32,5 +32,6 @@ from labkit.api.types.reviews import *
 from labkit.api.types.services import *
 from labkit.api.types.slices import *
 from labkit.api.types.storage import *
+from labkit.api.types.tokens import *
 from labkit.api.types.usage import *
 from labkit.api.types.volumes import *

@@ -5,9 +5,10 @@
 
 Fields of Kubernetes 0.18: user, group, resource, namespace, readonly; labkit adds verbs. A field that is absent matches
 anything, all fields of a line must match. `pods` covers the pods' subresources, `pods/status` is only that one; what
-connects to something that runs (exec, attach, portforward, proxy) has to be named itself: `pods/exec`. Blank lines
-and lines that start with # are skipped. Members of system:masters may do everything. Discovery, /version and
-/healthz may be read by every authenticated user. Source: docs/authorization.md of Kubernetes 0.18.
+connects to something that runs (exec, attach, portforward, proxy) or hands out a token has to be named itself:
+`pods/exec`, `serviceaccounts/token`. Blank lines and lines that start with # are skipped. Members of system:masters
+may do everything. Discovery, /version and /healthz may be read by every authenticated user.
+Source: docs/authorization.md of Kubernetes 0.18.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import msgspec
 
 from labkit.api.errors import Forbidden
 from labkit.components.kube_apiserver.messages import User
-from labkit.components.kube_apiserver.routes import CONNECTING
+from labkit.components.kube_apiserver.routes import NAMED_ONLY
 
 READING = frozenset(("get", "list", "watch"))
 MASTERS = "system:masters"
@@ -64,7 +65,7 @@ class Rule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     def covers(self, resource: str) -> bool:
         """Is this the resource that is meant, or the object below which it hangs?"""
         owner, _, subresource = resource.partition("/")
-        return resource == self.resource or (owner == self.resource and subresource not in CONNECTING)
+        return resource == self.resource or (owner == self.resource and subresource not in NAMED_ONLY)
 
 
 def read_policy(path: Path) -> list[Rule]:

@@ -10,7 +10,7 @@ import msgspec
 
 from labkit.api.computed import place_of
 from labkit.api.errors import ApiError, InsufficientStorage, NotFound, ServerUnavailable, Unauthorized
-from labkit.components.kube_apiserver import answers, connections, eviction, subresources
+from labkit.components.kube_apiserver import answers, connections, eviction, subresources, token_requests
 from labkit.components.kube_apiserver.authorization import Authorization
 from labkit.components.kube_apiserver.authz import Attributes
 from labkit.components.kube_apiserver.computed import Computed
@@ -29,13 +29,15 @@ class Dispatch:
     """The handler of all requests."""
 
     def __init__(
-        self, resources: Resources, pages: Pages, computed: Computed, kubelets: Kubelets, authorization: Authorization
-    ) -> None:
+        self, resources: Resources, pages: Pages, computed: Computed, kubelets: Kubelets, authorization: Authorization,
+        issuer: token_requests.Issuer,
+    ) -> None:  # fmt: skip
         self._resources = resources
         self._pages = pages
         self._computed = computed
         self._kubelets = kubelets
         self._authorization = authorization
+        self._issuer = issuer
 
     async def handle(self, request: Request) -> Answer | Stream | Tunnel:
         """What is refused is answered with its Status; raises whatever is a bug."""
@@ -87,6 +89,8 @@ class Dispatch:
             return await subresources.log(registry, registries["nodes"], self._kubelets, request, at)
         if at.subresource == "eviction":
             return await eviction.evict(registry, request, at)
+        if at.subresource == "token":
+            return await token_requests.create(registries, self._issuer, request, at)
         if at.subresource in connections.STREAMS:
             return await connections.stream(registries, self._kubelets, request, at)
         if at.subresource == "proxy":

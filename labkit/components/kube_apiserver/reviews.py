@@ -23,7 +23,7 @@ from labkit.components.kube_apiserver import authz
 from labkit.components.kube_apiserver.authorization import Authorization
 from labkit.components.kube_apiserver.authz import READING, Attributes, Rule
 from labkit.components.kube_apiserver.messages import User
-from labkit.components.kube_apiserver.routes import CONNECTING
+from labkit.components.kube_apiserver.routes import NAMED_ONLY
 
 _ANYTHING = ResourceRule(verbs=["*"], api_groups=["*"], resources=["*"])
 
@@ -77,7 +77,7 @@ def _resources(resource: str) -> list[str]:
     if not resource:
         return ["*"]
     below = KINDS[resource].subresources if resource in KINDS else ()
-    return [resource, *(f"{resource}/{name}" for name in sorted(set(below) - CONNECTING))]
+    return [resource, *(f"{resource}/{name}" for name in sorted(set(below) - NAMED_ONLY))]
 
 
 def who_am_i(review: SelfSubjectReview, user: User) -> None:

@@ -19,6 +19,8 @@ from urllib.parse import unquote
 from labkit.api.kinds import KINDS, Kind
 
 CONNECTING = frozenset(("exec", "attach", "portforward", "proxy"))
+NAMED_ONLY = CONNECTING | {"token"}
+"""What a policy must name itself: it leads further than the object that it hangs below."""
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "GET": "get", "HEAD": "get"}
 _PROXY = re.compile("/proxy(?=/|$)")
 _NAMESPACE_PARTS = frozenset(("status", "finalize"))

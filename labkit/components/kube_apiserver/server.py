@@ -17,7 +17,7 @@ from typing import Self
 from labkit import tls
 from labkit.api.kinds import KINDS
 from labkit.api.strategies import strategy_of
-from labkit.components.kube_apiserver import authn, authz, kubelets, tokens
+from labkit.components.kube_apiserver import account_tokens, authn, authz, kubelets, tokens
 from labkit.components.kube_apiserver.admission.chain import CacheView, Chain
 from labkit.components.kube_apiserver.allocator import ServiceAllocator
 from labkit.components.kube_apiserver.audit import MEGABYTE, AuditLog
@@ -36,6 +36,7 @@ from labkit.components.kube_apiserver.resources import Resources
 from labkit.components.kube_apiserver.settings import Settings, SettingsError
 from labkit.components.kube_apiserver.slices import Slices
 from labkit.components.kube_apiserver.timed_storage import TimedStorage
+from labkit.components.kube_apiserver.token_requests import issuer_of
 from labkit.components.kube_apiserver.usage import Usage
 from labkit.storage.cache import REACH, Cache
 from labkit.storage.compaction import compact_for_ever
@@ -72,7 +73,7 @@ class Server:
         usage = Usage(self._kubelets, self._cache, trace)
         pages = Pages(self._store, self._metrics)
         computed = Computed(authorization, checks(self._store), usage, Slices(self._cache))
-        self._dispatch = Dispatch(resources, pages, computed, self._kubelets, authorization)
+        self._dispatch = Dispatch(resources, pages, computed, self._kubelets, authorization, issuer_of(settings))
         self._observer = Observer(self._metrics, self._audit, trace)
         self._http = HttpServer(self.handle, self._observer.refused, trace, known, TESTER if insecure else None)
 
@@ -152,8 +153,10 @@ def _tokens(settings: Settings, cache: Cache) -> list[tokens.Authenticate]:
         if settings.token_auth_file:
             known.append(tokens.of_file(tokens.read_tokens(Path(settings.token_auth_file))))
         if settings.service_account_key_file:
-            verify = tokens.verifier(Path(settings.service_account_key_file).read_bytes())
-            known.append(tokens.of_service_accounts(verify, CacheView(cache)))
+            verify = account_tokens.verifier(Path(settings.service_account_key_file).read_bytes())
+            known.append(
+                account_tokens.of_service_accounts(verify, CacheView(cache), account_tokens.expected_of(settings))
+            )
     except tokens.TokenError as error:
         raise SettingsError(str(error)) from error
     return known

@@ -14,8 +14,8 @@ from labkit.components.kube_apiserver.admission.chain import PLUGINS
 
 _FILES = (
     "etcd_cafile", "etcd_certfile", "etcd_keyfile", "tls_cert_file", "tls_private_key_file", "client_ca_file",
-    "token_auth_file", "service_account_key_file", "kubelet_certificate_authority", "kubelet_client_certificate",
-    "kubelet_client_key",
+    "token_auth_file", "service_account_key_file", "service_account_signing_key_file", "kubelet_certificate_authority",
+    "kubelet_client_certificate", "kubelet_client_key",
 )  # fmt: skip
 MODES = ("ABAC", "AlwaysAllow", "AlwaysDeny", "Node")
 
@@ -48,6 +48,9 @@ class Settings:
     tls_cipher_suites: str = ",".join(tls.SUITES)
     token_auth_file: str = ""
     service_account_key_file: str = ""
+    service_account_signing_key_file: str = ""
+    service_account_issuer: str = "https://kubernetes.default.svc"
+    api_audiences: str = ""
     authorization_mode: str = "AlwaysAllow"
     authorization_policy_file: str = ""
     admission_control: str = "NamespaceLifecycle"
@@ -65,6 +68,10 @@ class Settings:
     @property
     def admission_plugins(self) -> list[str]:
         return _names(self.admission_control)
+
+    @property
+    def api_audience_names(self) -> list[str]:
+        return _names(self.api_audiences)
 
     @property
     def takes_tokens(self) -> bool:
@@ -131,6 +138,12 @@ def _access(flags: argparse._ArgumentGroup) -> None:
     add("--token-auth-file", default="", metavar="FILE", help='bearer tokens, a line each: TOKEN,USER,UID,"GROUP,..."')
     add("--service-account-key-file", default="", metavar="FILE", help="verifies the tokens of service accounts (PEM; "
         "the public key, or the private one that the controller manager signs with)")  # fmt: skip
+    add("--service-account-signing-key-file", default="", metavar="FILE", help="signs the tokens that are asked for "
+        "(kubectl create token); PEM, the private half of --service-account-key-file. Without it none")  # fmt: skip
+    add("--service-account-issuer", default="https://kubernetes.default.svc", metavar="URL", help="who those tokens "
+        "say they are from")  # fmt: skip
+    add("--api-audiences", default="", metavar="NAME[,NAME]", help="whom a token must be for to be taken here; the "
+        "issuer unless told")  # fmt: skip
     add("--authorization-mode", default="Node,ABAC", metavar="MODE[,MODE]", help="who is allowed by any of them may. "
         "Node: kubelets, what is their own node's; ABAC: a policy file decides; AlwaysAllow; AlwaysDeny")  # fmt: skip
     add("--authorization-policy-file", default="", metavar="FILE", help="one JSON object a line: user, group, "

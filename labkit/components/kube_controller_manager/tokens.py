@@ -17,12 +17,8 @@ import string
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-import jwt
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
 from labkit.api import service_accounts as words
+from labkit.api import token_signing
 from labkit.api.errors import Conflict, Forbidden, NotFound
 from labkit.api.types import ObjectMeta, ObjectReference, Secret, ServiceAccount, copy, key
 from labkit.client.controller import Controller
@@ -39,19 +35,9 @@ Sign = Callable[[ServiceAccount, str], str]
 
 
 def signer(pem: bytes) -> Sign:
-    """Signs with this private key: RS256 with an RSA key, ES256 with one of P-256. Raises ValueError for others."""
-    try:
-        private = load_pem_private_key(pem, password=None)
-    except (TypeError, UnsupportedAlgorithm) as exc:  # it wants a password, or is of an exotic kind
-        raise ValueError(str(exc)) from exc
-    if isinstance(private, rsa.RSAPrivateKey):
-        algorithm = "RS256"
-    elif isinstance(private, ec.EllipticCurvePrivateKey) and isinstance(private.curve, ec.SECP256R1):
-        algorithm = "ES256"
-    else:
-        raise ValueError("expected an RSA key or one of the curve P-256")
-    key_ = private
-    return lambda account, secret: jwt.encode(words.claims(account, secret), key_, algorithm=algorithm)
+    """Signs with this private key. Raises ValueError for one that cannot be used."""
+    sign = token_signing.signer(pem)
+    return lambda account, secret: sign(words.claims(account, secret))
 
 
 # -- the decision --------------------------------------------------------------------------------------------------

@@ -92,15 +92,12 @@ def test_kube_apiserver_has_the_flags_of_its_cluster(sources: Sources, cluster: 
         assert flag in flags
 
 
-def test_tokens_are_signed_by_the_controller_manager_and_known_to_the_api_server(
-    sources: Sources, cluster: Cluster
-) -> None:
+def test_tokens_are_signed_on_the_master_alone(sources: Sources, cluster: Cluster) -> None:
     master = desired(sources, cluster.master)
     services = {each.name: [file.path for file in each.files] for each in master.services}
     key, public = "/etc/kubernetes/pki/service-accounts.key", "/etc/kubernetes/pki/service-accounts.pub"
     assert key in services["kube-controller-manager"]
-    assert key not in services["kube-apiserver"]
-    assert public in services["kube-apiserver"]
+    assert {key, public} <= set(services["kube-apiserver"])
     assert (file(master, key).mode, file(master, key).owner) == (0o600, "root")
     assert b"BEGIN PUBLIC KEY" in file(master, public).content
     signs, knows = (
@@ -108,7 +105,10 @@ def test_tokens_are_signed_by_the_controller_manager_and_known_to_the_api_server
     )
     handed = "/run/credentials/kube-controller-manager.service/service-accounts.key"
     assert f"--service-account-private-key-file={handed} " in signs
-    assert "--service-account-key-file=/run/credentials/kube-apiserver.service/service-accounts.pub " in knows
+    handed = "/run/credentials/kube-apiserver.service/service-accounts"
+    assert f"--service-account-key-file={handed}.pub " in knows
+    assert f"--service-account-signing-key-file={handed}.key " in knows
+    assert "--service-account-issuer=https://kubernetes.default.svc.cluster.local " in knows
     assert not [
         each.path for each in desired(sources, cluster.agents[0]).all_files() if "service-accounts" in each.path
     ]

@@ -10,23 +10,19 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from labkit.api import service_accounts as words
 from labkit.api.types import ObjectMeta, Secret, ServiceAccount
+from labkit.components.kube_apiserver.account_tokens import Expected, of_service_accounts, verifier
 from labkit.components.kube_apiserver.messages import User
 from labkit.components.kube_apiserver.server import Server
 from labkit.components.kube_apiserver.settings import Settings, SettingsError
-from labkit.components.kube_apiserver.tokens import (
-    TokenError,
-    bearer,
-    of_file,
-    of_service_accounts,
-    read_tokens,
-    verifier,
-)
+from labkit.components.kube_apiserver.tokens import TokenError, bearer, of_file, read_tokens
 from labkit.storage.memory import Memory
 from labkit.trace import Tracer
 from tests.unit.components.kube_apiserver.admission.view import Literals
 
 P256, RSA = ec.generate_private_key(ec.SECP256R1()), rsa.generate_private_key(65537, 2048)
 ACCOUNT = ServiceAccount(metadata=ObjectMeta(name="robot", namespace="team", uid="u1"))
+
+EXPECTED = Expected("https://here", ["https://here"])
 
 
 def public(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
@@ -78,7 +74,7 @@ def test_a_service_accounts_token(key: ec.EllipticCurvePrivateKey | rsa.RSAPriva
     view = Literals([ACCOUNT, secret(token)])
     robot = User("system:serviceaccount:team:robot", ("system:serviceaccounts", "system:serviceaccounts:team"))
     for half in (public(key), private(key)):
-        assert of_service_accounts(verifier(half), view)(token) == robot
+        assert of_service_accounts(verifier(half), view, EXPECTED)(token) == robot
 
 
 def test_a_token_that_is_worth_nothing() -> None:
@@ -86,14 +82,14 @@ def test_a_token_that_is_worth_nothing() -> None:
     verify = verifier(public(P256))
     reborn = ServiceAccount(metadata=ObjectMeta(name="robot", namespace="team", uid="u2"))
     for objects in ([], [ACCOUNT], [secret(token)], [reborn, secret(token)], [ACCOUNT, secret("another")]):
-        assert of_service_accounts(verify, Literals(objects))(token) == User()
+        assert of_service_accounts(verify, Literals(objects), EXPECTED)(token) == User()
     for false in (
         signed(ec.generate_private_key(ec.SECP256R1())), signed(iss="somebody"), "nonsense", "a.b.c",
         jwt.encode(words.claims(ACCOUNT, "robot-token-1"), None, algorithm="none"),
         jwt.encode(words.claims(ACCOUNT, "robot-token-1"), "x" * 32, algorithm="HS256"),
     ):  # fmt: skip
         view = Literals([ACCOUNT, secret(false)])
-        assert of_service_accounts(verify, view)(false) == User()
+        assert of_service_accounts(verify, view, EXPECTED)(false) == User()
 
 
 @pytest.mark.parametrize("pem", [b"nonsense", public(ec.generate_private_key(ec.SECP384R1()))])  # type: ignore[arg-type]
