@@ -14,6 +14,7 @@ import contextlib
 import itertools
 import json
 import signal
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -34,6 +35,7 @@ from labkit.storage.protocol import Transition
 from labkit.testing.eventually import eventually
 from tests.node.apiserver import ApiServer, api_server
 from tests.node.real_etcd import Authority, EtcdServer, etcd_server
+from tests.node.test_apiserver_kubectl import installed
 from tests.node.test_storage_contract import closed
 
 KEY = "/registry/configmaps/default/c"
@@ -244,8 +246,12 @@ async def test_nothing_acknowledged_is_lost_and_watches_go_on(etcd: EtcdServer, 
         start = int(made.metadata.resource_version)
         crowd, informer = Crowd(servers), Informer(client, ConfigMap)
         followers, python = [Follower(server, start) for server in servers], PythonClient(servers[1], start)
+        kubectl = kubectl_watch(servers[0])
         async with watching(python, informer.run(), *(follower.run() for follower in followers)):
             await kill_while_they_work(etcd, servers, crowd)
+            # As with the original: when its connection ends, so does `kubectl get -w`, and nothing hangs.
+            printed, _ = await asyncio.to_thread(kubectl.communicate, timeout=5)
+            assert (kubectl.returncode, printed.split()[:4]) == (0, ["NAME", "DATA", "AGE", "c"])
             latest = await client.get(ConfigMap, "c", "default")
             steps = await record(etcd, start - 1, int(latest.metadata.resource_version))
             versions = [step.revision for step in steps]
@@ -263,6 +269,11 @@ async def test_nothing_acknowledged_is_lost_and_watches_go_on(etcd: EtcdServer, 
     assert outcomes[0] > 10  # and somebody to refuse
     for server in servers:
         assert "Traceback" not in server.log.read_text()
+
+
+def kubectl_watch(server: ApiServer) -> subprocess.Popen[str]:
+    command = [installed(), f"--kubeconfig={server.kubeconfig('kubectl', 'system:masters')}", "get", "configmaps", "-w"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 async def kill_while_they_work(etcd: EtcdServer, servers: list[ApiServer], crowd: Crowd) -> None:

@@ -1,5 +1,9 @@
 """Numbers as Prometheus reads them, and those of a server."""
 
+import math
+
+from prometheus_client.parser import text_string_to_metric_families
+
 from labkit.components.kube_apiserver.metrics import Histogram, Metrics, Numbers
 from labkit.testing.eventually import eventually
 from tests.unit.components.kube_apiserver.conftest import PODS, Http, pod
@@ -73,3 +77,51 @@ async def test_open_watches(http: Http) -> None:
         return (await numbers(http))[gauge] == 0
 
     await eventually(closed, expect="no watch is open")
+
+
+async def scraped(http: Http) -> dict[str, dict[tuple[str, frozenset[tuple[str, str]]], float]]:
+    """The page as Prometheus' own parser reads it: family -> (sample's name, labels) -> value. Checks its form."""
+    async with http.session.get(f"{http.base_url}/metrics") as answer:
+        text = await answer.text()
+    families = list(text_string_to_metric_families(text))
+    assert len({family.name for family in families}) == len(families)
+    found = {}
+    for family in families:
+        assert family.documentation, family.name
+        assert family.type in ("counter", "gauge", "histogram"), family.name
+        samples = [((sample.name, frozenset(sample.labels.items())), sample.value) for sample in family.samples]
+        found[family.name] = dict(samples)
+        assert len(found[family.name]) == len(samples), f"{family.name} has a sample twice"
+        if family.type == "histogram":
+            _check_histogram(family.name, found[family.name])
+    return found
+
+
+def _check_histogram(name: str, samples: dict[tuple[str, frozenset[tuple[str, str]]], float]) -> None:
+    rows: dict[frozenset[tuple[str, str]], dict[float, float]] = {}
+    for (sample, labels), value in samples.items():
+        if sample == f"{name}_bucket":
+            bound = float(dict(labels)["le"])
+            rows.setdefault(frozenset(pair for pair in labels if pair[0] != "le"), {})[bound] = value
+    for labels, buckets in rows.items():
+        counts = [buckets[bound] for bound in sorted(buckets)]
+        assert counts == sorted(counts)
+        assert buckets[math.inf] == samples[f"{name}_count", labels]
+        assert samples[f"{name}_sum", labels] >= 0
+
+
+async def test_prometheus_own_parser_reads_the_page(http: Http) -> None:
+    await http.made(PODS, pod())
+    await http("GET", "/nowhere")
+    await http("POST", PODS, b'{"broken')
+    before = await scraped(http)
+    assert {"apiserver_request_count", "apiserver_request_latencies", "etcd_request_duration_seconds",
+            "apiserver_registered_watchers", "process_resident_memory_bytes"} <= set(before)  # fmt: skip
+    await http.got(PODS)
+    after = await scraped(http)
+    for family in ("apiserver_request_count", "apiserver_request_latencies", "etcd_request_duration_seconds"):
+        assert before[family], family
+        assert all(after[family][sample] >= value for sample, value in before[family].items())  # counters only grow
+    labels = frozenset({("verb", "LIST"), ("resource", "pods"), ("code", "200")})
+    listed = ("apiserver_request_count_total", labels)  # how the parser calls counters
+    assert after["apiserver_request_count"][listed] == 1
