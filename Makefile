@@ -4,10 +4,11 @@ VENV   := .venv
 LABKIT := $(VENV)/bin/labkit
 BIN    := $(VENV)/bin
 CLUSTER ?= lab
+MINUTES ?= 10
 export LABKIT_CLUSTER := $(CLUSTER)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down destroy lab status test check bench matrix venv unit cluster node kubectl e2e content record
+.PHONY: help up down destroy lab status test check bench matrix fuzz venv unit cluster node kubectl e2e content record
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +39,9 @@ check: $(VENV)/.dev  ## format, lint, types, import contracts
 
 bench: $(VENV)/.dev  ## measure; WHAT=name for one of them (bench/results/NAME.json)
 	@$(BIN)/python -m bench $(WHAT)
+
+fuzz: $(VENV)/.dev  ## bad input by the ten thousand against kube-apiserver; MINUTES=10, SEED=number for the same again
+	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 unit cluster node kubectl content e2e: $(VENV)/.dev  ## one layer of the tests
 	@$(BIN)/python tests/run.py $@

@@ -54,6 +54,7 @@ class Layer:
 LAYERS = (
     Layer("unit", 300),
     Layer("cluster", 300),
+    Layer("fuzz", 300),
     Layer("node", 600, (_root, _etcd, _docker)),
     Layer("kubectl", 400, (_etcd,)),
     Layer("e2e", 1200, (_docker, _vagrant)),

@@ -10,6 +10,9 @@ from labkit.api import types
 from labkit.api.types import Object
 
 
+VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+
+
 class Resource(msgspec.Struct, frozen=True, kw_only=True):
     """What has a path: how clients find it, and what they can do with it."""
 
@@ -20,7 +23,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     namespaced: bool = True
     group: str = ""  # "" is the core, below /api; others are below /apis
     version: str = "v1"
-    verbs: tuple[str, ...] = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+    verbs: tuple[str, ...] = VERBS
     subresources: tuple[str, ...] = ()
     in_all: bool = False  # part of `kubectl get all`
 
@@ -47,6 +50,7 @@ class Kind(Resource, frozen=True, kw_only=True):
 
 _TABLE = (
     Kind(type=types.Namespace, resource="namespaces", singular="namespace", short_names=("ns",), namespaced=False,
+         verbs=tuple(verb for verb in VERBS if verb != "deletecollection"),  # each on its own: `default` stays
          storage_prefix="/registry/namespaces", error_name="namespaces", subresources=("finalize", "status")),
     Kind(type=types.Node, resource="nodes", singular="node", short_names=("no",), namespaced=False,
          storage_prefix="/registry/minions", error_name="node", subresources=("status", "proxy")),

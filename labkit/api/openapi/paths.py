@@ -121,14 +121,16 @@ def _of_kind(kind: Kind) -> Iterator[tuple[str, dict[str, Operation]]]:
     if kind.namespaced:
         everywhere = f"listCoreV1{kind.kind}ForAllNamespaces"
         yield f"/api/v1/{kind.resource}", {"get": _operation(kind, "list", everywhere, _LIST, answer=kind.list_kind)}
-    yield collection, {
+    operations = {
         "get": _operation(kind, "list", f"listCoreV1{called}", _LIST, answer=kind.list_kind),
         "post": _operation(kind, "post", f"createCoreV1{called}", _WRITE, body=kind.kind, code="201"),
-        "delete": _operation(
+    }
+    if "deletecollection" in kind.verbs:
+        operations["delete"] = _operation(
             kind, "deletecollection", f"deleteCoreV1Collection{called}", _SELECT | _DELETE, body="DeleteOptions",
             answer=kind.list_kind,
-        ),
-    }  # fmt: skip
+        )  # fmt: skip
+    yield collection, operations
     yield f"{collection}/{{name}}", _whole(kind, called) | {"delete": _deletion(kind, f"deleteCoreV1{called}")}
     for name in kind.subresources:
         yield f"{collection}/{{name}}/{name}", _SUBRESOURCES[name](kind, f"{called}{name.capitalize()}")

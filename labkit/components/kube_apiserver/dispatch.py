@@ -69,7 +69,7 @@ class Dispatch:
         if at.subresource or at.kind is None:
             return await self._subresource(request, at)
         allowed = _OBJECT_VERBS if at.name else _COLLECTION_VERBS
-        if verb not in allowed or request.method == "HEAD" or (at.watch and verb != "watch"):
+        if verb not in allowed or verb not in at.kind.verbs or request.method == "HEAD" or (at.watch and verb != "watch"):
             raise subresources.not_allowed()
         answer: Answer | Stream = await getattr(self._resources, verb)(request, at, at.kind)
         return answer

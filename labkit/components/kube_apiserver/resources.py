@@ -112,8 +112,7 @@ class Resources:
     # -- changes -------------------------------------------------------------------------------------------------
 
     async def create(self, request: Request, at: Route, kind: Kind) -> Answer:
-        if kind.namespaced and not at.namespace:
-            raise MethodNotAllowed("the server does not allow this method on the requested resource")
+        _check_scope(at, kind)
         obj, warnings = bodies.read(request, kind.type)
         entry = await self._admit_and_store(request, at, kind, obj)
         return _warned(answers.object_answer(request, kind, entry, 201), warnings)
@@ -183,7 +182,11 @@ class Resources:
         return success(request, kind, done.entry)
 
     async def deletecollection(self, request: Request, at: Route, kind: Kind) -> Answer:
-        """Delete what the selectors name, each on its own; answers with the list of what was there."""
+        """Delete what the selectors name, each on its own; answers with the list of what was there.
+
+        Of one namespace: nobody deletes the pods of all of them with one word.
+        """
+        _check_scope(at, kind)
         options = bodies.read_delete_options(request)
         selection = selection_of(request, at, kind)
         registry = self.registries[at.resource]
@@ -197,6 +200,12 @@ class Resources:
             with contextlib.suppress(NotFound):
                 await deletion.delete(registry, change, options)
         return answers.list_answer(request, kind, request.path, gone, self._cache.revision, None)
+
+
+def _check_scope(at: Route, kind: Kind) -> None:
+    """What has a namespace is only changed in one; raises MethodNotAllowed."""
+    if kind.namespaced and not at.namespace:
+        raise MethodNotAllowed("the server does not allow this method on the requested resource")
 
 
 def selection_of(request: Request, at: Route, kind: Kind) -> Selection:

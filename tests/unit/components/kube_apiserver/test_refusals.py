@@ -25,6 +25,8 @@ from .conftest import PODS, Http, pod
         ("PUT", PODS, b"{}", "", 405, "MethodNotAllowed"),
         ("OPTIONS", PODS, None, "", 405, "MethodNotAllowed"),
         ("POST", "/api/v1/watch/pods", b"{}", "", 405, "MethodNotAllowed"),
+        ("DELETE", "/api/v1/namespaces", None, "", 405, "MethodNotAllowed"),
+        ("DELETE", "/api/v1/services", None, "", 405, "MethodNotAllowed"),
         ("POST", PODS, b"", "", 400, "BadRequest"),
         ("POST", PODS, b"{", "", 400, "BadRequest"),
         ("POST", PODS, b"kind: Pod\n", "", 400, "BadRequest"),
