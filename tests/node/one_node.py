@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from labkit.components.kubelet.mounts import LinuxMounts
 from tests.node.apiserver import ApiServer, api_server
 from tests.node.pod_images import BUSYBOX, PAUSE, pod_images
 from tests.node.real_etcd import Authority, etcd_server, free_port
@@ -112,6 +113,8 @@ def one_node(
             if kubelet.process is not None:
                 kubelet.stop()
             remove_containers_of(node)
+            for mounted in LinuxMounts().below(folder):  # a kubelet that is killed leaves its pods' volumes
+                LinuxMounts().end(mounted.path)
 
 
 class Kubectl:
