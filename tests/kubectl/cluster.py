@@ -22,6 +22,7 @@ from labkit.api.types import ObjectMeta, Service, ServicePort, ServiceSpec
 from labkit.client.rest import Client
 from labkit.components.kube_controller_manager.main import ControllerManager
 from labkit.components.kube_scheduler.scheduler import Scheduler
+from labkit.components.kubelet.fake_mounts import FakeMounts
 from labkit.components.kubelet.kubelet import Kubelet
 from labkit.components.kubelet.server import serving, tls_context
 from labkit.components.kubelet.settings import Settings
@@ -69,7 +70,11 @@ async def cluster(folder: Path) -> AsyncIterator[Cluster]:
     authority, port = Authority(folder / "ca"), free_port()
     async with AsyncExitStack() as stack:
         etcd = stack.enter_context(etcd_server(folder, Authority(folder / "etcd-ca")))
-        flags = ("--authorization-mode=Node,ABAC",)
+        signing_key = authority.issue("service-accounts")[1]
+        flags = (
+            "--authorization-mode=Node,ABAC", f"--service-account-key-file={signing_key}",
+            f"--service-account-signing-key-file={signing_key}",
+        )  # fmt: skip
         server = stack.enter_context(api_server(folder, etcd, authority, kubelet_port=port, flags=flags))
         storage = Etcd(etcd.address, _tls(etcd))
         stack.push_async_callback(storage.close)
@@ -126,7 +131,8 @@ class Crew:
         )  # fmt: skip
         certificate, key = authority.issue("kubelet-server")
         tls = tls_context(str(certificate), str(key), str(authority.ca))
-        kubelet = Kubelet(await self._connect("kubelet"), self._runtime, settings, trace=self._tracer("kubelet"))
+        kubelet = Kubelet(await self._connect("kubelet"), self._runtime, settings, mounts=FakeMounts(),
+                          trace=self._tracer("kubelet"))  # fmt: skip
         await self._stack.enter_async_context(serving(kubelet, "127.0.0.1", port, tls))
         manager = await self._connect("kube-controller-manager")
         scheduler = await self._connect("kube-scheduler")

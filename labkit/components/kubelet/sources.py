@@ -4,8 +4,9 @@
     every --sync-frequency             GET each once more, for the files of the pods that run
     the API server is away             what was read last: a pod that crashes meanwhile starts again
 
-No watches: a node's few dozen objects, asked for once in 45 s, cost it and the API server less than as many streams
-held open. The Node authorizer grants a kubelet just these GETs.
+No watches: asking for 30 of them costs 7 ms of CPU here and 5 ms at the API server, once in 45 s; a watch for each
+would tell at once, and be as many more streams at the API server, from every node. The Node authorizer grants just the
+GETs.
 """
 
 import asyncio

@@ -69,6 +69,13 @@ CREATE = (
         Call("create serviceaccount one", prints="serviceaccount/one created\n"),
         Stored("serviceaccounts/{ns}/one", "/metadata/name", "one"),
     )),
+    Row("create token", (
+        Call("create serviceaccount one", prints="serviceaccount/one created\n"),
+        Call("create token one --duration=20m", says=(r"^eyJ[\w-]+\.[\w-]+\.[\w-]+$",)),
+        Call("create token one --audience=vault -o yaml", says=("kind: TokenRequest", "- vault", "onSeconds: 3600")),
+        Call("create token two", says=('serviceaccounts "two" not found',), code=1),
+        Call("create token one --duration=1m", says=("may not specify a duration less than 10 minutes",), code=1),
+    ), since="1.24"),
     Row("create service", (
         Call("create service clusterip one --tcp=80:8080", prints="service/one created\n"),
         Stored("services/specs/{ns}/one", "/spec/ports/0/targetPort", 8080),
