@@ -140,7 +140,7 @@ class Watcher:
             await asyncio.sleep(0.01)
 
     async def _watch(self) -> None:
-        query = f"watch=1&resourceVersion={self.revision}&{self.selector}"
+        query = f"watch=1&allowWatchBookmarks=true&resourceVersion={self.revision}&{self.selector}"
         async with self._world.session.get(f"{self._world.url()}{PODS}?{query}") as answer:
             if answer.status == 410:
                 await self._relist()
@@ -152,11 +152,14 @@ class Watcher:
                     assert frame["object"]["code"] == 410, frame
                     await self._relist()
                     return
-                self._take(frame["type"], frame["object"])
+                self._take(frame["type"], frame["object"]["metadata"])
 
-    def _take(self, type: str, pod: Json) -> None:
-        name, self.revision = pod["metadata"]["name"], int(pod["metadata"]["resourceVersion"])
-        self.seen.append(Seen(type, name, self.revision))
+    def _take(self, type: str, meta: Json) -> None:
+        revision = int(meta["resourceVersion"])
+        assert revision >= self.revision, "backwards"
+        self.revision = revision
+        if type != "BOOKMARK":
+            self.seen.append(Seen(type, meta["name"], revision))
 
     async def _relist(self) -> None:
         self.relisted += 1
@@ -269,6 +272,7 @@ async def world(storage: Storage) -> AsyncIterator[World]:
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(30)) as session:
         revision = await storage.revision()
         patch = pytest.MonkeyPatch()
+        patch.setattr("labkit.components.kube_apiserver.watching.BOOKMARK_SECONDS", 0.03)
         made = World(storage, session, revision, patch)
         recorder = asyncio.create_task(made.record.follow(storage, revision + 1))
         await made.start()

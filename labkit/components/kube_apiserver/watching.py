@@ -129,7 +129,8 @@ async def frames(cache: Cache, shelf: Shelf, watch: Watch, writer: Frames, start
         if chunk:
             yield chunk
         after = max(after, events[-1].revision if events else cache.revision)
-        if watch.bookmarks and not events and time() >= bookmark_at:
+        # Also where much happens and the selector lets nothing of it through.
+        if watch.bookmarks and time() >= bookmark_at:
             yield writer.bookmark(after)
             bookmark_at = time() + BOOKMARK_SECONDS
 

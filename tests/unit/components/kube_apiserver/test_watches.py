@@ -168,6 +168,23 @@ async def test_a_watch_in_the_place_of_a_list(http: Http) -> None:
     assert "resourceVersionMatch" in status["message"]
 
 
+async def test_bookmarks_while_only_others_are_busy(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kubelet of an idle node in a busy cluster: without them it could not go on after a compaction."""
+    monkeypatch.setattr(watching, "BOOKMARK_SECONDS", 0.3)
+    start = (await http.made(PODS, pod("p")))["metadata"]["resourceVersion"]
+    query = f"watch=1&allowWatchBookmarks=true&timeoutSeconds=1&resourceVersion={start}"
+    idle = asyncio.create_task(http.frames(f"{PODS}?{query}&fieldSelector=spec.nodeName%3Dn1"))
+    made = start
+    for n in range(100):
+        if idle.done():
+            break
+        made = (await http.made(PODS, pod(f"p{n}")))["metadata"]["resourceVersion"]
+        await asyncio.sleep(0.02)
+    frames = await idle
+    assert {type for type, _ in frames} == {"BOOKMARK"}
+    assert int(start) < int(frames[-1][1]["metadata"]["resourceVersion"]) <= int(made)
+
+
 async def test_tables(http: Http) -> None:
     made = await http.made(PODS, pod())
     await label(http, "p1", a="b")
