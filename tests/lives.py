@@ -14,6 +14,7 @@ from labkit.components.kubelet.runtime import ContainerConfig
 
 ABSENT = "127.0.0.1:1/absent:1"  # a registry that nobody answers for
 SLEEP = ["sleep", "1000"]
+HUNGRY = "x=aaaaaaaaaaaaaaaa; while true; do x=$x$x; done"
 LAST_WORDS = "echo last words > /dev/termination-log; exit 3"
 BACK_OFF = "waits and restarts at each sync, every 10 s; no CrashLoopBackOff"
 TEXT = "the reason is docker's whole text"
@@ -71,6 +72,9 @@ LIVES = (
     Life("limits", [_sleeps(resources={"limits": {"cpu": "100m", "memory": "64Mi"}})],
          ["Running", "ready", "c: running, restarts 0"], events=[("created", "Created with docker id "),
                                                                 ("started", "Started with docker id ")]),
+    Life("oom", [_shell(HUNGRY, resources={"limits": {"memory": "16Mi"}})],
+         ["Failed", "not ready", "c: terminated OOMKilled 137, restarts 0"], {"restartPolicy": "Never"},
+         original="not recorded"),
     Life("fieldref", [_sleeps(env=[{"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}])],
          ["Running", "ready", "c: running, restarts 0"]),
     Life("vols", [_sleeps("w", volumeMounts=[{"name": "v", "mountPath": "/data"}]),
@@ -111,6 +115,7 @@ LIVES = (
 
 _PROGRAMS = {
     "exit 0": Program(exit_code=0, seconds=0.1), "exit 1": Program(exit_code=1, seconds=0.1),
+    HUNGRY: Program(exit_code=137, seconds=0.1, hungry=True),
     LAST_WORDS: Program(exit_code=3, seconds=0.1, message="last words\n"),
     "/no/such": Program(broken='exec: "/no/such": stat /no/such: no such file or directory'),
     "sleep": Program(stubborn=True),  # process 1 has no handler for SIGTERM

@@ -15,9 +15,11 @@ import pytest
 
 from labkit.components.kubelet import runtime as labels
 from labkit.components.kubelet.docker import Docker
+from labkit.components.kubelet.memory_groups import MemoryGroups
 from labkit.components.kubelet.runtime import Connection, Mount, Resolver, Resources, RuntimeFailure, RuntimeUnavailable
 from labkit.testing.eventually import eventually
 from labkit.upgrade import close
+from tests.lives import HUNGRY
 from tests.node.pod_images import BUSYBOX, PAUSE, pod_images
 from tests.runtime_contract import ENDS, RuntimeContract, config
 
@@ -119,6 +121,38 @@ class TestDocker(RuntimeContract):
         shown = await runtime._call(lambda api: api.inspect_container(app)["HostConfig"])
         assert (shown["Memory"], shown["MemorySwap"]) == (64 << 20, 64 << 20)
         assert (shown["CpuShares"], shown["CpuPeriod"], shown["CpuQuota"]) == (256, 100_000, 50_000)
+
+    @pytest.mark.skipif(not MemoryGroups("n").usable(), reason="docker tells it itself on control groups version 2")
+    async def test_who_was_killed_for_want_of_memory(self, runtime: Docker, node: str, uid: str) -> None:
+        """Docker's own word is not needed; nor does a kubelet have to be there at that moment."""
+        wanted = config(BUSYBOX, node, uid, command=("sh", "-c", HUNGRY), resources=Resources(memory=16 << 20))
+        made = await self.run(runtime, wanted)
+        seen = await self.ended(runtime, made)
+        assert (seen.exit_code, seen.oom_killed) == (137, True)
+        assert runtime._memory.killed(seen.cgroup_parent, 137)
+        assert MemoryGroups(node).killed(seen.cgroup_parent, 137)  # of a kubelet that comes back
+        await runtime.remove(made)
+        assert list(Path("/sys/fs/cgroup").glob(f"*{seen.cgroup_parent}")) == []
+
+    @pytest.mark.skipif(not MemoryGroups("n").usable(), reason="docker tells it itself on control groups version 2")
+    async def test_who_was_killed_by_others(self, runtime: Docker, node: str, uid: str) -> None:
+        made = await self.run(runtime, config(BUSYBOX, node, uid, resources=Resources(memory=16 << 20)))
+        await runtime.signal(made, "SIGKILL")
+        seen = await self.ended(runtime, made)
+        assert (seen.exit_code, seen.oom_killed) == (137, False)
+        remove_containers_of(node)
+        await runtime.containers()
+        assert list(Path("/sys/fs/cgroup").glob(f"*{seen.cgroup_parent}")) == []
+
+    async def test_one_process_namespace(self, runtime: Docker, node: str, uid: str) -> None:
+        pause = await self.run(runtime, config(PAUSE, node, uid, labels.PAUSE))
+        app = await self.run(runtime, config(BUSYBOX, node, uid, network=pause, ipc=pause, pid=pause))
+        assert self.namespace(pause, "pid") == self.namespace(app, "pid")
+
+    async def test_logs_are_bounded(self, runtime: Docker, node: str, uid: str) -> None:
+        app = await runtime.create(config(BUSYBOX, node, uid))
+        shown = await runtime._call(lambda api: api.inspect_container(app)["HostConfig"])
+        assert shown["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "2"}}
 
     async def test_last_words(self, runtime: Docker, node: str, uid: str, tmp_path: Path) -> None:
         file = tmp_path / "words"

@@ -24,6 +24,7 @@ from labkit.components.kubelet import pod_network, runtime
 from labkit.components.kubelet.cgroups import Cgroups, Gone, look
 from labkit.components.kubelet.docker_process import DockerProcess, open_streams
 from labkit.components.kubelet.docker_words import container_of, create_arguments
+from labkit.components.kubelet.memory_groups import MemoryGroups
 from labkit.components.kubelet.process import Process, Wanted
 from labkit.components.kubelet.runtime import (
     Connection,
@@ -61,6 +62,8 @@ class Docker:
         self._clients: list[APIClient] = []
         self._slots = asyncio.Semaphore(parallel)
         self._inspected: dict[str, tuple[str, Container]] = {}
+        self._memory = MemoryGroups(node)
+        self._groups_wanted: bool | None = None
 
     # -- the Runtime ----------------------------------------------------------------------------------------
 
@@ -92,8 +95,24 @@ class Docker:
                     raise RuntimeFailure(str(step["error"]))
 
     async def create(self, config: ContainerConfig) -> str:
-        made = await self._call(lambda api: api.create_container(**create_arguments(api, config)))
+        made = await self._call(lambda api: self._create(api, config))
         return str(made["Id"])
+
+    def _create(self, api: APIClient, config: ContainerConfig) -> Any:
+        parent = self._memory_group(api, config.resources.memory)
+        try:
+            return api.create_container(**create_arguments(api, config, parent))
+        except Exception:
+            self._memory.remove(parent)
+            raise
+
+    def _memory_group(self, api: APIClient, limit: int) -> str:
+        """The group around a container that has a limit, where docker cannot tell who was killed for want of memory."""
+        if self._groups_wanted is None:
+            about = api.info()
+            version_1 = (about.get("CgroupDriver"), about.get("CgroupVersion", "1")) == ("cgroupfs", "1")
+            self._groups_wanted = version_1 and self._memory.usable()
+        return self._memory.make(limit) if limit and self._groups_wanted else ""
 
     async def start(self, container_id: str) -> None:
         await self._call(lambda api: api.start(container_id))
@@ -121,7 +140,9 @@ class Docker:
         except RuntimeFailure as exc:
             if "already in progress" not in str(exc):
                 raise
-        self._inspected.pop(container_id, None)
+        _, known = self._inspected.pop(container_id, ("", None))
+        if known is not None:
+            self._memory.remove(known.cgroup_parent)
 
     async def execute(self, container_id: str, command: list[str], timeout: float) -> ExecResult:
         chunks: list[bytes] = []
@@ -220,6 +241,7 @@ class Docker:
         return Cgroups()
 
     async def close(self) -> None:
+        self._memory.close()
         for client in self._clients:
             client.close()
 
@@ -285,14 +307,20 @@ class Docker:
             known = self._inspected.get(row["Id"])
             if known is None or known[0] != row["State"]:
                 try:
-                    known = (row["State"], container_of(api.inspect_container(row["Id"])))
+                    known = (row["State"], self._seen(api.inspect_container(row["Id"])))
                 except NotFound:
                     continue
                 self._inspected[row["Id"]] = known
             found.append(known[1])
         if not pod_uid:
             self._inspected = {c.id: self._inspected[c.id] for c in found if c.id in self._inspected}
+            self._memory.keep({container.cgroup_parent for container in found})
         return found
+
+    def _seen(self, shown: dict[str, Any]) -> Container:
+        container = container_of(shown)
+        killed = container.state == "exited" and self._memory.killed(container.cgroup_parent, container.exit_code)
+        return replace(container, oom_killed=True) if killed else container
 
 
 class _OneConnection(UnixHTTPAdapter):

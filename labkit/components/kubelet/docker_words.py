@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from docker.api.client import APIClient
+from docker.types import LogConfig
 
 from labkit.components.kubelet import runtime
 from labkit.components.kubelet.runtime import Container, ContainerConfig
 from labkit.components.kubelet.times import seconds
 
 MESSAGE_BYTES = 4096
+LOG_BOUNDS = {"max-size": "10m", "max-file": "2"}  # a container that floods its log fills nobody else's disk
 CPU_PERIOD = 100_000  # microseconds, the kernel's default
 
 
@@ -39,6 +41,7 @@ def container_of(shown: Mapping[str, Any]) -> Container:
         error=state["Error"] if created else "",
         ip=address(shown["NetworkSettings"]) if running else "",
         pid=state["Pid"] if running else 0,
+        cgroup_parent=shown["HostConfig"].get("CgroupParent") or "",
         message="" if running else _last_words(labels.get(runtime.MESSAGE_FILE, "")),
     )
 
@@ -57,7 +60,7 @@ def _last_words(path: str) -> str:
         return ""
 
 
-def create_arguments(api: APIClient, config: ContainerConfig) -> dict[str, Any]:
+def create_arguments(api: APIClient, config: ContainerConfig, cgroup_parent: str = "") -> dict[str, Any]:
     """What docker-py's create_container takes."""
     return {
         "image": config.image,
@@ -72,7 +75,7 @@ def create_arguments(api: APIClient, config: ContainerConfig) -> dict[str, Any]:
         "ports": [(port.container_port, port.protocol) for port in config.ports] or None,
         "tty": config.tty,
         "stdin_open": config.stdin,
-        "host_config": api.create_host_config(**host_arguments(config)),
+        "host_config": api.create_host_config(**host_arguments(config), cgroup_parent=cgroup_parent or None),
     }
 
 
@@ -82,12 +85,13 @@ def host_arguments(config: ContainerConfig) -> dict[str, Any]:
         "network_mode": f"container:{config.network}" if joins else config.network or "default",
         # an app can join the IPC namespace of a pause container only if that one was made to share it
         "ipc_mode": f"container:{config.ipc}" if config.ipc not in ("", "host") else config.ipc or "shareable",
-        "pid_mode": "host" if config.host_pid else None,
+        "pid_mode": f"container:{config.pid}" if config.pid not in ("", "host") else config.pid or None,
         "binds": [f"{m.source}:{m.target}{':ro' if m.read_only else ''}" for m in config.mounts],
         "privileged": config.privileged,
         "cap_add": list(config.capabilities_added) or None,
         "cap_drop": list(config.capabilities_dropped) or None,
         "port_bindings": _bindings(config) or None,
+        "log_config": LogConfig(type="json-file", config=LOG_BOUNDS),
     }
     if config.resolver is not None:
         arguments |= {

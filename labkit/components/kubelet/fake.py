@@ -37,14 +37,15 @@ MEGABYTE = 1024 * 1024
 @dataclass(frozen=True)
 class Program:
     """What a container does. It prints `output` and ends with `exit_code` after `seconds`, or runs on where that is
-    None. `message`: its last words. `stubborn` ignores SIGTERM; `broken` is docker's word when it cannot even start.
-    `echoes`: it prints what it reads, until that ends; `echo_port`: it does so for everybody who connects. While it
-    runs it uses `cpu` thousandths of a core and `memory` bytes."""
+    None. `message`: its last words. `hungry`: it ends for want of memory. `stubborn` ignores SIGTERM; `broken` is
+    docker's word when it cannot even start. `echoes`: it prints what it reads, until that ends; `echo_port`: it does so
+    for everybody who connects. While it runs it uses `cpu` thousandths of a core and `memory` bytes."""
 
     output: tuple[str, ...] = ()
     exit_code: int | None = None
     seconds: float = 0.0
     message: str = ""
+    hungry: bool = False
     stubborn: bool = False
     broken: str = ""
     echoes: bool = False
@@ -293,7 +294,7 @@ class FakeRuntime:
             self._spent += _counters(made, time.time()).cpu
             made.container = replace(
                 made.container, state="exited", finished=time.time(), exit_code=exit_code, ip="",
-                message=made.program.message,
+                message=made.program.message, oom_killed=made.program.hungry,
             )  # fmt: skip
             made.ended.set()
             for process in made.attached:

@@ -66,7 +66,7 @@ class Container:
     state: created (never ran; `error` says why when its start failed), running, exited.
     attempt: how often this container of the pod was started before. backoff: seconds to wait after its death.
     ip: the pod's address, known by the pause container. message: what it left in its termination message file.
-    pid: of its first process, while it runs.
+    pid: of its first process, while it runs. cgroup_parent: the control group around its own, "" for the runtime's.
     """
 
     id: str
@@ -89,6 +89,7 @@ class Container:
     ip: str = ""
     message: str = ""
     pid: int = 0
+    cgroup_parent: str = ""
 
     @property
     def running(self) -> bool:
@@ -138,8 +139,8 @@ class Resources:
 class ContainerConfig:
     """A container to be made.
 
-    network, ipc: "" for an own one, "host", or the id of the container whose it joins. hostname, resolver and ports go
-    with an own network: docker refuses them on a container that joins another's and copies the other's instead.
+    network, ipc, pid: "" for an own namespace, "host", or the id of the container whose it joins. hostname, resolver
+    and ports go with an own network: docker refuses them on a container that joins another's and copies the other's.
     """
 
     name: str
@@ -153,7 +154,7 @@ class ContainerConfig:
     mounts: tuple[Mount, ...] = ()
     network: str = ""
     ipc: str = ""
-    host_pid: bool = False
+    pid: str = ""
     hostname: str = ""
     resolver: Resolver | None = None
     ports: tuple[PortMapping, ...] = ()

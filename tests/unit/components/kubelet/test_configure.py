@@ -44,8 +44,14 @@ class TestPause:
     def test_on_the_host_s_network_it_has_nothing_of_its_own(self) -> None:
         of = pod(hostNetwork=True, hostIPC=True, hostPID=True)
         config = configure_pause(of, "pause", RESOLVER, BIRTH)
-        assert (config.network, config.ipc, config.host_pid) == ("host", "host", True)
+        assert (config.network, config.ipc, config.pid) == ("host", "host", "host")
         assert (config.hostname, config.resolver, config.ports) == ("", None, ())
+
+    def test_processes_are_shared_on_request(self) -> None:
+        asked = configured(pod(shareProcessNamespace=True))
+        assert (asked.pid, host_arguments(asked)["pid_mode"]) == ("pause-id", "container:pause-id")
+        assert host_arguments(configured(pod()))["pid_mode"] is None
+        assert configured(pod(hostPID=True)).pid == "host"
 
     def test_docker_s_words(self) -> None:
         words = host_arguments(
