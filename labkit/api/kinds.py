@@ -9,7 +9,6 @@ import msgspec
 from labkit.api import types
 from labkit.api.types import Object
 
-
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
 

@@ -18,7 +18,7 @@ from labkit.api.types import (
     VolumeMount,
 )
 from labkit.api.validation.field_reference import ENV_PATHS, field_reference_faults
-from labkit.api.validation.resources import resource_faults
+from labkit.api.validation.resources import requirement_faults
 
 PROTOCOLS = ("TCP", "UDP")
 PORT_RANGE = "must be greater than 0 and less than 65536"
@@ -49,8 +49,7 @@ def faults(container: Container, volumes: set[str], path: str) -> list[Fault]:
         found.append(required(f"{path}.imagePullPolicy"))
     elif container.image_pull_policy not in PULL_POLICIES:
         found.append(not_supported(f"{path}.imagePullPolicy", container.image_pull_policy, PULL_POLICIES))
-    found += resource_faults(container.resources.limits, f"{path}.resources.limits")
-    found += resource_faults(container.resources.requests, f"{path}.resources.requests")
+    found += requirement_faults(container.resources, f"{path}.resources")
     return found + _security_faults(container.security_context, f"{path}.securityContext")
 
 
@@ -138,6 +137,7 @@ def _env_from_faults(sources: list[EnvFromSource], path: str) -> list[Fault]:
 
 def _mount_faults(mounts: list[VolumeMount], volumes: set[str], path: str) -> list[Fault]:
     found = []
+    paths: set[str] = set()
     for index, mount in enumerate(mounts):
         if not mount.name:
             found.append(required(f"{path}[{index}].name"))
@@ -145,6 +145,9 @@ def _mount_faults(mounts: list[VolumeMount], volumes: set[str], path: str) -> li
             found.append(not_found(f"{path}[{index}].name", mount.name))
         if not mount.mount_path:
             found.append(required(f"{path}[{index}].mountPath"))
+        elif mount.mount_path in paths:
+            found.append(invalid(f"{path}[{index}].mountPath", mount.mount_path, "must be unique"))
+        paths.add(mount.mount_path)
     return found
 
 

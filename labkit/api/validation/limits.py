@@ -6,7 +6,7 @@ from labkit.api.faults import duplicate, invalid, not_supported, required
 from labkit.api.names import DNS_SUBDOMAIN, QUALIFIED_NAME
 from labkit.api.types import LimitRange, LimitRangeItem, ResourceQuota
 from labkit.api.validation import metadata
-from labkit.api.validation.resources import amount_faults, name_faults, resource_faults
+from labkit.api.validation.resources import amount_faults, count_faults, name_faults, resource_faults
 
 TYPES = ("Container", "Pod", "PersistentVolumeClaim")
 # What must not be greater than what: attribute, in words, its name in the object.
@@ -23,7 +23,7 @@ def limit_range_faults(limits: LimitRange) -> list[Fault]:
     types: set[str] = set()
     for index, limit in enumerate(limits.spec.limits):
         path = f"spec.limits[{index}]"
-        found += _type_faults(limit.type, types, f"{path}.type")
+        found += _type_faults(limit.type, types, f"{path}.type") + _default_faults(limit, path)
         types.add(limit.type)
         for attribute, _, name in reversed(_LEVELS):
             for resource in getattr(limit, attribute):
@@ -41,6 +41,17 @@ def _type_faults(type: str, before: set[str], path: str) -> list[Fault]:
     if "/" not in type and type not in TYPES:
         return [not_supported(path, type, TYPES)]
     return [duplicate(path, type)] if type in before else []
+
+
+def _default_faults(limit: LimitRangeItem, path: str) -> list[Fault]:
+    """Only containers can be given what they do not ask for."""
+    if limit.type != "Pod":
+        return []
+    return [
+        invalid(f"{path}.{name}", amounts, f"{name} is not supported when limit type is Pod")
+        for name, amounts in (("default", limit.default), ("defaultRequest", limit.default_request))
+        if amounts
+    ]
 
 
 def _order_faults(limit: LimitRangeItem, path: str) -> list[Fault]:
@@ -61,11 +72,15 @@ def limit_range_update_faults(new: LimitRange, old: LimitRange) -> list[Fault]:
 
 
 def quota_faults(quota: ResourceQuota) -> list[Fault]:
-    return metadata.object_faults(quota, DNS_SUBDOMAIN) + resource_faults(quota.spec.hard, "spec.hard")
+    return metadata.object_faults(quota, DNS_SUBDOMAIN) + _hard_faults(quota)
+
+
+def _hard_faults(quota: ResourceQuota) -> list[Fault]:
+    return resource_faults(quota.spec.hard, "spec.hard") + count_faults(quota.spec.hard, "spec.hard")
 
 
 def quota_update_faults(new: ResourceQuota, old: ResourceQuota) -> list[Fault]:
-    return metadata.update_faults(new, old) + resource_faults(new.spec.hard, "spec.hard")
+    return metadata.update_faults(new, old) + _hard_faults(new)
 
 
 def quota_status_update_faults(new: ResourceQuota, old: ResourceQuota) -> list[Fault]:

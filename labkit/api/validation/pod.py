@@ -52,6 +52,9 @@ def spec_faults(spec: PodSpec, path: str) -> list[Fault]:
     found += metadata.labels(spec.node_selector, f"{path}.nodeSelector")
     if spec.host_network:
         found += _host_network_faults(spec.containers, path)
+    for field, name in (("serviceAccountName", spec.service_account_name), ("nodeName", spec.node_name)):
+        if name and (why := DNS_SUBDOMAIN.fault(name)):
+            found.append(invalid(f"{path}.{field}", name, why))
     deadline = spec.active_deadline_seconds
     if deadline is not None and deadline <= 0:
         why = "activeDeadlineSeconds must be a positive integer greater than 0"

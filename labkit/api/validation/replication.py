@@ -18,8 +18,9 @@ def update_faults(new: ReplicationController, old: ReplicationController) -> lis
 
 def status_update_faults(new: ReplicationController, old: ReplicationController) -> list[Fault]:
     found = metadata.update_faults(new, old)
-    if new.status.replicas < 0:
-        found.append(invalid("status.replicas", new.status.replicas, "must be non-negative"))
+    for name, count in (("replicas", new.status.replicas), ("observedGeneration", new.status.observed_generation)):
+        if (count or 0) < 0:
+            found.append(invalid(f"status.{name}", count, "must be non-negative"))
     return found
 
 

@@ -6,12 +6,12 @@ from labkit.api import quantity
 from labkit.api.errors import Fault
 from labkit.api.faults import invalid
 from labkit.api.names import QUALIFIED_NAME
-from labkit.api.types import Quantity
+from labkit.api.types import Quantity, ResourceRequirements
 
-STANDARD = frozenset(
-    ["cpu", "memory", "storage", "pods", "services", "replicationcontrollers", "resourcequotas", "secrets",
-     "persistentvolumeclaims"]
-)  # fmt: skip
+COUNTED = frozenset(
+    ["pods", "services", "replicationcontrollers", "resourcequotas", "secrets", "persistentvolumeclaims"]
+)
+STANDARD = COUNTED | {"cpu", "memory", "storage"}
 _AMOUNT = "must be a valid resource quantity"
 
 
@@ -23,6 +23,25 @@ def resource_faults(amounts: Mapping[str, Quantity], path: str) -> list[Fault]:
         if name in STANDARD:
             found += amount_faults(amount, f"{path}[{name}]")
     return found
+
+
+def requirement_faults(wanted: ResourceRequirements, path: str) -> list[Fault]:
+    """Limits and requests of a container, who may not ask for more than it is allowed to take."""
+    found = resource_faults(wanted.limits, f"{path}.limits")
+    for name in wanted.limits.keys() & wanted.requests.keys():
+        if quantity.parse(wanted.limits[name]) < quantity.parse(wanted.requests[name]):
+            why = "limit cannot be smaller than request"
+            found.append(invalid(f"{path}.limits[{name}]", wanted.limits[name], why))
+    return found + resource_faults(wanted.requests, f"{path}.requests")
+
+
+def count_faults(amounts: Mapping[str, Quantity], path: str) -> list[Fault]:
+    """There is no half object."""
+    return [
+        invalid(f"{path}[{name}]", amount, "must be an integer")
+        for name, amount in amounts.items()
+        if name in COUNTED and quantity.parse(amount) % 1
+    ]
 
 
 def name_faults(name: str, field: str) -> list[Fault]:

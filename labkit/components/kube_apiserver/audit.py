@@ -77,7 +77,8 @@ def line_of(request: Request, code: int, seconds: float, now: float) -> Line:
         stage="ResponseStarted" if request.verb == "watch" else "ResponseComplete", request_uri=request.uri,
         verb=request.verb, user=_User(request.user.name, request.user.groups), source_ips=[request.address],
         user_agent=request.headers.get("user-agent", ""), object_ref=reference, response_status=_Status(code),
-        request_received_timestamp=_time(now - seconds), stage_timestamp=_time(now), annotations={"apiserver.latency.k8s.io/total": f"{seconds * 1e3:.3f}ms"},
+        request_received_timestamp=_time(now - seconds), stage_timestamp=_time(now),
+        annotations={"apiserver.latency.k8s.io/total": f"{seconds * 1e3:.3f}ms"},
     )  # fmt: skip
 
 

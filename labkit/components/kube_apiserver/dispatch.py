@@ -68,8 +68,8 @@ class Dispatch:
         await self._authorization.check(wish)
         if at.subresource or at.kind is None:
             return await self._subresource(request, at)
-        allowed = _OBJECT_VERBS if at.name else _COLLECTION_VERBS
-        if verb not in allowed or verb not in at.kind.verbs or request.method == "HEAD" or (at.watch and verb != "watch"):
+        possible = verb in (_OBJECT_VERBS if at.name else _COLLECTION_VERBS) and verb in at.kind.verbs
+        if not possible or request.method == "HEAD" or (at.watch and verb != "watch"):
             raise subresources.not_allowed()
         answer: Answer | Stream = await getattr(self._resources, verb)(request, at, at.kind)
         return answer

@@ -34,6 +34,10 @@ def test_what_is_no_amount_is_a_bad_request() -> None:
         ([{"type": "Pod"}, {"type": "Pod"}], ["spec.limits[1].type: duplicate value 'Pod'"]),
         ([{"max": {"cpu": "1"}}], ["spec.limits[0].type: required value"]),
         (
+            [{"type": "Pod", "default": {"cpu": "1"}}],
+            ["spec.limits[0].default: invalid value 'map[cpu:1]': default is not supported when limit type is Pod"],
+        ),
+        (
             [{"type": "pod"}, {"type": "example.com/Thing"}],
             ["spec.limits[0].type: unsupported value 'pod': supported values: Container, Pod, PersistentVolumeClaim"],
         ),
@@ -69,6 +73,7 @@ def test_limit_ranges(limits: list[dict[str, Any]], expected: list[str]) -> None
         ({"cpu": "20", "memory": "1Gi", "pods": "10", "services": "5", "replicationcontrollers": "20",
           "resourcequotas": "1", "secrets": "10", "persistentvolumeclaims": "4"}, []),
         ({"example.com/gpus": "2"}, []),
+        ({"pods": "1500m", "cpu": "1500m"}, ["spec.hard[pods]: invalid value '1500m': must be an integer"]),
         ({"pods": "-1"}, ["spec.hard[pods]: invalid value '-1': must be a valid resource quantity"]),
         ({"colours": "1"}, ["spec.hard[colours]: invalid value 'colours': is neither a standard resource type nor is "
                             "fully qualified"]),
