@@ -23,6 +23,8 @@ from labkit.storage.entry import Entry
 from labkit.storage.history import Event
 from labkit.storage.protocol import Storage, Stored, Transition
 
+_SLICE = 100  # changes; etcd hands over a thousand at a time, for which nobody else should have to wait
+
 
 class Part(NamedTuple):
     """Some events in order; with them, everything up to `revision` has been told."""
@@ -49,8 +51,12 @@ async def missed(storage: Storage, shelf: Shelf, after: int, deadline: float) ->
                 batch = await anext(steps, ())
             if not batch:
                 return
-            after = batch[-1].revision
-            yield Part([event for step in batch if (event := event_of(shelf, step))], after)
+            for start in range(0, len(batch), _SLICE):
+                some = batch[start : start + _SLICE]
+                if start + _SLICE >= len(batch):  # not before: a transaction may lie across two slices
+                    after = batch[-1].revision
+                yield Part([event for step in some if (event := event_of(shelf, step))], after)
+                await asyncio.sleep(0)
 
 
 def event_of(shelf: Shelf, step: Transition) -> Event | None:
