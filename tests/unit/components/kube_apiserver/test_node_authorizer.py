@@ -118,9 +118,9 @@ def test_a_node_makes_no_pods_but_mirrors() -> None:
     """And those are bound to it and refer to no secret, which it could read then."""
     picture = Pod(metadata=ObjectMeta(name="p", annotations={MIRROR: "uid"}), spec=PodSpec(node_name="agent1"))
     assert node_restriction.admit(asked(picture, user=AGENT1), Literals()) is picture
-    with pytest.raises(Forbidden, match='node "agent2" can only create pods with spec.nodeName set to itself'):
+    with pytest.raises(Forbidden, match=r'node "agent2" can only create pods with spec.nodeName set to itself'):
         node_restriction.admit(asked(picture, user=AGENT2), Literals())
-    with pytest.raises(Forbidden, match='pod does not have "kubernetes.io/config.mirror" annotation'):
+    with pytest.raises(Forbidden, match=r'pod does not have "kubernetes.io/config.mirror" annotation'):
         node_restriction.admit(asked(pod("p"), user=AGENT1), Literals())
     SECRETIVE.metadata.annotations = {MIRROR: "uid"}
     with pytest.raises(Forbidden, match=r'can not create pods that reference secrets \("pull"\)'):
