@@ -48,9 +48,9 @@ def main() -> int:
         results += found
         seconds = sum(one.seconds for one in found)
         console.print(f"kubectl {version}: {report.summary([version], found)}, {seconds:.0f} s in all rows")
+        for line in report.failures(found):
+            console.print(f"    {line}", markup=False, soft_wrap=True)
     console.print(report.table(rows, versions, results))
-    for line in report.failures(results):
-        console.print(line, markup=False, soft_wrap=True)
     if versions == list(VERSIONS) and rows == list(ROWS):
         PAGE.write_text(report.markdown(rows, versions, results))
     return 1 if report.failures(results) or not results else 0
