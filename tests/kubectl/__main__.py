@@ -51,6 +51,7 @@ def main() -> int:
         for line in report.failures(found):
             console.print(f"    {line}", markup=False, soft_wrap=True)
     console.print(report.table(rows, versions, results))
+    console.print(report.summary(versions, results))
     if versions == list(VERSIONS) and rows == list(ROWS):
         PAGE.write_text(report.markdown(rows, versions, results))
     return 1 if report.failures(results) or not results else 0

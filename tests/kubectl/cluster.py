@@ -127,7 +127,7 @@ class Crew:
     async def start(self, port: int, authority: Authority) -> None:
         settings = Settings(
             node=NODE, port=port, root_dir=self._folder / NODE, max_pods=10_000, node_status_seconds=2.0,
-            relist_seconds=2.0,
+            housekeeping_seconds=0.5, relist_seconds=2.0,
         )  # fmt: skip
         certificate, key = authority.issue("kubelet-server")
         tls = tls_context(str(certificate), str(key), str(authority.ca))

@@ -33,7 +33,7 @@ def summary(versions: Sequence[str], results: Sequence[Result]) -> str:
 
 def table(rows: Sequence[Row], versions: Sequence[str], results: Sequence[Result]) -> Table:
     """For the terminal."""
-    shown = Table(title=summary(versions, results), box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    shown = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     shown.add_column("kubectl 1.")
     for version in versions:
         shown.add_column(version.partition(".")[2], no_wrap=True, min_width=2)

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from labkit.testing.eventually import eventually
 from tests.kubectl.play import Call, Row, Session, Stored, ended
 from tests.kubectl.rows.objects import config, node, of_kind, pod, rc, service
 
@@ -163,6 +164,29 @@ SLICES = (
         Call("get endpointslice nope", says=("NotFound",), code=1),
     ), given=(pod("web"), service("web", {"colour": "red"}))),
 )  # fmt: skip
+
+
+async def figures_are_there(session: Session) -> None:
+    """A container that has just begun has none yet; exactly what its program is said to use."""
+    await session.until("pods/{ns}/web", "/status/phase", "Running")
+
+    async def there() -> bool:
+        out, _ = await session.run("get podmetrics.metrics.k8s.io -o name")
+        return "/web" in out
+
+    await eventually(there, within=15, every=0.5, expect="figures of the pod")
+
+
+TOP = (
+    Row("top", (
+        figures_are_there,
+        Call("top pods", table=("NAME CPU(cores) MEMORY(bytes)", "web 5m 16Mi")),
+        Call("top pod web --containers", table=("POD NAME CPU(cores) MEMORY(bytes)", "web c 5m 16Mi")),
+        Call("top nodes", says=(r"^NAME\s+CPU\(cores\)\s+CPU\(?%\)?\s+MEMORY\(bytes\)\s+MEMORY\(?%\)?",
+                                r"^agent1\s+\d+m\s+\d+%\s+\d+Mi\s+\d+%")),
+        Call("top pod nope", says=("NotFound|not found",), code=1),
+    ), given=(pod("web"),)),
+)  # fmt: skip
 DESCRIBE = (
     Row("describe pod", (
         RUNS,
@@ -219,4 +243,4 @@ DESCRIBE = (
         Call("describe node {ns}", says=(r"^Name:\s+{ns}$", r"^Unschedulable:\s+false$")),
     ), given=(node("{ns}"),)),
 )  # fmt: skip
-ROWS = (*GET, *SLICES, *DESCRIBE)
+ROWS = (*GET, *TOP, *SLICES, *DESCRIBE)
