@@ -16,10 +16,14 @@ from labkit.components.kube_apiserver.subresources import not_allowed
 from labkit.storage.protocol import Storage, StorageError
 
 HEALTH_SECONDS = 2.0
-# Kinds of a later API that `kubectl cluster-info dump` lists without looking whether they exist; a 404 ends it. There
-# are none of them, and that is what is answered; discovery does not show them.
-_LATER_KINDS = {"daemonsets": "DaemonSetList", "deployments": "DeploymentList", "replicasets": "ReplicaSetList"}
-_LATER = re.compile(rf"/apis/apps/v1/(?:namespaces/[^/]+/)?({'|'.join(_LATER_KINDS)})")
+# Kinds of a later API that kubectl lists without looking whether they exist; a 404 ends it. There are none of them, and
+# that is what is answered; discovery does not show them.
+_LATER_KINDS = {
+    "apps/v1/daemonsets": "DaemonSetList",  # cluster-info dump
+    "apps/v1/deployments": "DeploymentList",
+    "apps/v1/replicasets": "ReplicaSetList",
+    "apiextensions.k8s.io/v1/customresourcedefinitions": "CustomResourceDefinitionList",  # create -f LIST, 1.24 to 1.26
+}
 
 
 class Pages:
@@ -36,12 +40,7 @@ class Pages:
             return await self._healthz(path)
         if path == "/metrics" and request.method == "GET":
             return Answer(200, self._metrics.text(), metrics.CONTENT_TYPE)
-        later = _LATER.fullmatch(path)
-        if later:
-            body = none_of(_LATER_KINDS[later[1]])
-            document: tuple[bytes, str] | None = (body, discovery.JSON)
-        else:
-            document = discovery.document(path, request.headers.get("accept", ""))
+        document = discovery.document(path, request.headers.get("accept", "")) or none_of_later_kinds(path)
         if document is None:
             raise NotFound("the server could not find the requested resource")
         if request.method != "GET":
@@ -62,6 +61,11 @@ class Pages:
         return Answer(200, b"ok", TEXT)
 
 
-def none_of(list_kind: str) -> bytes:
-    """A list without objects."""
-    return msgspec.json.encode({"kind": list_kind, "apiVersion": "apps/v1", "metadata": {}, "items": []})
+def none_of_later_kinds(path: str) -> tuple[bytes, str] | None:
+    """A list without objects; None when the path names something else."""
+    asked = re.sub(r"/namespaces/[^/]+", "", path.removeprefix("/apis/"))
+    kind, (api_version, _, _) = _LATER_KINDS.get(asked), asked.rpartition("/")
+    if kind is None:
+        return None
+    empty = {"kind": kind, "apiVersion": api_version, "metadata": {}, "items": []}
+    return msgspec.json.encode(empty), discovery.JSON

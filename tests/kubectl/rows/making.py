@@ -55,7 +55,7 @@ CREATE = (
     Row("create configmap", (
         Call("create configmap one --from-literal=A=b --from-literal=c.d=e", prints="configmap/one created\n"),
         Stored("configmaps/{ns}/one", "/data", {"A": "b", "c.d": "e"}),
-        Call("create configmap two --from-file={manifests}/redis", says=("configmap/two created",)),
+        Call("create configmap two --from-file={manifests}/guestbook.yaml", says=("configmap/two created",)),
     )),
     Row("create secret", (
         Call("create secret generic one --from-literal=a=b", prints="secret/one created\n"),
