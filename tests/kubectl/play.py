@@ -59,11 +59,12 @@ class Stored:
 
 @dataclass(frozen=True)
 class Row:
-    """since, until: the versions of kubectl that have the command (both included)."""
+    """since, until: the versions of kubectl that have the command (both included). env: beside the session's own."""
 
     name: str
     steps: tuple[Call | Stored | Play, ...]
     given: tuple[dict[str, Any], ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
     since: str = "1.20"
     until: str = "1.99"
 
@@ -90,7 +91,7 @@ class Session:
         self.folder = lab.folder / "rows" / namespace
         self.folder.mkdir(parents=True)
         self._binary = binary
-        self._env = {
+        self.env = {
             "PATH": os.environ["PATH"], "HOME": str(home), "KUBECONFIG": str(self._kubeconfig()),
             "KUBE_EDITOR": "sed -i s/red$/blue/",
         }  # fmt: skip
@@ -111,7 +112,7 @@ class Session:
     async def start(self, line: str, *, stdin: bool = False) -> asyncio.subprocess.Process:
         """A kubectl that runs on; to be ended with `ended`."""
         return await asyncio.create_subprocess_exec(
-            str(self._binary), *shlex.split(self.fill(line)), env=self._env, cwd=self.folder,
+            str(self._binary), *shlex.split(self.fill(line)), env=self.env, cwd=self.folder,
             stdin=PIPE if stdin else asyncio.subprocess.DEVNULL, stdout=PIPE, stderr=PIPE,
         )  # fmt: skip
 
@@ -197,6 +198,7 @@ def _same_cells(shown: Sequence[str], expected: Sequence[str]) -> bool:
 
 async def play(session: Session, row: Row) -> None:
     """Raises AssertionError with what was not as expected."""
+    session.env |= dict(row.env)
     await session.lab.post("/api/v1/namespaces", {"metadata": {"name": session.ns}})
     for manifest in row.given:
         kind = by_kind_name(manifest["kind"])
