@@ -27,6 +27,7 @@ from labkit.components.kubelet.kubelet import Kubelet
 from labkit.components.kubelet.server import serving, tls_context
 from labkit.components.kubelet.settings import Settings
 from labkit.storage.etcd import Etcd, Tls
+from labkit.storage.protocol import StorageUnavailable
 from labkit.testing.eventually import eventually
 from labkit.trace import Tracer
 from tests.kubectl.host_processes import HostProcesses
@@ -54,7 +55,10 @@ class Cluster:
         return None if found is None else json.loads(found.value)
 
     async def ready(self) -> bool:
-        node = await self.stored(f"minions/{NODE}")
+        try:
+            node = await self.stored(f"minions/{NODE}")
+        except StorageUnavailable:  # this connection's first try, on a busy machine
+            return False
         conditions = (node or {}).get("status", {}).get("conditions", [])
         return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 

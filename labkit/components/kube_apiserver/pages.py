@@ -40,7 +40,9 @@ class Pages:
             return await self._healthz(path)
         if path == "/metrics" and request.method == "GET":
             return Answer(200, self._metrics.text(), metrics.CONTENT_TYPE)
-        document = discovery.document(path, request.headers.get("accept", "")) or none_of_later_kinds(path)
+        document = discovery.document(path, request.headers.get("accept", ""))
+        if document is None and request.method == "GET":
+            document = none_of_later_kinds(path)
         if document is None:
             raise NotFound("the server could not find the requested resource")
         if request.method != "GET":
