@@ -59,12 +59,13 @@ class Stored:
 
 @dataclass(frozen=True)
 class Row:
-    """since, until: the versions of kubectl that have the command (both included). env: beside the session's own."""
+    """since, until: the versions of kubectl that have the command (both included). env: (version, name, value), for a
+    version that needs it."""
 
     name: str
     steps: tuple[Call | Stored | Play, ...]
     given: tuple[dict[str, Any], ...] = ()
-    env: tuple[tuple[str, str], ...] = ()
+    env: tuple[tuple[str, str, str], ...] = ()
     since: str = "1.20"
     until: str = "1.99"
 
@@ -198,7 +199,6 @@ def _same_cells(shown: Sequence[str], expected: Sequence[str]) -> bool:
 
 async def play(session: Session, row: Row) -> None:
     """Raises AssertionError with what was not as expected."""
-    session.env |= dict(row.env)
     await session.lab.post("/api/v1/namespaces", {"metadata": {"name": session.ns}})
     for manifest in row.given:
         kind = by_kind_name(manifest["kind"])
@@ -225,6 +225,7 @@ async def play_all(lab: Cluster, version: str, binary: Path, rows: Sequence[Row]
             started = time.monotonic()
             words = re.sub("[^a-z0-9]+", "-", row.name.lower()).strip("-")
             session = Session(lab, binary, home, f"v{version.replace('.', '-')}-{words}"[:63].rstrip("-"))
+            session.env |= {name: value for only, name, value in row.env if only == version}
             try:
                 await play(session, row)
                 reason = ""

@@ -138,5 +138,5 @@ ROWS = (
     Row("run -i --rm", (
         Call(f"{RUN} -- cat", says=("^typed$",), input="typed\n"),
         Stored("pods/{ns}/once"),
-    ), env=(("KUBECTL_COMMAND_HEADERS", "false"),)),  # without it 1.22.0 to 1.22.2 hang: kubernetes/kubectl#1098
+    ), env=(("1.22", "KUBECTL_COMMAND_HEADERS", "false"),)),  # else it hangs up to 1.22.2: kubernetes/kubectl#1098
 )  # fmt: skip
