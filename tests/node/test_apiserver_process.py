@@ -47,6 +47,7 @@ def pod(name: str) -> Pod:
                spec=PodSpec(containers=[Container(name="c", image="i")]))  # fmt: skip
 
 
+@pytest.mark.cis("1.2.25")
 def test_without_a_certificate_tls_does_not_come_about(server: ApiServer, tmp_path: Path) -> None:
     for context in (ssl.create_default_context(cafile=str(server.authority.ca)), _strangers(server, tmp_path)):
         connection = http.client.HTTPSConnection("127.0.0.1", server.port, context=context, timeout=5)
@@ -68,6 +69,7 @@ def _strangers(server: ApiServer, tmp_path: Path) -> ssl.SSLContext:
     return context
 
 
+@pytest.mark.cis("1.2.1")
 async def test_where_certificates_are_optional_nobody_is_unauthorized(
     tmp_path: Path, etcd: EtcdServer, authority: Authority
 ) -> None:

@@ -103,6 +103,7 @@ def test_the_operator_reads_and_never_writes(etcd: Etcd) -> None:
 
 
 @pytest.mark.parametrize("who", [identity.name for identity in identities(CLUSTER) if identity.ca == "ca"])
+@pytest.mark.cis("2.2", "2.7")
 def test_no_other_certificate_of_the_cluster_gets_in(etcd: Etcd, who: str) -> None:
     refused = etcd.ctl(who, "get", "/registry/x")
     assert refused.returncode

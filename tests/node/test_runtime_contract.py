@@ -16,7 +16,15 @@ import pytest
 from labkit.components.kubelet import runtime as labels
 from labkit.components.kubelet.docker import Docker
 from labkit.components.kubelet.memory_groups import MemoryGroups
-from labkit.components.kubelet.runtime import Connection, Mount, Resolver, Resources, RuntimeFailure, RuntimeUnavailable
+from labkit.components.kubelet.runtime import (
+    Connection,
+    LogOptions,
+    Mount,
+    Resolver,
+    Resources,
+    RuntimeFailure,
+    RuntimeUnavailable,
+)
 from labkit.testing.eventually import eventually
 from labkit.upgrade import close
 from tests.lives import HUNGRY
@@ -153,6 +161,24 @@ class TestDocker(RuntimeContract):
         app = await runtime.create(config(BUSYBOX, node, uid))
         shown = await runtime._call(lambda api: api.inspect_container(app)["HostConfig"])
         assert shown["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "2"}}
+
+    @pytest.mark.cis("4.2.13")
+    async def test_who_forks_without_end_hurts_only_itself(self, runtime: Docker, node: str, uid: str) -> None:
+        forks = ("sh", "-c", "i=0; while [ $i -lt 50 ]; do sleep 1000 & i=$((i+1)); done; wait")
+        bomb = await self.run(runtime, config(BUSYBOX, node, uid, "bomb", command=forks, resources=Resources(pids=10)))
+        other = await self.run(runtime, config(BUSYBOX, node, uid, "other", resources=Resources(pids=10)))
+        assert (await self.ended(runtime, bomb)).exit_code != 0
+        text = b"".join([chunk async for chunk in runtime.logs(bomb, LogOptions())]).decode()
+        assert "can't fork" in text
+        assert (await runtime.execute(other, ["echo", "fine"], 10)).output == "fine\n"
+
+    @pytest.mark.cis("5.7.2")
+    async def test_docker_s_seccomp_profile(self, runtime: Docker, node: str, uid: str) -> None:
+        app = await self.run(runtime, config(BUSYBOX, node, uid))
+        status = (await runtime.execute(app, ["cat", "/proc/1/status"], 10)).output
+        assert "\nSeccomp:\t2\n" in status  # filtered, and by whose filter docker inspect tells
+        shown = await runtime._call(lambda api: api.inspect_container(app)["HostConfig"])
+        assert not shown["SecurityOpt"]
 
     async def test_last_words(self, runtime: Docker, node: str, uid: str, tmp_path: Path) -> None:
         file = tmp_path / "words"

@@ -25,6 +25,7 @@ async def test_ok_and_what_is_wrong() -> None:
         assert answer.endswith("\r\n\r\nwaiting for the API server\n")
 
 
+@pytest.mark.cis("1.3.7", "1.4.2", "4.3.1")
 async def test_it_listens_on_loopback_only_while_the_block_runs() -> None:
     async with healthz(0) as port:
         assert "ok" in await ask(port, "GET /healthz?verbose HTTP/1.0\r\n\r\n")
@@ -36,6 +37,7 @@ async def test_it_listens_on_loopback_only_while_the_block_runs() -> None:
     ("head", "status"),
     [
         (b"GET / HTTP/1.1\r\n\r\n", b"404"),
+        pytest.param(b"GET /debug/pprof/profile HTTP/1.1\r\n\r\n", b"404", marks=pytest.mark.cis("1.3.2", "1.4.1")),
         (b"POST /healthz HTTP/1.1\r\n\r\n", b"405"),
         (b"HEAD /healthz HTTP/1.1\r\n\r\n", b"200"),
         (b"\r\n\r\n", b"405"),

@@ -101,6 +101,14 @@ async def test_a_server_that_is_away_is_waited_for() -> None:
         await eventually(lambda: store.events)
 
 
+@pytest.mark.cis("4.2.8")
+async def test_a_thousand_at_once_all_arrive() -> None:
+    async with recording() as (recorder, store):
+        for number in range(1000):
+            recorder.event(POD, "r", str(number))
+        await eventually(lambda: len(store.events) == 1000, within=20)
+
+
 async def test_too_many_events_are_dropped_with_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     store = Store()
     async with serving(store.answer) as client:

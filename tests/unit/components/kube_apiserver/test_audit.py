@@ -47,6 +47,7 @@ def _plain(line: Any) -> dict[str, Any]:
     return document
 
 
+@pytest.mark.cis("1.2.17", "1.2.18", "1.2.19")
 def test_a_file_is_put_aside_and_the_oldest_go(tmp_path: Path) -> None:
     file = tmp_path / "audit.log"
     old = tmp_path / "audit.log-20200101T000000.000000"
@@ -88,6 +89,7 @@ async def audited(tmp_path: Path) -> AsyncIterator[Http]:
         yield Http(server.base_url, session)
 
 
+@pytest.mark.cis("3.2.1")
 async def test_every_request_leaves_a_line_and_no_body(audited: Http, tmp_path: Path) -> None:
     await audited.made(PODS, pod(labels={"password": "geheim"}))
     await audited("GET", f"{PODS}/nope", User_Agent="curl/8")

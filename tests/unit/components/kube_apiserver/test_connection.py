@@ -194,6 +194,16 @@ async def test_who_says_nothing_is_let_go(server: Server, monkeypatch: pytest.Mo
         assert await client.rest() == b""
 
 
+@pytest.mark.cis("1.2.20")
+async def test_half_a_body_is_not_waited_for(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "BODY_SECONDS", 0.1)
+    async with wire(server) as client:
+        client.send(f"POST {PODS} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{")
+        status, body = await client.answer()
+        assert (status, json.loads(body)["reason"]) == (504, "Timeout")
+        assert await client.rest() == b""
+
+
 async def test_a_watcher_that_does_not_read_is_cut_off(
     server: Server, http: Http, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,6 +126,7 @@ class TestTunnel:
             assert len(await reader.read(-1)) == 500_000
         await close(writer)
 
+    @pytest.mark.cis("4.2.5")
     async def test_what_is_silent_for_long_is_closed(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
         """Each byte, in either direction, is a new beginning."""
         monkeypatch.setattr(tunnel, "IDLE_SECONDS", 0.3)

@@ -77,6 +77,7 @@ def test_a_service_accounts_token(key: ec.EllipticCurvePrivateKey | rsa.RSAPriva
         assert of_service_accounts(verifier(half), view, EXPECTED)(token) == robot
 
 
+@pytest.mark.cis("1.2.21")
 def test_a_token_that_is_worth_nothing() -> None:
     token = signed()
     verify = verifier(public(P256))

@@ -18,5 +18,6 @@ PODS = [pod("c", "Failed", 3), pod("a", "Succeeded", 1), pod("runs", "Running"),
 @pytest.mark.parametrize(
     ("threshold", "deleted"), [(1, ["a", "b"]), (2, ["a"]), (3, []), (12500, []), (0, [])]
 )  # fmt: skip
+@pytest.mark.cis("1.3.1")
 def test_the_oldest_go(threshold: int, deleted: list[str]) -> None:
     assert [pod.metadata.name for pod in surplus(PODS, threshold)] == deleted

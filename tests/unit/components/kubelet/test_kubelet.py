@@ -257,6 +257,7 @@ class TestRefusals:
         await node.create(name="other")
         await node.status(running, "other")
 
+    @pytest.mark.cis("5.2.1", "5.2.2")
     def test_privileged(self) -> None:
         """By default, and on a machine that is itself not allowed everything."""
         spec = Container(name="c", security_context=SecurityContext(privileged=True))

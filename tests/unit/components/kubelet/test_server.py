@@ -74,6 +74,7 @@ class TestWhoIsLetIn:
             assert await (await session.get(f"{url}/healthz")).text() == "ok"
 
     @pytest.mark.parametrize("name", ["system:node:n1", "admin", "system:kube-proxy", "kube-apiserver"])
+    @pytest.mark.cis("4.2.2", "1.2.4")
     async def test_nobody_else_of_the_cluster(self, url: str, authority: Authority, name: str) -> None:
         async with client(authority, authority, name) as session:
             for path in ("/healthz", "/pods", "/containerLogs/default/p/c", "/nothing"):
@@ -81,12 +82,32 @@ class TestWhoIsLetIn:
                 assert answer.status == 403
                 assert await answer.text() == f"{name} may not ask the kubelet, only {ADMITTED} may"
 
+    @pytest.mark.cis("4.2.1", "4.2.3")
     async def test_no_certificate_and_one_of_another_ca(self, url: str, authority: Authority, tmp_path: Path) -> None:
         (tmp_path / "other").mkdir()
         for own in (None, Authority(tmp_path / "other")):
             async with client(authority, own) as session:
                 with pytest.raises(aiohttp.ClientError):
                     await session.get(f"{url}/healthz")
+
+    @pytest.mark.cis("4.2.12")
+    @pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
+    @pytest.mark.parametrize(
+        ("newest", "ciphers"),
+        [(ssl.TLSVersion.TLSv1_1, "ALL:@SECLEVEL=0"), (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES128-SHA:@SECLEVEL=0")],
+    )
+    async def test_no_weak_tls(self, url: str, authority: Authority, newest: ssl.TLSVersion, ciphers: str) -> None:
+        context = ssl.create_default_context(cafile=str(authority.ca))
+        context.load_cert_chain(*authority.issue(ADMITTED))
+        context.set_ciphers("ECDHE-ECDSA-AES128-GCM-SHA256")
+        context.minimum_version, context.maximum_version = ssl.TLSVersion.MINIMUM_SUPPORTED, ssl.TLSVersion.TLSv1_2
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
+            assert (await session.get(f"{url}/healthz")).status == 200
+        context.set_ciphers(ciphers)
+        context.maximum_version = newest
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
+            with pytest.raises(aiohttp.ClientError):
+                await session.get(f"{url}/healthz")
 
     async def test_no_plain_http(self, url: str) -> None:
         async with aiohttp.ClientSession() as session:
