@@ -59,7 +59,7 @@ def _numbers(tree: ast.AST) -> Iterator[str]:
     """What stands in the marks `pytest.mark.cis(...)` of a file."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.cis":
-            yield from (word.value for word in node.args if isinstance(word, ast.Constant))
+            yield from (str(word.value) for word in node.args if isinstance(word, ast.Constant))
 
 
 def page() -> str:

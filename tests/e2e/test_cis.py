@@ -47,7 +47,7 @@ class Seen(NamedTuple):
 
 
 def seen(printed: str) -> Seen:
-    parts = dict(part.split("\n", 1) for part in printed.split("== ")[1:])
+    parts = dict(part.partition("\n")[::2] for part in re.split(r"(?m)^== ", printed)[1:])
     lines = {name: text.splitlines() for name, text in parts.items()}
     files = [_file(line) for line in lines["files"]]
     return Seen(
