@@ -242,6 +242,7 @@ def test_nobody_is_known_by_a_token(machines: dict[str, Desired], machine: str) 
 RULES = authz.read_policy(TEMPLATES / "abac.jsonl")
 USERS = [each for each in identities(CLUSTER) if each.ca == "ca" and each.client]
 MANAGER_USER = "system:kube-controller-manager"
+KUBELETS = [f"system:node:{machine.name}" for machine in CLUSTER.agents]
 
 
 def may(user: Identity | User, verb: str, resource: str, pods: tuple[Pod, ...] = ()) -> bool:
@@ -265,7 +266,7 @@ def test_one_certificate_may_everything() -> None:
     ("verbs", "resource", "users"),
     [
         pytest.param(["get", "list", "watch"], "secrets", {"admin", MANAGER_USER}, marks=pytest.mark.cis("5.1.2")),
-        pytest.param(["create"], "pods", {"admin", MANAGER_USER}, marks=pytest.mark.cis("5.1.4")),
+        pytest.param(["create"], "pods", {"admin", MANAGER_USER, *KUBELETS}, marks=pytest.mark.cis("5.1.4")),
         pytest.param(["create"], "persistentvolumes", {"admin"}, marks=pytest.mark.cis("5.1.9")),
         pytest.param(["create", "get", "update"], "nodes/proxy", {"admin"}, marks=pytest.mark.cis("5.1.10")),
         pytest.param(["create"], "serviceaccounts/token", {"admin", MANAGER_USER}, marks=pytest.mark.cis("5.1.13")),
