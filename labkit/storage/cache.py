@@ -110,9 +110,15 @@ class Cache:
         """Follow the store for ever; survives its absence and its compactions."""
         while True:
             try:
-                async with contextlib.aclosing(self.storage.watch(ROOT, self.revision + 1)) as watch:
+                # From what is known already, not from the next revision: etcd would not say that just this one has been
+                # compacted, and a deletion in it is told no more.
+                async with contextlib.aclosing(self.storage.watch(ROOT, self.revision)) as watch:
                     async for batch in watch:
-                        self.apply(batch)
+                        new = batch
+                        if batch[0].revision <= self.revision:
+                            new = [change for change in batch if change.revision > self.revision]
+                        if new:
+                            self.apply(new)
             except Compacted:
                 self._trace.log("history was compacted under the watch: reading everything anew", level="warning")
                 await self._reload()
