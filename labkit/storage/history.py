@@ -1,8 +1,11 @@
 """What happened to the objects of one kind, lately: the ring that every watcher reads at its own place.
 
-There are no queues per watcher. A watcher is a number, its place in the ring; a new batch wakes all of them, and each
-takes what it has not seen, filters it and sends it as one write. A watcher that falls out of the ring's back gets Gone
-and lists again. Each event is encoded once for all watchers.
+There are no queues per watcher. A watcher is a number, its place in the ring; when something happens each of them is
+told, takes what it has not seen, filters it and sends it as one write. Each event is encoded once for all watchers.
+
+Of what comes thick and fast they are told in batches: the next time not before PAUSE, and as much time as the last time
+took, have passed. 100 watchers take 2 ms; told of each of 2,000 creates a second the server would do nothing else, in
+batches it is 4 to 8 events to a write and half of the time left for the creates. A lone event is told at once.
 """
 
 from __future__ import annotations
@@ -15,12 +18,20 @@ from typing import Protocol
 from labkit.storage.entry import Entry
 
 RING = 8192  # events of one kind that are kept at least
+PAUSE = 0.002  # seconds
 
 
 class Selects(Protocol):
     """What one reader wants to see."""
 
     def matches(self, entry: Entry) -> bool: ...
+
+
+class Reader(Protocol):
+    """Who wants to be told."""
+
+    def tell(self) -> None:
+        """Something may have happened, or the ring was forgotten. Not to be awaited, not to raise."""
 
 
 class Event:
@@ -80,7 +91,10 @@ class History:
         self._size = size
         self._events: list[Event] = []
         self._first = 0  # the place of _events[0]; places only grow
-        self._waiters: set[asyncio.Future[None]] = set()
+        self.shared: dict[tuple[int, str], bytes] = {}  # what readers worked out of the newest events, for each other
+        self._readers: set[Reader] = set()
+        self._alarm: asyncio.TimerHandle | asyncio.Handle | None = None
+        self._quiet_until = 0.0  # by the loop's clock
 
     @property
     def end(self) -> int:
@@ -88,27 +102,53 @@ class History:
         return self._first + len(self._events)
 
     def append(self, events: Sequence[Event]) -> None:
-        """Add what happened and wake the watchers."""
+        """Add what happened and tell the readers."""
         self._events += events
+        self.shared.clear()
         if len(self._events) > 2 * self._size:
             cut = len(self._events) - self._size
             self.oldest = self._events[cut - 1].revision
             self._first += cut
             del self._events[:cut]
-        self._wake()
+        self._tell_soon()
 
     def forget(self, revision: int) -> None:
-        """Start anew at `revision`: every watcher falls out."""
+        """Start anew at `revision`: every reader falls out."""
         self.oldest = revision
         self._first = self.end + 1
         self._events.clear()
-        self._wake()
+        self.shared.clear()
+        self._tell_soon()
 
-    def _wake(self) -> None:
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-        self._waiters.clear()
+    def follow(self, reader: Reader) -> None:
+        """Tell the reader from now on, until it leaves."""
+        self._readers.add(reader)
+
+    def leave(self, reader: Reader) -> None:
+        self._readers.discard(reader)
+
+    def _tell_soon(self) -> None:
+        if not self._readers or self._alarm is not None:
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._quiet_until:
+            self._alarm = loop.call_at(self._quiet_until, self._tell)
+        else:
+            self._tell()
+
+    def _tell(self) -> None:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        for reader in list(self._readers):
+            reader.tell()
+        # The event loop sends at the end of its round: only then it is known how long all of it took.
+        self._alarm = loop.call_soon(self._told, started, self.end)
+
+    def _told(self, started: float, end: int) -> None:
+        now = asyncio.get_running_loop().time()
+        self._alarm, self._quiet_until = None, now + max(PAUSE, now - started)
+        if self.end > end:  # more has happened meanwhile
+            self._tell_soon()
 
     def place(self, revision: int) -> int:
         """The place of the first event after `revision`; raises TooOld."""
@@ -121,21 +161,3 @@ class History:
         if place < self._first:
             raise TooOld(place, self._first)
         return self._events[place - self._first :]
-
-    async def wait(self, place: int, seconds: float) -> None:
-        """Return when there is something at `place`, the ring was forgotten, or the time is over."""
-        if self.end > place or self._first > place:
-            return
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiters.add(waiter)
-        timer = asyncio.get_running_loop().call_later(seconds, _finish, waiter)
-        try:
-            await waiter
-        finally:
-            timer.cancel()
-            self._waiters.discard(waiter)
-
-
-def _finish(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)

@@ -22,7 +22,7 @@ from http import HTTPStatus
 from typing import Protocol, cast
 
 from labkit.api.errors import ApiError, ServerTimeout
-from labkit.components.kube_apiserver.messages import Answer, Request, Stream, Tunnel, User
+from labkit.components.kube_apiserver.messages import Answer, Outlet, Request, Stream, Tunnel, User
 from labkit.components.kube_apiserver.parser import Incoming, Parser, query_of
 from labkit.components.kube_apiserver.tunnel import splice
 from labkit.upgrade import close, hand_over
@@ -68,6 +68,7 @@ class Connection(asyncio.Protocol):
         self._lost = False  # the client is gone, or somebody else's
         self._held = False  # not read from
         self._writable: asyncio.Future[None] | None = None  # there while the client does not read
+        self._outlet: Outlet | None = None  # of the stream that is being sent
         self._close_at = self._abort_at = math.inf  # time.monotonic
 
     # -- the transport's side --------------------------------------------------------------------------------------
@@ -81,7 +82,7 @@ class Connection(asyncio.Protocol):
         self._owner.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lost = True
+        self._lost, self._outlet = True, None
         self._owner.closed(self)
         self.resume_writing()
         if self._task is not None and not self._changing:
@@ -90,12 +91,17 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self._abort_at = time.monotonic() + WRITE_SECONDS
         self._writable = self._loop.create_future()
+        if self._outlet is not None:
+            self._outlet.ready = False
 
     def resume_writing(self) -> None:
         self._abort_at = math.inf
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         self._writable = None
+        if self._outlet is not None:
+            self._outlet.ready = True
+            self._outlet.on_ready()
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -232,6 +238,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
         finally:
             self._owner.streams.discard(task)
+            self._outlet = None
         if incoming.chunks and not _bodiless(stream, incoming) and not self._transport.is_closing():
             self._transport.write(b"0\r\n\r\n")
 
@@ -242,13 +249,20 @@ class Connection(asyncio.Protocol):
             return
         self._keep = self._keep and incoming.chunks
         self._transport.write(self._head(stream, b"Transfer-Encoding: chunked\r\n" if incoming.chunks else b""))
+        write = self._write_chunk if incoming.chunks else self._transport.write
+        if stream.outlet is not None:
+            self._outlet = stream.outlet
+            self._outlet.write, self._outlet.ready = write, self._writable is None
         async for chunk in stream.chunks:
             if self._transport.is_closing():
                 return
             if chunk:
-                self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if incoming.chunks else chunk)
+                write(chunk)
             if self._writable is not None:
                 await self._writable
+
+    def _write_chunk(self, chunk: bytes) -> None:
+        self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
 
     async def _tunnel(self, tunnel: Tunnel) -> None:
         """The connection is HTTP no more; at the tunnel's end it is closed."""

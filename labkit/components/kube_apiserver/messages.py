@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 
 from labkit.components.kube_apiserver.routes import Route
@@ -64,6 +64,28 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+class Outlet:
+    """Straight into the connection of a Stream, for chunks that come while `chunks` waits: no task has to be woken.
+
+    `write` may be used while the client is `ready`, that is, keeps up reading; `on_ready` is called when it does so
+    again. The connection opens the outlet before it asks for the first of `chunks`.
+    """
+
+    __slots__ = ("on_ready", "ready", "write")
+
+    def __init__(self) -> None:
+        self.ready = False
+        self.write: Callable[[bytes], None] = _nowhere
+        self.on_ready: Callable[[], None] = _nothing
+
+
+def _nowhere(chunk: bytes) -> None:
+    raise ConnectionError("the outlet is not open")
+
+
+def _nothing() -> None: ...
+
+
 @dataclass(slots=True)
 class Stream:
     """An answer that goes on: each chunk is sent at once. Closed by the server with `chunks.aclose()`."""
@@ -72,6 +94,7 @@ class Stream:
     content_type: str = JSON
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    outlet: Outlet | None = None
 
 
 @dataclass(slots=True)

@@ -25,7 +25,7 @@ from labkit.components.kube_apiserver import answers, bodies, changes, watching
 from labkit.components.kube_apiserver.admission.chain import Chain
 from labkit.components.kube_apiserver.admission.plugin import Asked
 from labkit.components.kube_apiserver.admission.resource_quota import charged
-from labkit.components.kube_apiserver.messages import Answer, Request, Stream
+from labkit.components.kube_apiserver.messages import Answer, Outlet, Request, Stream
 from labkit.components.kube_apiserver.routes import Route
 from labkit.storage import deletion
 from labkit.storage.cache import Cache
@@ -107,7 +107,8 @@ class Resources:
             await self._cache.current()
         shelf, writer = self.registries[at.resource].shelf, watching.Frames(request, kind)
         start = await watching.begin(self._cache, shelf, watch, writer)
-        return Stream(watching.frames(self._cache, shelf, watch, writer, start))
+        outlet = Outlet()
+        return Stream(watching.frames(self._cache, shelf, watch, writer, start, outlet), outlet=outlet)
 
     # -- changes -------------------------------------------------------------------------------------------------
 

@@ -1,15 +1,15 @@
 """The stream of a watch: what is there now (when no resourceVersion says where to begin), then what happens.
 
-Each wake-up takes all that happened since, and sends it as one chunk: `{"type":...,"object":...}` and a newline for
-each event. Frames are made once for all watchers. What lies before the ring of history is read from the store
-(labkit.storage.replay). Source: the Kubernetes API conventions.
+Whatever happened since the last time is sent as one chunk: `{"type":...,"object":...}` and a newline for each event.
+Frames are made once for all watchers. Who has caught up follows the ring of history (following.py); what lies before
+the ring is read from the store (labkit.storage.replay). Source: the Kubernetes API conventions.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -17,11 +17,12 @@ import msgspec
 from labkit.api.errors import ApiError, BadRequest, Expired
 from labkit.api.kinds import Kind
 from labkit.components.kube_apiserver.answers import table_of, wants_table
-from labkit.components.kube_apiserver.messages import Request
+from labkit.components.kube_apiserver.following import Follower
+from labkit.components.kube_apiserver.messages import Outlet, Request
 from labkit.storage import replay
 from labkit.storage.cache import Cache, Shelf
 from labkit.storage.entry import Entry
-from labkit.storage.history import Event, TooOld, frame_of, seen_by
+from labkit.storage.history import Event, History, TooOld, frame_of, seen_by
 from labkit.storage.protocol import Compacted, StorageUnavailable
 from labkit.storage.selection import Selection
 
@@ -46,7 +47,8 @@ class Frames:
     def __init__(self, request: Request, kind: Kind) -> None:
         self._request = request
         self._kind = kind
-        self._table = wants_table(request)
+        self.plain = not (table := wants_table(request))
+        self._table = table
         self._columns_sent = False
 
     def of_event(self, type: str, event: Event) -> bytes:
@@ -103,36 +105,33 @@ async def begin(cache: Cache, shelf: Shelf, watch: Watch, writer: Frames) -> Sta
         return Start(BEFORE_THE_RING, watch.revision, b"")
 
 
-async def frames(cache: Cache, shelf: Shelf, watch: Watch, writer: Frames, start: Start) -> AsyncGenerator[bytes, None]:
-    """The chunks of a watch until its time is over; a watcher that cannot be served further is told 410."""
-    time = asyncio.get_running_loop().time
-    place, after, first = start
-    if first:
-        yield first
+async def frames(
+    cache: Cache, shelf: Shelf, watch: Watch, writer: Frames, start: Start, outlet: Outlet
+) -> AsyncGenerator[bytes, None]:
+    """The chunks of a watch until its time is over, beside those that go through the outlet while it follows the ring;
+    a watcher that cannot be served further is told 410."""
+    time, history = asyncio.get_running_loop().time, shelf.history
+    if start.first:
+        yield start.first
+    me = Follower(history, outlet, _writing(history, watch.selection, writer), start.place, start.after)
     deadline, bookmark_at = time() + watch.seconds, time() + BOOKMARK_SECONDS
-    while (left := deadline - time()) > 0:
-        await shelf.history.wait(place, min(left, BOOKMARK_SECONDS))
-        try:
-            events = shelf.history.since(place)
-        except TooOld:
-            async with contextlib.aclosing(_missed(cache, shelf, watch, writer, after, deadline)) as chunks:
+    while time() < deadline:
+        if not await me.run(min(deadline, bookmark_at)):
+            async with contextlib.aclosing(_missed(cache, shelf, watch, writer, me.after, deadline)) as chunks:
                 async for chunk, told in chunks:
-                    after = told
+                    me.after = told
                     if chunk:
                         yield chunk
-            if after < shelf.history.oldest:
+            if me.after < history.oldest:
                 return
-            place = shelf.history.place(after)
+            me.place = history.place(me.after)
             continue
-        place += len(events)
-        chunk = _chunk(events, after, watch.selection, writer)
-        if chunk:
-            yield chunk
-        after = max(after, events[-1].revision if events else cache.revision)
-        # Also where much happens and the selector lets nothing of it through.
-        if watch.bookmarks and time() >= bookmark_at:
-            yield writer.bookmark(after)
+        if me.place == history.end:
+            me.after = max(me.after, cache.revision)
+        if time() >= bookmark_at:
             bookmark_at = time() + BOOKMARK_SECONDS
+            if watch.bookmarks:
+                yield writer.bookmark(me.after)
 
 
 async def _missed(
@@ -149,6 +148,22 @@ async def _missed(
         yield error_frame(Expired(str(TooOld(after, shelf.history.oldest)))), after
     except (StorageUnavailable, TimeoutError):
         return
+
+
+def _writing(history: History, selection: Selection, writer: Frames) -> Callable[[Sequence[Event], int], bytes]:
+    """How a watcher makes its chunk. Those who want all of a kind, or of a namespace, mostly want the same events: the
+    first makes the chunk, the others find it."""
+
+    def write(events: Sequence[Event], after: int) -> bytes:
+        if not (writer.plain and selection.whole) or events[0].revision <= after:
+            return _chunk(events, after, selection, writer)
+        key = (len(events), selection.scope)
+        chunk = history.shared.get(key)
+        if chunk is None:
+            chunk = history.shared[key] = _chunk(events, after, selection, writer)
+        return chunk
+
+    return write
 
 
 def _chunk(events: Sequence[Event], after: int, selection: Selection, writer: Frames) -> bytes:

@@ -9,6 +9,7 @@ from labkit.api.labels import parse_selector
 from labkit.storage.entry import Codec, Entry
 from labkit.storage.history import Event, History, TooOld, seen_by
 from labkit.storage.selection import Selection
+from labkit.testing.eventually import eventually
 
 POD = Codec(KINDS["pods"])
 
@@ -45,25 +46,44 @@ def test_an_overfull_ring_forgets_its_oldest_half() -> None:
         history.since(4)
 
 
-async def test_waiting() -> None:
-    history = History(0)
-    waiting = asyncio.create_task(history.wait(0, 5))
-    await asyncio.sleep(0)
-    history.append([event(1)])
-    await asyncio.wait_for(waiting, 1)
-    await asyncio.wait_for(history.wait(0, 5), 1)  # there is something already
-    await asyncio.wait_for(history.wait(1, 0.05), 1)  # the time is over
+class Listener:
+    """Counts how often it is told, and what it has seen."""
+
+    def __init__(self, history: History) -> None:
+        self.history, self.told, self.seen = history, 0, 0
+
+    def tell(self) -> None:
+        self.told += 1
+        self.seen = self.history.end
 
 
-async def test_a_cancelled_waiter_does_not_disturb_others() -> None:
+async def test_a_lone_event_is_told_at_once() -> None:
     history = History(0)
-    one, two = (asyncio.create_task(history.wait(0, 5)) for _ in range(2))
-    await asyncio.sleep(0)
-    one.cancel()
-    await asyncio.wait([one])
-    assert not two.done()
+    stays, leaves = Listener(history), Listener(history)
+    history.follow(stays)
+    history.follow(leaves)
+    history.leave(leaves)
     history.append([event(1)])
-    await asyncio.wait_for(two, 1)
+    assert (stays.seen, leaves.told) == (1, 0)
+
+
+async def test_what_comes_thick_and_fast_is_told_in_batches() -> None:
+    history = History(0, size=1000)
+    listener = Listener(history)
+    history.follow(listener)
+    for number in range(200):
+        history.append([event(number + 1)])
+        await asyncio.sleep(0)
+    await eventually(lambda: listener.seen == 200, expect="all is told")
+    assert listener.told < 100
+
+
+async def test_a_forgotten_ring_is_told() -> None:
+    history = History(0)
+    listener = Listener(history)
+    history.follow(listener)
+    history.forget(5)
+    assert listener.told == 1
 
 
 @pytest.mark.parametrize(
