@@ -49,6 +49,9 @@ def main() -> int:
         with console.status(name) as status:
             rows = module.rows(lambda text, status=status, name=name: status.update(f"{name}: {text}"))
         console.print(table(name, rows))
+        for row in rows:
+            if row.note:
+                console.print(f"  {row.name}: [dim]{row.note}[/dim]")
         console.print(f"kept in {write(name, rows)}")
     return 0
 

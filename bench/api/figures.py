@@ -14,13 +14,15 @@ _TICK = 1e6 / os.sysconf("SC_CLK_TCK")  # microseconds
 
 
 class Figures(msgspec.Struct):
-    """count operations in `seconds`; p50, p99: milliseconds for one; cpu: microseconds per operation, by process."""
+    """count operations in `seconds`; p50, p99: milliseconds for one; cpu: microseconds per operation, by process;
+    calls: the p99 by call, where there are several."""
 
     count: int = 0
     seconds: float = 0.0
     p50: float = 0.0
     p99: float = 0.0
     cpu: dict[str, float] = {}
+    calls: dict[str, float] = {}
 
     @property
     def rate(self) -> float:

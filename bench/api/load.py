@@ -5,6 +5,7 @@
     lists     count, path, items        GET of a collection, one after the other
     raw-puts  clients, count, size      etcd's own figure: compare-and-swap through labkit/storage/etcd.py
     raw-gets  seconds                   etcd's own figure: a range of one key, the same way
+    watch, idle    watches.py           busy    busy.py
 
 Every answer is looked at: a wrong status, name or number of objects ends the run. Prints `Figures` as JSON.
 """
@@ -29,8 +30,6 @@ from bench.api.pods import pod
 from labkit.components.kube_apiserver.__main__ import keep_freed_memory
 from labkit.storage.etcd import Etcd, Tls
 from labkit.storage.protocol import Storage
-
-NAMESPACE = "/api/v1/namespaces/bench"
 
 
 class Files(msgspec.Struct):
@@ -77,14 +76,23 @@ class Wish(msgspec.Struct):
     items: int = 0
     size: int = 0
     creators: int = 4
+    namespace: str = "bench"
+
+    def node_target(self, name: str) -> Target:
+        """As the kubelet of that node."""
+        assert self.where.files is not None
+        folder = Path(self.where.files.certificate).parent
+        files = [str(folder / f"system-node-{name}.{end}") for end in ("crt", "key")]
+        return Target("127.0.0.1", self.where.port, Files(self.where.files.ca, *files).context())
 
 
 async def creates(wish: Wish) -> Figures:
     target = wish.where.target()
     connections = [await connect(target) for _ in range(wish.clients)]
-    bodies = [request("POST", f"{NAMESPACE}/pods", pod(f"{wish.prefix}-{n}")) for n in range(wish.count)]
+    pods = f"/api/v1/namespaces/{wish.namespace}/pods"
+    bodies = [request("POST", pods, pod(f"{wish.prefix}-{n}", f"app{n % 100}")) for n in range(wish.count)]
     figures = await _loaded(wish, connections, iter(bodies), expecting(201, b'"kind":"Pod"'))
-    status, there = await ask(connections[0], request("GET", f"{NAMESPACE}/pods"))
+    status, there = await ask(connections[0], request("GET", pods))
     names = there.count(f'"name":"{wish.prefix}-'.encode())
     if status != 200 or names != wish.count:
         raise WrongAnswer(f"{names} of {wish.count} pods are there")
@@ -192,11 +200,11 @@ async def _raw(wish: Wish, operation: Callable[[Storage], Awaitable[bool]]) -> F
 
 
 def main(name: str, text: str) -> None:
-    from bench.api import watches
+    from bench.api import busy, watches
 
     loads = {
         "creates": creates, "gets": gets, "lists": lists, "raw-puts": raw_puts, "raw-gets": raw_gets,
-        "watch": watches.fan_out, "idle": watches.idle,
+        "watch": watches.fan_out, "idle": watches.idle, "busy": busy.busy,
     }  # fmt: skip
     keep_freed_memory()  # as the server does: TLS reads into 256 KiB each time, which costs 20 us a request otherwise
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

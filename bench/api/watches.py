@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from bench.api.connection import Client, Target, WrongAnswer, connect, request
+from bench.api.connection import Client, Target, WrongAnswer, ask, connect, request
 from bench.api.figures import Figures, measured, quantile, resident_mb
 from bench.api.pods import pod
 
@@ -91,7 +91,7 @@ class Watcher(asyncio.Protocol):
         return found
 
 
-async def _watching(target: Target, clients: int, question: bytes, expected: int) -> list[Watcher]:
+async def watching(target: Target, clients: int, question: bytes, expected: int) -> list[Watcher]:
     loop = asyncio.get_running_loop()
     watchers = []
     for start in range(0, clients, 50):  # not all handshakes at once
@@ -113,8 +113,10 @@ async def fan_out(wish: Wish) -> Figures:
     """count: events; p50, p99: from sending the create to an event's arrival, in ms, over all watchers and pods."""
     target, figures = wish.where.target(), Figures()
     connections = [await connect(target) for _ in range(wish.creators)]
-    question = request("GET", f"{NAMESPACE}/pods?watch=true&resourceVersion={wish.path}")
-    watchers = await _watching(target, wish.clients, question, wish.count)
+    _, listed = await ask(connections[0], request("GET", f"{NAMESPACE}/pods?limit=1"))
+    revision = msgspec.json.decode(listed)["metadata"]["resourceVersion"]
+    question = request("GET", f"{NAMESPACE}/pods?watch=true&resourceVersion={revision}")
+    watchers = await watching(target, wish.clients, question, wish.count)
     sent: dict[str, float] = {}
     names = iter([f"{wish.prefix}-{number}" for number in range(wish.count)])
 
@@ -155,7 +157,7 @@ def _delays(watcher: Watcher, sent: dict[str, float]) -> list[float]:
 async def idle(wish: Wish) -> Figures:
     """p50: the server's resident MB with all watchers there."""
     target, figures = wish.where.target(), Figures(count=wish.clients, seconds=1.0)
-    watchers = await _watching(target, wish.clients, request("GET", f"{NAMESPACE}/pods?watch=true"), 1)
+    watchers = await watching(target, wish.clients, request("GET", f"{NAMESPACE}/pods?watch=true"), 1)
     await asyncio.sleep(0.5)
     figures.p50 = resident_mb(wish.where.pids["server"])
     creator = Client(await connect(target), iter([request("POST", f"{NAMESPACE}/pods", pod("woken"))]).__next__, _made)

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 import uvloop
 
+from bench.api.busy import NODES
 from bench.api.figures import Figures
 from bench.api.load import Files, Where, Wish
 from labkit.api.errors import ServerUnavailable
@@ -56,6 +57,8 @@ def secure() -> Iterator[Where]:
             files, etcd_files = (
                 Files(str(ca.ca), *map(str, ca.issue("bench", "system:masters"))) for ca in (authority, etcd_authority)
             )
+            for number in range(NODES):
+                authority.issue(f"system:node:n{number}", "system:nodes")
             pids = {"server": server.process.pid, "etcd": etcd.process.pid}
             where = Where(server.port, etcd.address, pids, files, etcd_files)
             asyncio.run(_prepare(server.url, where))
@@ -85,19 +88,24 @@ async def _prepare(url: str, where: Where) -> None:
                 await client.list(Namespace)
                 break
             await asyncio.sleep(0.1)
-        await client.create(Namespace(metadata=ObjectMeta(name="bench")))
-        account = await client.create(ServiceAccount(metadata=ObjectMeta(name="default", namespace="bench")))
-        about = {
-            "kubernetes.io/service-account.name": "default",
-            "kubernetes.io/service-account.uid": account.metadata.uid,
-        }
-        secret = Secret(
-            metadata=ObjectMeta(name="default-token", namespace="bench", annotations=about),
-            type="kubernetes.io/service-account-token", data={"token": b"bench"},
-        )  # fmt: skip
-        await client.create(secret)
-        account.secrets = [ObjectReference(name="default-token")]
-        await client.update(account)
+        for namespace in ("bench", "listed"):
+            await client.create(Namespace(metadata=ObjectMeta(name=namespace)))
+            await _account(client, namespace)
+
+
+async def _account(client: Client, namespace: str) -> None:
+    account = await client.create(ServiceAccount(metadata=ObjectMeta(name="default", namespace=namespace)))
+    about = {
+        "kubernetes.io/service-account.name": "default",
+        "kubernetes.io/service-account.uid": account.metadata.uid,
+    }
+    secret = Secret(
+        metadata=ObjectMeta(name="default-token", namespace=namespace, annotations=about),
+        type="kubernetes.io/service-account-token", data={"token": b"bench"},
+    )  # fmt: skip
+    await client.create(secret)
+    account.secrets = [ObjectReference(name="default-token")]
+    await client.update(account)
 
 
 async def _serve(etcd: str, port: int) -> None:
