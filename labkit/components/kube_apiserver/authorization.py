@@ -37,9 +37,10 @@ class Authorization:
             return lambda wish: node_authorizer.allows(wish, self._pods_of)
         return lambda wish: name == "AlwaysAllow"
 
-    def _pods_of(self, node: str, namespace: str) -> Sequence[Pod]:
-        there = self._pods.within(namespace)
-        return [entry.decode() for entry in there if entry.fields.get("spec.nodeName") == node]
+    def _pods_of(self, node: str, namespace: str, name: str) -> Sequence[Pod]:
+        one = self._pods.entries.get(f"{namespace}/{name}")
+        there = self._pods.within(namespace) if not name else [one] if one else []
+        return [entry.seen() for entry in there if entry.fields.get("spec.nodeName") == node]
 
     async def allows(self, wish: Attributes) -> bool:
         """The decision. A node is only refused when the cache has heard of all that is bound to it."""

@@ -24,8 +24,8 @@ _READABLE = frozenset(("nodes", "pods", "services", "endpoints", "persistentvolu
 _REFERRED = frozenset(("secrets", "configmaps", "persistentvolumeclaims"))
 _CHANGING = frozenset(("update", "patch"))
 
-PodsOf = Callable[[str, str], Sequence[Pod]]
-"""(node, namespace) -> the pods of the namespace that are bound to the node."""
+PodsOf = Callable[[str, str, str], Sequence[Pod]]
+"""(node, namespace, name) -> the pods of the namespace that are bound to the node; with a name, only that one."""
 
 
 def allows(wish: Attributes, pods_of: PodsOf) -> bool:
@@ -43,9 +43,9 @@ def allows(wish: Attributes, pods_of: PodsOf) -> bool:
     if wish.resource == "events":
         return wish.verb == "create" or wish.verb in _CHANGING
     if (wish.resource == "pods/status" and wish.verb in _CHANGING) or (wish.resource, wish.verb) == ("pods", "delete"):
-        return any(pod.metadata.name == wish.name for pod in pods_of(node, wish.namespace))
+        return bool(pods_of(node, wish.namespace, wish.name))
     if wish.resource in _REFERRED and wish.verb == "get":
-        pods = pods_of(node, wish.namespace)
+        pods = pods_of(node, wish.namespace, "")
         return any((wish.resource, wish.name) in set(references(pod)) for pod in pods)
     return False
 

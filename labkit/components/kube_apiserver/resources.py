@@ -73,7 +73,7 @@ class Resources:
         revision = self._cache.revision
         entries = self.registries[at.resource].shelf.within(at.namespace)
         if not selection.whole:
-            entries = [entry for entry in entries if selection.matches(entry)]
+            entries = selection.of(entries)
         return _part(request, at, kind, selection, entries, revision, limit)
 
     async def _list_on(self, request: Request, at: Route, kind: Kind, selection: Selection, limit: int) -> Answer:
@@ -192,7 +192,7 @@ class Resources:
         selection = selection_of(request, at, kind)
         registry = self.registries[at.resource]
         await self._cache.current()
-        gone = [entry for entry in registry.shelf.within(at.namespace) if selection.matches(entry)]
+        gone = selection.of(registry.shelf.within(at.namespace))
         for entry in gone:
             namespace, _, name = entry.path.rpartition("/")
             each = at._replace(namespace=namespace, name=name)

@@ -90,7 +90,7 @@ class Start(NamedTuple):
 async def begin(cache: Cache, shelf: Shelf, watch: Watch, writer: Frames) -> Start:
     """Raises Expired when what happened since the asked revision is known no longer."""
     if watch.revision is None:
-        entries = [entry for entry in shelf.within(watch.selection.scope.rstrip("/")) if watch.selection.matches(entry)]
+        entries = watch.selection.of(shelf.within(watch.selection.scope.rstrip("/")))
         first = [writer.of_entry(entry) for entry in entries]
         if watch.tells_end_of_state:
             first.append(writer.bookmark(cache.revision, end_of_state=True))

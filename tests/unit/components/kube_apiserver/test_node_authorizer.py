@@ -57,8 +57,8 @@ SECRETIVE = Pod(
 )
 
 
-def pods_of(node: str, namespace: str) -> Sequence[Pod]:
-    return [SECRETIVE] if (node, namespace) == ("agent1", "default") else []
+def pods_of(node: str, namespace: str, name: str) -> Sequence[Pod]:
+    return [SECRETIVE] if (node, namespace) == ("agent1", "default") and name in ("", "mine") else []
 
 
 @pytest.mark.parametrize(
