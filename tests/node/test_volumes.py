@@ -84,10 +84,12 @@ async def test_all_kinds_in_one_pod(node: OneNode, tmp_path: Path) -> None:
         {"name": "memory", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}, {"name": "disk", "emptyDir": {}},
     ]  # fmt: skip
     mounts = [{"name": volume["name"], "mountPath": f"/{volume['name']}"} for volume in volumes]
+    mounts.append({"name": "map", "mountPath": "/etc/page", "subPath": "page"})
     container = STAYS | {"volumeMounts": mounts, "securityContext": {"runAsUser": 65534}}
     pod = await node.create(container, volumes=volumes, metadata={"labels": {"app": "x"}})
     await node.status(running)
     assert await inside(node, "cat", "/secret/password", "/map/page", "/down/labels") == 's3cret\nhello\napp="x"'
+    assert await inside(node, "cat", "/etc/page") == "hello\n"
     assert "ermission denied" in await inside(node, "cat", "/items/deep/key")  # 0400, and not its owner
     assert "Read-only" in await inside(node, "touch", "/secret/x")
     assert await inside(node, "sh", "-c", "echo 1 > /memory/x; echo 2 > /disk/x; cat /memory/x /disk/x") == "1\n2\n"

@@ -6,7 +6,7 @@ try again.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 
@@ -109,11 +109,12 @@ class Hands:
             return None
         try:
             env = await self._environment(pod, spec, pause)
-        except (VariableFailure, SourceFailure) as exc:
+            places = await asyncio.to_thread(self._shared.volumes.parts, pod, spec, self.volumes.places)
+        except (VariableFailure, SourceFailure, VolumeFailure) as exc:
             self._shared.event(pod, "failed", f"Error: {exc}", spec.name)
             return self._set_back(spec.name, "CreateContainerConfigError", str(exc), longest=FIRST_BACKOFF)
         try:
-            config = await asyncio.to_thread(self._configure, action, pod, spec, pause, env)
+            config = await asyncio.to_thread(self._configure, action, pod, spec, pause, env, places)
         except (ValueError, KeyError, OSError) as exc:
             self._shared.event(pod, "failed", f"Failed to create docker container with error: {exc}", spec.name)
             return self._set_back(spec.name, "RunContainerError", str(exc))
@@ -138,11 +139,13 @@ class Hands:
             shared.event(pod, "invalidEnvironmentVariableNames", message, spec.name)
         return env
 
-    def _configure(self, action: Start, pod: Pod, spec: Spec, pause: Container, env: Variables) -> ContainerConfig:
+    def _configure(
+        self, action: Start, pod: Pod, spec: Spec, pause: Container, env: Variables, places: Mapping[str, str]
+    ) -> ContainerConfig:
         log = self._shared.volumes.termination_log(pod.metadata.uid, spec.name)
         settings = self._shared.settings
         birth = Birth(action.attempt, action.backoff, settings.node)
-        config = configure_container(pod, spec, pause.id, env, self.volumes.places | {"": str(log)}, birth)
+        config = configure_container(pod, spec, pause.id, env, {**places, "": str(log)}, birth)
         return replace(config, resources=replace(config.resources, pids=settings.pod_max_pids))
 
     async def _launch(self, pod: Pod, name: str, config: ContainerConfig, action: Start | StartPause) -> str:

@@ -23,7 +23,7 @@ from labkit.components.kubelet.runtime import (
     Resources,
     container_name,
 )
-from labkit.components.kubelet.volume_files import is_written_by_kubelet
+from labkit.components.kubelet.volume_files import is_written_by_kubelet, place_name
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ def configure_container(
 ) -> ContainerConfig:
     """A container of the pod, in the network and IPC namespaces of the container `pause`.
 
-    mounts: where each of the pod's volumes is, by name; and the file for its last words, under "".
+    mounts: where each of the pod's volumes is, by name, a part of one by NAME/SUBPATH; and the file for its last words,
+    under "".
     """
     resolve = lookup(dict(env))
     security = spec.security_context or SecurityContext()
@@ -125,7 +126,9 @@ def _mapping(port: ContainerPort) -> PortMapping:
 
 def _mounts(pod: Pod, spec: Spec, volumes: Mapping[str, str]) -> tuple[Mount, ...]:
     ours = {volume.name for volume in pod.spec.volumes if is_written_by_kubelet(volume)}
-    mounts = [Mount(volumes[m.name], m.mount_path, bool(m.read_only) or m.name in ours) for m in spec.volume_mounts]
+    mounts = [
+        Mount(volumes[place_name(m)], m.mount_path, bool(m.read_only) or m.name in ours) for m in spec.volume_mounts
+    ]
     if last_words := volumes.get(""):
         mounts.append(Mount(last_words, spec.termination_message_path or "/dev/termination-log"))
     return tuple(mounts)

@@ -11,6 +11,8 @@ import asyncio
 import os
 import shutil
 import signal
+from asyncio.subprocess import Process
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
@@ -54,30 +56,47 @@ async def clone(source: GitRepoVolumeSource, path: Path) -> None:
 
 
 async def _git(folder: Path, *words: str) -> None:
-    command = ["git", "-c", "core.hooksPath=/dev/null", "-c", "protocol.file.allow=never", *words]
-    environment = {"PATH": os.environ.get("PATH", os.defpath)} | _ENVIRONMENT
-    pipe = asyncio.subprocess.PIPE
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command, cwd=folder, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
-            stderr=pipe, start_new_session=True,
-        )  # fmt: skip
-    except FileNotFoundError as exc:
-        raise VolumeFailure(
-            "git is not installed on this machine: install it (apt-get install git), or use another kind of volume"
-        ) from exc
+    process = await _start(folder, words)
     try:
         async with asyncio.timeout(SECONDS):
             _, told = await process.communicate()
     except TimeoutError as exc:
-        raise VolumeFailure(
-            f"git {words[0]}: no end within {SECONDS} s: is the repository's machine reachable?"
-        ) from exc
+        why = f"no end within {SECONDS} s: is the repository's machine reachable?"
+        raise VolumeFailure(f"git {words[0]}: {why}") from exc
     finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+        await _end(process)
     if process.returncode != 0:
         lines = told.decode(errors="replace").strip().splitlines()
         raise VolumeFailure(f"git {words[0]} failed: {' '.join(lines[-2:])}")
+
+
+async def _start(folder: Path, words: Sequence[str]) -> Process:
+    """git with these words, in a process group of its own; ended again when we are cancelled meanwhile."""
+    command = ["git", "-c", "core.hooksPath=/dev/null", "-c", "protocol.file.allow=never", *words]
+    environment = {"PATH": os.environ.get("PATH", os.defpath)} | _ENVIRONMENT
+    nothing = asyncio.subprocess.DEVNULL
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *command, cwd=folder, env=environment, stdin=nothing, stdout=nothing, stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+    )  # fmt: skip
+    try:
+        return await asyncio.shield(starting)
+    except FileNotFoundError as exc:
+        raise VolumeFailure(
+            "git is not installed on this machine: install it (apt-get install git), or use another kind of volume"
+        ) from exc
+    except asyncio.CancelledError:
+        await asyncio.wait([starting])
+        if starting.exception() is None:
+            await _end(starting.result())
+        raise
+
+
+async def _end(process: Process) -> None:
+    """With all that it started: ssh, a helper."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()

@@ -12,7 +12,7 @@ items, modes and config maps came later.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from labkit.api.types import ConfigMap, DownwardAPIVolumeSource, KeyToPath, Pod, Secret, Volume
+from labkit.api.types import ConfigMap, DownwardAPIVolumeSource, KeyToPath, Pod, Secret, Volume, VolumeMount
 from labkit.components.kubelet.fields import field_for_file
 from labkit.components.kubelet.sources import Found, Reference
 
@@ -36,6 +36,11 @@ Files = Mapping[str, File]
 def is_written_by_kubelet(volume: Volume) -> bool:
     """Whether its files are made here, and changed when their source changes; containers only read them."""
     return bool(volume.secret or volume.config_map or volume.downward_api)
+
+
+def place_name(mount: VolumeMount) -> str:
+    """What of a volume is mounted: `data`, or `data/a/part`."""
+    return f"{mount.name}/{mount.sub_path}" if mount.sub_path else mount.name
 
 
 def files_of(volume: Volume, pod: Pod, found: Found) -> Files:

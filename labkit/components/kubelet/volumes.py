@@ -16,16 +16,16 @@ in the files is volume_files.py's decision, that they change all at once volume_
 import asyncio
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from labkit.api.quantity import value
-from labkit.api.types import EmptyDirVolumeSource, Pod, Volume, VolumeSource, sources
+from labkit.api.types import Container, EmptyDirVolumeSource, Pod, Volume, VolumeSource, sources
 from labkit.components.kubelet import git_repo, volume_writer
 from labkit.components.kubelet.mounts import Mounts
 from labkit.components.kubelet.sources import Found
-from labkit.components.kubelet.volume_files import VolumeFailure, files_of, is_written_by_kubelet
+from labkit.components.kubelet.volume_files import VolumeFailure, files_of, is_written_by_kubelet, place_name
 
 # What an API object calls them, for those that have files or a directory of ours.
 _PLUGINS = {
@@ -61,6 +61,23 @@ class Volumes:
             if volume.git_repo is not None and not places[volume.name].is_dir():
                 await self._clone(volume, places[volume.name])
         return {name: str(place) for name, place in places.items()}
+
+    def parts(self, pod: Pod, container: Container, places: Mapping[str, str]) -> dict[str, str]:
+        """`places`, and by NAME/SUBPATH where the parts are that the container mounts by subPath. Raises VolumeFailure.
+
+        Only where the kubelet alone writes: a container that can write could put a link in the way, out of the volume.
+        """
+        ours = {volume.name for volume in pod.spec.volumes if is_written_by_kubelet(volume)}
+        found = dict(places)
+        for mount in [mount for mount in container.volume_mounts if mount.sub_path]:
+            what = f'volume "{mount.name}": subPath {mount.sub_path!r}'
+            if mount.name not in ours:
+                raise VolumeFailure(f"{what} is offered for secret, configMap and downwardAPI: mount the whole volume")
+            top, part = Path(places[mount.name]), Path(mount.sub_path)
+            if part.is_absolute() or ".." in part.parts or not (top / part).exists():
+                raise VolumeFailure(f"{what} is not in it (there: {', '.join(sorted(volume_writer.read(top)))})")
+            found[place_name(mount)] = str((top / part).resolve())
+        return found
 
     def refresh(self, pod: Pod, found: Found) -> list[str]:
         """Write anew what differs from its source, of the volumes that are there; their names.

@@ -114,6 +114,14 @@ async def test_a_variable_that_lacks_its_key(node: OneNode) -> None:
     assert ("PASSWORD", "s3cret") in config_of(node).env
 
 
+async def test_a_part_that_is_not_there(node: OneNode) -> None:
+    await secret(node, user="root")
+    part = {"volumeMounts": [{"name": "v", "mountPath": "/v", "subPath": "password"}]}
+    await node.create(part, volumes=[SECRET])
+    status = await node.status(waiting("CreateContainerConfigError"))
+    assert message_of(status) == "volume \"v\": subPath 'password' is not in it (there: user)"
+
+
 async def test_keys_that_are_no_names_are_told(node: OneNode) -> None:
     data = {"GOOD": "1", "bad-key": "2"}
     await node.client.create(

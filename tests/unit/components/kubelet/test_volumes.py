@@ -183,6 +183,26 @@ class TestVolumes:
         assert [path.name for path in Path(places["s"]).iterdir() if path.name[0] != "."] == ["user"]
         assert Path(places["s"], "user").read_bytes() == b"toor"
 
+    async def test_a_part_of_a_volume(self, volumes: Volumes) -> None:
+        def of(name: str, sub_path: str) -> Pod:
+            mount = {"name": name, "mountPath": "/x", "subPath": sub_path}
+            listed = [{"name": "c", "configMap": {"name": "web"}}, {"name": "e", "emptyDir": {}}]
+            return pod({"name": "a", "image": "i", "volumeMounts": [mount]}, volumes=listed)
+
+        places = await volumes.set_up(of("c", ""), FOUND)
+
+        def parts(name: str, sub_path: str) -> dict[str, str]:
+            asked = of(name, sub_path)
+            return volumes.parts(asked, asked.spec.containers[0], places)
+
+        assert Path(parts("c", "index.html")["c/index.html"]).read_text() == "hello"
+        assert parts("c", "") == places
+        for sub_path in ("nope", "../..", "/etc/passwd"):
+            with pytest.raises(VolumeFailure, match=r"is not in it \(there: index.html, logo\)"):
+                parts("c", sub_path)
+        with pytest.raises(VolumeFailure, match="is offered for secret, configMap and downwardAPI"):
+            parts("e", "x")
+
     @pytest.mark.parametrize(
         ("source", "told"),
         [
