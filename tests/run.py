@@ -56,7 +56,7 @@ LAYERS = (
     Layer("cluster", 300),
     Layer("fuzz", 300),
     Layer("node", 600, (_root, _etcd, _docker)),
-    Layer("kubectl", 400, (_etcd,)),
+    Layer("kubectl", 600, (_etcd,)),
     Layer("e2e", 1200, (_docker, _vagrant)),
     Layer("content", 300),
 )
