@@ -11,7 +11,7 @@ from labkit.api.types import Quantity, ResourceRequirements
 COUNTED = frozenset(
     ["pods", "services", "replicationcontrollers", "resourcequotas", "secrets", "persistentvolumeclaims"]
 )
-STANDARD = COUNTED | {"cpu", "memory", "storage"}
+STANDARD = COUNTED | {"cpu", "memory", "storage", "ephemeral-storage"}
 _AMOUNT = "must be a valid resource quantity"
 
 

@@ -161,8 +161,8 @@ def _wants_node(pod: Pod) -> bool:
 
 
 def _takes_pods(node: Node) -> bool:
-    ready = any(condition.type == "Ready" and condition.status == "True" for condition in node.status.conditions)
-    return ready and not node.spec.unschedulable
+    true = {condition.type for condition in node.status.conditions if condition.status == "True"}
+    return "Ready" in true and "OutOfDisk" not in true and not node.spec.unschedulable
 
 
 def _scheduling_facts(node: Node) -> tuple[object, ...]:

@@ -12,6 +12,7 @@ from labkit.client.process import run_until_signal
 from labkit.client.rest import Client
 from labkit.components.kubelet import machine
 from labkit.components.kubelet.docker import Docker
+from labkit.components.kubelet.garbage import Keeping
 from labkit.components.kubelet.kubelet import Kubelet
 from labkit.components.kubelet.resolver import parse_resolv_conf
 from labkit.components.kubelet.server import serving, tls_context
@@ -49,6 +50,20 @@ def arguments() -> argparse.ArgumentParser:
     flag("--http-check-frequency", type=float, default=20.0, metavar="SECONDS",
          help="how often --manifest-url is read (default %(default)s)")  # fmt: skip
     flag("--docker-endpoint", default="unix:///var/run/docker.sock", help="docker's socket (default %(default)s)")
+    flag("--minimum-container-ttl-duration", type=float, default=60.0, metavar="SECONDS",
+         help="how long an ended container is left alone (default %(default)s)")  # fmt: skip
+    flag("--maximum-dead-containers-per-container", type=int, default=2, metavar="N",
+         help="how many ended ones of each container are kept (default %(default)s)")  # fmt: skip
+    flag("--maximum-dead-containers", type=int, default=100, metavar="N",
+         help="how many ended containers are kept in all, -1 for no bound (default %(default)s)")  # fmt: skip
+    flag("--image-gc-high-threshold", type=percent, default=90, metavar="PERCENT",
+         help="images that nobody uses are removed when docker's disk is so full (default %(default)s)")  # fmt: skip
+    flag("--image-gc-low-threshold", type=percent, default=80, metavar="PERCENT",
+         help="and until it is no fuller than this (default %(default)s)")  # fmt: skip
+    flag("--low-diskspace-threshold-mb", type=int, default=256, metavar="MB",
+         help="with less disk space than this no pod is started (default %(default)s)")  # fmt: skip
+    flag("--disk-allowance-mb", type=int, default=0, metavar="MB", help="what a container may write outside its volumes"
+         " and an emptyDir may hold, where the pod says nothing; 0 for no bound (default %(default)s)")  # fmt: skip
     flag("--node-status-update-frequency", type=float, default=10.0, metavar="SECONDS",
          help="how often the node says that it is alive (default %(default)s)")  # fmt: skip
     flag("--housekeeping-interval", type=float, default=10.0, metavar="SECONDS",
@@ -77,6 +92,12 @@ def labels(text: str) -> dict[str, str]:
     return result
 
 
+def percent(text: str) -> int:
+    if not text.isdigit() or int(text) > 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 100")
+    return int(text)
+
+
 def truth(text: str) -> bool:
     if text not in ("true", "false"):
         raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
@@ -102,6 +123,15 @@ def settings_of(given: argparse.Namespace) -> Settings:
         max_pods=given.max_pods,
         pod_max_pids=max(0, given.pod_max_pids),
         node_status_seconds=given.node_status_update_frequency,
+        keeping=Keeping(
+            youngest=given.minimum_container_ttl_duration,
+            of_name=given.maximum_dead_containers_per_container,
+            in_all=given.maximum_dead_containers,
+            high=given.image_gc_high_threshold,
+            low=given.image_gc_low_threshold,
+        ),
+        low_disk_bytes=given.low_diskspace_threshold_mb << 20,
+        disk_allowance=given.disk_allowance_mb << 20,
         manifests=given.config,
         manifest_url=given.manifest_url,
         file_check_seconds=given.file_check_frequency,

@@ -8,7 +8,6 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from math import inf
 
 from labkit.api.types import Container as Spec
 from labkit.api.types import Pod
@@ -17,7 +16,6 @@ from labkit.components.kubelet.actions import (
     Memory,
     PreStop,
     Remove,
-    Setback,
     Signal,
     Start,
     StartPause,
@@ -26,8 +24,8 @@ from labkit.components.kubelet.configure import Birth, configure_container, conf
 from labkit.components.kubelet.env import VariableFailure, Variables, env_for_services, env_of, skipped_keys
 from labkit.components.kubelet.fields import Addresses
 from labkit.components.kubelet.hooks import Hooks
-from labkit.components.kubelet.images import must_pull, pull_policy
-from labkit.components.kubelet.plan import FIRST_BACKOFF, LONGEST_BACKOFF, latest
+from labkit.components.kubelet.image_supply import ImageSupply
+from labkit.components.kubelet.plan import FIRST_BACKOFF, latest
 from labkit.components.kubelet.pod_volumes import PodVolumes
 from labkit.components.kubelet.resolver import resolver_of
 from labkit.components.kubelet.runtime import (
@@ -38,6 +36,7 @@ from labkit.components.kubelet.runtime import (
     RuntimeFailure,
     RuntimeUnavailable,
 )
+from labkit.components.kubelet.setbacks import Setbacks
 from labkit.components.kubelet.settings import Settings
 from labkit.components.kubelet.shared import Shared
 from labkit.components.kubelet.sources import SourceFailure, referred_by_variables
@@ -51,9 +50,8 @@ class Hands:
         self._shared = shared
         self._memory = memory
         self._wake = wake
-        self._pulls: dict[str, asyncio.Task[None]] = {}
-        self._pulled: set[str] = set()  # containers whose image is here for their next start
-        self._failures: dict[str, int] = {}
+        self._setbacks = Setbacks(memory)
+        self._images = ImageSupply(shared, self._setbacks, wake)
         self.volumes = PodVolumes(shared, self._volumes_made)
         self._await_volumes: set[str] = set()
         self._hooks = Hooks(shared, memory, wake)
@@ -75,23 +73,19 @@ class Hands:
 
     def forget(self, name: str) -> None:
         """Start over with a container whose spec has changed."""
-        self._memory.setbacks.pop(name, None)
-        self._failures.pop(name, None)
-        self._pulled.discard(name)
-        if (task := self._pulls.pop(name, None)) is not None:
-            task.cancel()
+        self._setbacks.clear(name)
+        self._images.forget(name)
 
     async def stop(self) -> None:
         self._hooks.stop()
-        for task in self._pulls.values():
-            task.cancel()
+        self._images.stop()
         await self.volumes.stop()
 
     # -- start and end ----------------------------------------------------------------------------------------------
 
     async def _start_pause(self, action: StartPause, pod: Pod) -> None:
         settings = self._shared.settings
-        if not await self._have_volumes(pod, PAUSE) or not await self._have_image(
+        if not await self._have_volumes(pod, PAUSE) or not await self._images.have(
             pod, Spec(name=PAUSE, image=settings.pause_image)
         ):
             return
@@ -104,20 +98,20 @@ class Hands:
         spec = next(spec for spec in pod.spec.containers if spec.name == action.name)
         if wrong := refusal(spec, self._shared.settings):
             self._shared.event(pod, "failed", wrong, spec.name)
-            return self._set_back(spec.name, "Forbidden", wrong)
-        if not await self._have_volumes(pod, spec.name) or not await self._have_image(pod, spec):
+            return self._setbacks.set(spec.name, "Forbidden", wrong)
+        if not await self._have_volumes(pod, spec.name) or not await self._images.have(pod, spec):
             return None
         try:
             env = await self._environment(pod, spec, pause)
             places = await asyncio.to_thread(self._shared.volumes.parts, pod, spec, self.volumes.places)
         except (VariableFailure, SourceFailure, VolumeFailure) as exc:
             self._shared.event(pod, "failed", f"Error: {exc}", spec.name)
-            return self._set_back(spec.name, "CreateContainerConfigError", str(exc), longest=FIRST_BACKOFF)
+            return self._setbacks.set(spec.name, "CreateContainerConfigError", str(exc), longest=FIRST_BACKOFF)
         try:
             config = await asyncio.to_thread(self._configure, action, pod, spec, pause, env, places)
         except (ValueError, KeyError, OSError) as exc:
             self._shared.event(pod, "failed", f"Failed to create docker container with error: {exc}", spec.name)
-            return self._set_back(spec.name, "RunContainerError", str(exc))
+            return self._setbacks.set(spec.name, "RunContainerError", str(exc))
         if made := await self._launch(pod, spec.name, config, action):
             self._hooks.post_start(pod, spec, made, self._address(pod, pause))
         return None
@@ -160,7 +154,7 @@ class Hands:
         except RuntimeFailure as exc:
             shared.event(pod, "failed", f"Failed to create docker container with error: {exc}", name)
             reason = "no such image" if isinstance(exc, NoSuchImage) else "RunContainerError"
-            self._set_back(name, reason, str(exc))
+            self._setbacks.set(name, reason, str(exc))
             return ""
         shared.event(pod, "created", f"Created with docker id {made}", name)
         try:
@@ -170,12 +164,10 @@ class Hands:
         except RuntimeFailure as exc:
             shared.event(pod, "failed", f"Failed to start with docker id {made} with error: {exc}", name)
             # docker keeps the error on the container, from where plan() takes its back-off
-            until = time.time() + max(1.0, action.backoff)
-            self._memory.setbacks[name] = Setback("RunContainerError", str(exc), until)
+            self._setbacks.until(name, "RunContainerError", str(exc), time.time() + max(1.0, action.backoff))
             return ""
         shared.event(pod, "started", f"Started with docker id {made}", name)
-        self._memory.setbacks.pop(name, None)
-        self._failures.pop(name, None)
+        self._setbacks.clear(name)
         return made
 
     async def _signal(self, action: Signal, pod: Pod) -> None:
@@ -186,12 +178,6 @@ class Hands:
             self._shared.event(pod, "killing", f"Killing {container.id}", container.name)
         await self._shared.runtime.signal(container.id, action.signal)
         self._memory.signalled[container.id] = time.time()
-
-    def _set_back(self, name: str, reason: str, message: str, *, longest: float = LONGEST_BACKOFF) -> None:
-        """It did not work: try again in 10 s, then 20, ... 300 (`longest`)."""
-        self._failures[name] = self._failures.get(name, 0) + 1
-        seconds = min(longest, FIRST_BACKOFF * 2 ** (self._failures[name] - 1))
-        self._memory.setbacks[name] = Setback(reason, message, time.time() + seconds)
 
     # -- volumes ----------------------------------------------------------------------------------------------------
 
@@ -205,9 +191,9 @@ class Hands:
                 return True
         except (VolumeFailure, SourceFailure, OSError) as exc:
             self.volumes.tell(pod, exc)
-            self._set_back(name, "ContainerCreating", f"volumes: {exc}", longest=FIRST_BACKOFF)
+            self._setbacks.set(name, "ContainerCreating", f"volumes: {exc}", longest=FIRST_BACKOFF)
             return False
-        self._memory.setbacks[name] = Setback("ContainerCreating", "volumes are being made", inf)
+        self._setbacks.until(name, "ContainerCreating", "volumes are being made")
         self._await_volumes.add(name)
         return False
 
@@ -216,59 +202,6 @@ class Hands:
             self._memory.setbacks.pop(name, None)
         self._await_volumes.clear()
         self._wake("the volumes were made")
-
-    # -- images -----------------------------------------------------------------------------------------------------
-
-    async def _have_image(self, pod: Pod, spec: Spec) -> bool:
-        """Whether the image is here for this start; if not, a pull has begun or a setback says why none has."""
-        if spec.name in self._pulled:
-            self._pulled.discard(spec.name)
-            return True
-        try:
-            present = await self._present(spec.image)
-        except RuntimeUnavailable:
-            raise
-        except RuntimeFailure as exc:
-            message = f'Failed to inspect image "{spec.image}": {exc}'
-            self._shared.event(pod, "failed", message, spec.name)
-            self._set_back(spec.name, "InvalidImageName", message)
-            return False
-        policy = pull_policy(spec.image_pull_policy, spec.image)
-        if must_pull(policy, present):
-            self._memory.setbacks[spec.name] = Setback("ContainerCreating", f"pulling image {spec.image}", inf)
-            cause = f"imagePullPolicy {policy}, the image is {'' if present else 'not '}here"
-            self._shared.decided("pull image", pod, cause, image=spec.image)
-            self._pulls[spec.name] = self._shared.spawn(self._pull(pod, spec), f"image-{spec.image}")
-            return False
-        if not present:
-            self._shared.event(pod, "failed", "Failed to create docker container with error: no such image", spec.name)
-            self._set_back(spec.name, "no such image", f'"{spec.image}" is not here, and imagePullPolicy is Never')
-        elif spec.name == PAUSE:
-            message = f'Pod container image "{spec.image}" already present on machine'
-            self._shared.event(pod, "pulled", message, PAUSE)
-        return present
-
-    async def _present(self, image: str) -> bool:
-        try:
-            return bool(await self._shared.runtime.image(image))
-        except NoSuchImage:
-            return False
-
-    async def _pull(self, pod: Pod, spec: Spec) -> None:
-        """Pull in the background and wake the pod."""
-        try:
-            await self._shared.images.pull(spec.image)
-        except RuntimeFailure as exc:
-            message = f'Failed to pull image "{spec.image}": {exc}'
-            self._shared.event(pod, "failed", message, spec.name)
-            self._set_back(spec.name, "ImagePullBackOff" if spec.name in self._failures else "ErrImagePull", message)
-        else:
-            self._shared.event(pod, "pulled", f'Successfully pulled image "{spec.image}"', spec.name)
-            self._pulled.add(spec.name)
-            self._memory.setbacks.pop(spec.name, None)
-            self._failures.pop(spec.name, None)
-        del self._pulls[spec.name]
-        self._wake("the pull ended")
 
 
 def refusal(spec: Spec, settings: Settings) -> str:

@@ -6,6 +6,7 @@ changes only with an event: both are inspected once and remembered.
 """
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -22,6 +23,7 @@ from docker.utils import parse_repository_tag
 
 from labkit.components.kubelet import pod_network, runtime
 from labkit.components.kubelet.cgroups import Cgroups, Gone, look
+from labkit.components.kubelet.credentials import Credentials
 from labkit.components.kubelet.docker_process import DockerProcess, open_streams
 from labkit.components.kubelet.docker_words import container_of, create_arguments
 from labkit.components.kubelet.memory_groups import MemoryGroups
@@ -31,7 +33,9 @@ from labkit.components.kubelet.runtime import (
     Container,
     ContainerConfig,
     ContainerEvent,
+    Disk,
     ExecResult,
+    Image,
     LogOptions,
     NoSuchContainer,
     NoSuchImage,
@@ -64,6 +68,7 @@ class Docker:
         self._inspected: dict[str, tuple[str, Container]] = {}
         self._memory = MemoryGroups(node)
         self._groups_wanted: bool | None = None
+        self._root = ""
 
     # -- the Runtime ----------------------------------------------------------------------------------------
 
@@ -79,9 +84,40 @@ class Docker:
         found: dict[str, Any] = await self._call(lambda api: api.inspect_image(name))  # type: ignore[no-untyped-call]
         return str(found["Id"])
 
-    async def pull(self, name: str) -> None:
+    async def images(self) -> list[Image]:
+        rows = await self._call(lambda api: api.images())
+        return [Image(row["Id"], tuple(row["RepoTags"] or ()), row["Size"]) for row in rows]
+
+    async def remove_image(self, image_id: str) -> None:
+        def remove(api: APIClient) -> None:
+            names = api.inspect_image(image_id)["RepoTags"] or [image_id]  # type: ignore[no-untyped-call]
+            for name in names:
+                api.remove_image(name)
+
+        try:
+            await self._call(remove)
+        except NoSuchImage:
+            pass
+
+    async def disk(self) -> Disk:
+        def look(api: APIClient) -> Disk:
+            self._root = self._root or str(api.info()["DockerRootDir"])
+            place = os.statvfs(self._root)
+            return Disk(place.f_blocks * place.f_frsize, place.f_bavail * place.f_frsize)
+
+        return await self._call(look)
+
+    async def written(self) -> dict[str, int]:
+        labels = {"label": f"{runtime.NODE}={self._node}"}
+        rows = await self._call(lambda api: api.containers(size=True, filters=labels))
+        return {row["Id"]: row.get("SizeRw", 0) for row in rows}
+
+    async def pull(self, name: str, login: Credentials | None = None) -> None:
         repository, tag = parse_repository_tag(name)
-        steps = self._stream(lambda api: api.pull(repository, tag=tag or "latest", stream=True, decode=True))
+        who = {"username": login.username, "password": login.password} if login else {}
+        steps = self._stream(
+            lambda api: api.pull(repository, tag=tag or "latest", stream=True, decode=True, auth_config=who)
+        )
         async with aclosing(steps):
             while True:
                 try:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from labkit.components.kubelet import runtime
 from labkit.components.kubelet.counters import Counters
+from labkit.components.kubelet.credentials import Credentials
 from labkit.components.kubelet.fake_process import FakeProcess, echoing
 from labkit.components.kubelet.process import Process, Wanted
 from labkit.components.kubelet.runtime import (
@@ -20,7 +21,9 @@ from labkit.components.kubelet.runtime import (
     Container,
     ContainerConfig,
     ContainerEvent,
+    Disk,
     ExecResult,
+    Image,
     LogOptions,
     Measured,
     NoSuchContainer,
@@ -37,15 +40,17 @@ MEGABYTE = 1024 * 1024
 @dataclass(frozen=True)
 class Program:
     """What a container does. It prints `output` and ends with `exit_code` after `seconds`, or runs on where that is
-    None. `message`: its last words. `hungry`: it ends for want of memory. `stubborn` ignores SIGTERM; `broken` is
-    docker's word when it cannot even start. `echoes`: it prints what it reads, until that ends; `echo_port`: it does so
-    for everybody who connects. While it runs it uses `cpu` thousandths of a core and `memory` bytes."""
+    None. `message`: its last words. `hungry`: it ends for want of memory. `writes`: bytes, outside its volumes.
+    `stubborn` ignores SIGTERM; `broken` is docker's word when it cannot even start. `echoes`: it prints what it reads,
+    until that ends; `echo_port`: it does so for everybody who connects. While it runs it uses `cpu` thousandths of a
+    core and `memory` bytes."""
 
     output: tuple[str, ...] = ()
     exit_code: int | None = None
     seconds: float = 0.0
     message: str = ""
     hungry: bool = False
+    writes: int = 0
     stubborn: bool = False
     broken: str = ""
     echoes: bool = False
@@ -82,6 +87,10 @@ class FakeRuntime:
         self.absent: set[str] = set()
         self.pullable: set[str] = set()
         self.never_ending: set[str] = set()  # images whose pull hangs
+        self.private: dict[str, Credentials] = {}  # images, and who may have them
+        self.logins: list[Credentials | None] = []  # who asked for images
+        self.stored: dict[str, int] = {}  # sizes of images
+        self.capacity, self.free = 100 << 30, 50 << 30  # bytes of the disk
         self.mute = False  # events are lost
         self.down = False
         self._made: dict[str, _Made] = {}
@@ -138,10 +147,33 @@ class FakeRuntime:
         await self._answer()
         if name in self.absent:
             raise NoSuchImage("no such image")
-        return "sha256:" + hashlib.sha256(name.encode()).hexdigest()
+        return _image_id(name)
 
-    async def pull(self, name: str) -> None:
+    async def images(self) -> list[Image]:
         await self._answer()
+        return [Image(await self.image(name), (name,), size) for name, size in self.stored.items()]
+
+    async def remove_image(self, image_id: str) -> None:
+        await self._answer()
+        if any(made.container.image_id == image_id for made in self._made.values()):
+            raise RuntimeFailure("API error (409): conflict: a container uses this image")
+        for name in [name for name in self.stored if _image_id(name) == image_id]:
+            self.free += self.stored.pop(name)
+            self.absent.add(name)
+
+    async def disk(self) -> Disk:
+        await self._answer()
+        return Disk(self.capacity, self.free)
+
+    async def written(self) -> dict[str, int]:
+        await self._answer()
+        return {m.container.id: m.program.writes for m in self._made.values() if m.container.running}
+
+    async def pull(self, name: str, login: Credentials | None = None) -> None:
+        await self._answer()
+        self.logins.append(login)
+        if name in self.private and login != self.private[name]:
+            raise RuntimeFailure(f"pull access denied for {name}, repository does not exist or may require login")
         if name in self.never_ending:
             await asyncio.Event().wait()
         if name in self.absent and name not in self.pullable:
@@ -315,3 +347,7 @@ def _counters(made: _Made, now: float) -> Counters:
 
 def _nanoseconds(millicores: int, seconds: float) -> int:
     return int(millicores * 1_000_000 * seconds)
+
+
+def _image_id(name: str) -> str:
+    return "sha256:" + hashlib.sha256(name.encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from labkit.components.kubelet.credentials import Credentials
 from labkit.components.kubelet.runtime import Runtime
 
 PARALLEL_PULLS = 3
@@ -21,15 +22,16 @@ class Images:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._pulls: dict[str, asyncio.Task[None]] = {}
+        self._pulls: dict[tuple[str, Credentials | None], asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(PARALLEL_PULLS)
 
-    async def pull(self, image: str) -> None:
+    async def pull(self, image: str, login: Credentials | None = None) -> None:
         """Pull, or wait for the pull that somebody else began; RuntimeFailure says why it failed."""
-        task = self._pulls.get(image)
+        wanted = image, login
+        task = self._pulls.get(wanted)
         if task is None:
-            task = self._pulls[image] = asyncio.create_task(self._pull(image), name=f"pull-{image}")
-            task.add_done_callback(lambda done: self._ended(image, done))
+            task = self._pulls[wanted] = asyncio.create_task(self._pull(image, login), name=f"pull-{image}")
+            task.add_done_callback(lambda done: self._ended(wanted, done))
         await asyncio.shield(task)
 
     async def close(self) -> None:
@@ -38,11 +40,11 @@ class Images:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _ended(self, image: str, task: asyncio.Task[None]) -> None:
-        self._pulls.pop(image, None)
+    def _ended(self, wanted: tuple[str, Credentials | None], task: asyncio.Task[None]) -> None:
+        self._pulls.pop(wanted, None)
         if not task.cancelled():
             task.exception()  # whoever waited has it; nobody may, when the pod is gone
 
-    async def _pull(self, image: str) -> None:
+    async def _pull(self, image: str, login: Credentials | None) -> None:
         async with self._slots:
-            await self._runtime.pull(image)
+            await self._runtime.pull(image, login)

@@ -24,9 +24,12 @@ from labkit.client.backoff import delay
 from labkit.client.events import EventRecorder
 from labkit.client.informer import Informer
 from labkit.client.rest import Client
+from labkit.components.kubelet.collector import Collector
+from labkit.components.kubelet.disks import Disks
 from labkit.components.kubelet.images import Images
 from labkit.components.kubelet.mounts import LinuxMounts, Mounts
 from labkit.components.kubelet.node import NodeReporter
+from labkit.components.kubelet.plan import has_ended
 from labkit.components.kubelet.report import Reports
 from labkit.components.kubelet.runtime import Container, Runtime, RuntimeFailure
 from labkit.components.kubelet.settings import Settings
@@ -57,7 +60,14 @@ class Kubelet:
         self.recorder = EventRecorder(client, "kubelet", settings.node, trace=self.trace)
         self.pods = Informer(client, Pod, field_selector=f"spec.nodeName={settings.node}", trace=self.trace)
         self.services = Informer(client, Service, trace=self.trace)
-        self.node = NodeReporter(client, runtime, settings, self.recorder, self.trace)
+        self.disks = Disks(
+            runtime, settings.root_dir, settings.low_disk_bytes, settings.disk_allowance, settings.disk_seconds,
+            lambda: list(self.workers.values()), self.trace,
+        )  # fmt: skip
+        self.node = NodeReporter(client, runtime, settings, self.recorder, self.trace, lambda: self.disks.full)
+        self.collector = Collector(
+            runtime, settings.keeping, settings.pause_image, self._living, self._tell_of_node, self.trace
+        )
         self.reports = Reports(client, self.trace)
         self.stats = Stats(runtime, settings.housekeeping_seconds, self.trace)
         self.static = StaticPods(client, settings, self.recorder, self.trace)
@@ -80,6 +90,8 @@ class Kubelet:
                 self._adopt()
                 self._spawn(self.static.mirror(), "mirrors")
                 self._spawn(self._keep_honest(), "relist")
+                self._spawn(self.collector.run(), "collector")
+                self._spawn(self.disks.run(), "disks")
                 self._spawn(self._keep_files_current(), "refresh")
         finally:
             await self.images.close()
@@ -92,11 +104,17 @@ class Kubelet:
         """What is wrong, "" when all is well."""
         return self.node.trouble
 
+    def _tell_of_node(self, reason: str, message: str) -> None:
+        self.recorder.event(Node(metadata=self.node.metadata), reason, message)
+
+    def _living(self) -> set[str]:
+        return {worker.uid for worker in self.workers.values() if not worker.gone and not has_ended(worker.pod)}
+
     # -- what wakes a worker --------------------------------------------------------------------------------
 
     def _adopt(self) -> None:
         """Give every pod its worker; from now on changes are told."""
-        self.recorder.event(Node(metadata=self.node.metadata), "starting", "Starting kubelet.")
+        self._tell_of_node("starting", "Starting kubelet.")
         self.pods.on_change(self._pod_changed)
         self.static.mirrors = self.pods.store
         for pod in self.pods.store.values():
@@ -211,6 +229,7 @@ class Kubelet:
             services=lambda: [self.services.store[name] for name in sorted(self.services.store)],
             spawn=self._spawn,
             trace=self.trace,
+            out_of_disk=lambda: self.disks.full,
         )
         worker = self.workers[pod.metadata.uid] = Worker(shared, pod, static=static)
         self._spawn(self._work(worker), f"pod {key(pod)}")

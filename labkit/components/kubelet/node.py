@@ -6,7 +6,7 @@ heartbeat is a write even when nothing has changed. Source: Kubernetes 0.18, pkg
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from labkit import __version__
 from labkit.api.errors import AlreadyExists, ApiError, NotFound
@@ -41,14 +41,16 @@ class NodeReporter:
     """Registers the node and keeps its status."""
 
     def __init__(
-        self, client: Client, runtime: Runtime, settings: Settings, recorder: EventRecorder, trace: Tracer
-    ) -> None:
+        self, client: Client, runtime: Runtime, settings: Settings, recorder: EventRecorder, trace: Tracer,
+        out_of_disk: Callable[[], bool] = lambda: False,
+    ) -> None:  # fmt: skip
         self._client = client
         self._runtime = runtime
         self._settings = settings
         self._recorder = recorder
         self._trace = trace
         self.machine = inspect()
+        self._out_of_disk = out_of_disk
         self._ready = ""  # the Ready status that we last wrote
         self.trouble = ""  # for /healthz
         # events about the node carry its name as uid, so that they can be told before it is registered
@@ -85,6 +87,7 @@ class NodeReporter:
             )
         changed = copy(node)
         changed.status = status_of_node(node.status, self._settings, self.machine, version, time.time())
+        changed.status.conditions.insert(0, disk_condition(node.status.conditions, self._out_of_disk(), time.time()))
         await self._client.update_status(changed)
         self._tell(changed)
 
@@ -130,7 +133,7 @@ def status_of_node(before: NodeStatus, settings: Settings, machine: Machine, ver
         "memory": f"{machine.memory // 1024}Ki",
         "pods": str(settings.max_pods),
     }
-    others = [condition for condition in before.conditions if condition.type != "Ready"]
+    others = [condition for condition in before.conditions if condition.type not in ("Ready", "OutOfDisk")]
     return NodeStatus(
         capacity=capacity,
         allocatable=capacity,  # nothing is kept back for the machine itself
@@ -160,13 +163,25 @@ def status_of_node(before: NodeStatus, settings: Settings, machine: Machine, ver
 
 def ready_condition(before: Sequence[Condition], runtime_up: bool, now: float) -> Condition:
     """Ready, with the original's reasons."""
-    status = "True" if runtime_up else "False"
-    known = next((condition for condition in before if condition.type == "Ready"), None)
+    return _condition(before, "Ready", runtime_up, READY if runtime_up else RUNTIME_DOWN, "", now)
+
+
+def disk_condition(before: Sequence[Condition], full: bool, now: float) -> Condition:
+    """OutOfDisk: while it is True the scheduler sends nothing here. Source: Kubernetes 1.1."""
+    reason = "KubeletOutOfDisk" if full else "KubeletHasSufficientDisk"
+    message = "out of disk space" if full else "kubelet has sufficient disk space available"
+    return _condition(before, "OutOfDisk", full, reason, message, now)
+
+
+def _condition(before: Sequence[Condition], kind: str, true: bool, reason: str, message: str, now: float) -> Condition:
+    status = "True" if true else "False"
+    known = next((condition for condition in before if condition.type == kind), None)
     since = known.last_transition_time if known is not None and known.status == status else None
     return Condition(
-        type="Ready",
+        type=kind,
         status=status,
         last_heartbeat_time=stamp(now),
         last_transition_time=since or stamp(now),
-        reason=READY if runtime_up else RUNTIME_DOWN,
+        reason=reason,
+        message=message,
     )

@@ -7,7 +7,7 @@
             not there            -> Start              attempt 0
             ended, to be run     -> Start              attempt n+1: the first at once, then after 10, 20, ... 300 s
             to go                -> PreStop, Signal SIGTERM, after the grace period SIGKILL (ending.py)
-            ended, not needed    -> Remove             the last two of a name stay: `kubectl logs --previous`
+            made, never started  -> Remove             what has ended stays for its log, until collector.py comes
 
 The decision looks at the present state only and never at how it came about; that is why it does not matter who was
 away in between: the kubelet, docker or the whole machine. Each call gives what can be done *now*; the loop in worker.py
@@ -31,7 +31,6 @@ from labkit.components.kubelet.times import seconds
 FIRST_BACKOFF = 10.0
 LONGEST_BACKOFF = 300.0
 LIVED_WELL = 600.0  # a container that ran this long starts at once again
-KEPT_DEAD = 2
 
 
 def plan(pod: Pod | None, containers: Sequence[Container], memory: Memory, now: float) -> Plan:
@@ -204,13 +203,13 @@ def _next_backoff(last: Container) -> float:
 
 
 def _surplus(look: _Look) -> list[Action]:
-    """Ended containers that nobody needs any more, and those that were made but never started."""
+    """Containers that were made but never started, and pause containers of before."""
     actions: list[Action] = []
     for name, last in look.newest.items():
         own = sorted((c for c in look.containers if c.name == name), key=lambda container: container.created)
-        dead = [container for container in own if container.died]
-        kept = (1 if name == PAUSE else KEPT_DEAD) - (1 if last.running else 0)
-        actions += [Remove(container, "a newer one ended") for container in dead[: max(0, len(dead) - kept)]]
+        if name == PAUSE:
+            dead = [container for container in own if container.died and (last.running or container is not last)]
+            actions += [Remove(container, "a newer one was made") for container in dead]
         half_made = [container for container in own if not container.running and not container.died]
         actions += [Remove(container, "made but never started") for container in half_made]
     return actions

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from labkit.components.kubelet.counters import Counters
+from labkit.components.kubelet.credentials import Credentials
 from labkit.components.kubelet.process import Process, Wanted
 
 PAUSE = "POD"
@@ -186,6 +187,31 @@ class LogOptions:
 
 
 @dataclass(frozen=True)
+class Image:
+    """size in bytes, shared layers counted with each."""
+
+    id: str
+    names: tuple[str, ...]
+    size: int
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Bytes."""
+
+    capacity: int
+    available: int
+
+    @property
+    def used(self) -> int:
+        return self.capacity - self.available
+
+    @property
+    def used_percent(self) -> int:
+        return 100 * self.used // self.capacity if self.capacity else 0
+
+
+@dataclass(frozen=True)
 class ExecResult:
     exit_code: int
     output: str
@@ -217,7 +243,18 @@ class Runtime(Protocol):
     async def image(self, name: str) -> str:
         """The id of a present image; NoSuchImage when it is not here."""
 
-    async def pull(self, name: str) -> None: ...
+    async def pull(self, name: str, login: Credentials | None = None) -> None: ...
+
+    async def images(self) -> list[Image]: ...
+
+    async def remove_image(self, image_id: str) -> None:
+        """With all its names; RuntimeFailure while a container has it, one that is gone is no error."""
+
+    async def disk(self) -> Disk:
+        """Where images and containers are."""
+
+    async def written(self) -> dict[str, int]:
+        """Bytes that each running container has written outside its volumes, by id."""
 
     async def create(self, config: ContainerConfig) -> str:
         """Make a container and give its id; NoSuchImage when the image is not here."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from labkit.components.kubelet.garbage import Keeping
 from labkit.components.kubelet.runtime import Resolver
 
 
@@ -27,6 +28,10 @@ class Settings:
     relist_seconds: float = 10.0
     housekeeping_seconds: float = 10.0
     sync_seconds: float = 45.0
+    keeping: Keeping = field(default_factory=Keeping)
+    low_disk_bytes: int = 256 << 20
+    disk_allowance: int = 0  # bytes that a container, or an emptyDir, may take; 0 for no bound
+    disk_seconds: float = 10.0
     manifests: Path | None = None  # a file or directory of static pods
     manifest_url: str = ""
     file_check_seconds: float = 20.0

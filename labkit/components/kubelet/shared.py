@@ -31,6 +31,7 @@ class Shared:
     services: Callable[[], Sequence[Service]]
     spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
     trace: Tracer
+    out_of_disk: Callable[[], bool] = lambda: False
 
     def event(self, pod: Pod, reason: str, message: str, container: str = "") -> None:
         """An event about a pod, or about one of its containers."""

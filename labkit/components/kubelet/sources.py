@@ -56,6 +56,11 @@ def referred_by_variables(container: Container) -> set[Reference]:
     return set(_of_container(container))
 
 
+def referred_by_pulls(pod: Pod) -> list[Reference]:
+    """The logins at registries, in their order."""
+    return [Reference(Secret, secret.name) for secret in pod.spec.image_pull_secrets]
+
+
 def referred_by(pod: Pod) -> set[Reference]:
     """All that the pod refers to."""
     return referred_by_volumes(pod).union(*map(referred_by_variables, pod.spec.containers))

@@ -5,7 +5,7 @@ Each pod has its own, so a slow pod never holds up another.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import inf
 
 from msgspec.structs import replace
@@ -24,6 +24,8 @@ from labkit.components.kubelet.volume_files import VolumeFailure
 FRESH_SECONDS = 60
 """For what changed in the pod itself its secrets need not be read again."""
 
+EVICTED = "Evicted"
+NO_SPACE = "Pod cannot be started due to lack of disk space."
 OVERDUE = "Pod was active on the node longer than specified deadline"
 
 
@@ -43,6 +45,7 @@ class Worker:
         self._probes = Probes(shared.runtime, shared.spawn, self._probed)
         self._cause = "kubelet saw the pod"
         self._wake = asyncio.Event()
+        self._gave_back = False
         self._told_anew = False  # its labels or annotations changed, which files may tell its containers
 
     def wake(self, cause: str) -> None:
@@ -101,12 +104,16 @@ class Worker:
             self._probe(containers)
             if time.time() >= deadline_of(self.pod):
                 self.fail("DeadlineExceeded", OVERDUE, "deadline")
+            if not containers and self._is_new() and self.shared.out_of_disk():
+                self.fail("OutOfDisk", NO_SPACE, "outofdisk", "Cannot start the pod due to lack of disk space.")
             decided = plan(None if self.gone else self.pod, containers, self.memory, time.time())
             self._report(containers, decided)
             if decided.gone:
                 await self._finish()
                 return None
             if not decided.actions:
+                if self.pod.status.reason == EVICTED and await self._give_back(containers):
+                    continue
                 return decided.due
             for action in decided.actions:
                 await self._hands.act(action, self.pod, containers)
@@ -116,14 +123,33 @@ class Worker:
         if not self.gone and not has_ended(self.pod):
             await self._hands.volumes.refresh(self.pod, since)
 
-    def fail(self, reason: str, message: str, event: str) -> None:
+    @property
+    def places(self) -> Mapping[str, str]:
+        """Where its volumes are, by name."""
+        return self._hands.volumes.places
+
+    def fail(self, reason: str, message: str, event: str, told: str = "") -> None:
         """The pod's life is over whatever its restart policy says: its containers are ended, and none is started."""
-        self.shared.event(self.pod, event, message)
+        self.shared.event(self.pod, event, told or message)
         status = replace(self.pod.status, phase="Failed", reason=reason, message=message)
         self.pod = Pod(metadata=self.pod.metadata, spec=self.pod.spec, status=status)
         self.wake(message)
 
     # -- look and report --------------------------------------------------------------------------------------------
+
+    async def _give_back(self, containers: Sequence[Container]) -> bool:
+        """What an evicted pod took: its containers' files and its volumes go at once; whether there was anything."""
+        if not has_ended(self.pod) or any(container.running for container in containers) or self._gave_back:
+            return False
+        for container in containers:
+            await self.shared.runtime.remove(container.id)
+        await self._hands.volumes.end(self.uid)
+        self._gave_back = True
+        return True
+
+    def _is_new(self) -> bool:
+        known = self.pod.status.container_statuses
+        return not self.gone and not has_ended(self.pod) and not any(status.container_id for status in known)
 
     def _forget(self, containers: Sequence[Container]) -> None:
         """Drop what we remember of containers that are no more."""

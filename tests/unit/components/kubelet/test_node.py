@@ -81,11 +81,11 @@ def test_status() -> None:
 
 def test_without_a_runtime_it_is_not_ready_but_keeps_what_is_known() -> None:
     before = status_of_node(NodeStatus(), SETTINGS, MACHINE, "docker://20.10", 1000.0)
-    before.conditions.append(Condition(type="OutOfDisk", status="False"))
+    before.conditions.append(Condition(type="MemoryPressure", status="False"))
     after = status_of_node(before, SETTINGS, MACHINE, "", 1010.0)
     ready = next(c for c in after.conditions if c.type == "Ready")
     assert (ready.status, ready.reason) == ("False", "container runtime is down")
-    assert any(c.type == "OutOfDisk" for c in after.conditions)
+    assert any(c.type == "MemoryPressure" for c in after.conditions)
     assert after.node_info is not None
     assert after.node_info.container_runtime_version == "docker://20.10"
 
