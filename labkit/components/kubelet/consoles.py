@@ -17,7 +17,9 @@ from labkit.components.kubelet.spdy import Session, Stream
 
 STREAMS_SECONDS = 30.0  # so long may a client take to open its streams
 LINGER_SECONDS = 2.0  # so long may it take to hang up after the end
-MAX_MESSAGE = 1024 * 1024  # bytes of a WebSocket's message; kubectl sends up to 32 KiB
+MAX_MESSAGE = (
+    32 * 1024 * 1024
+)  # bytes; kubectl sends up to 32 KiB, Python clients all they have: the bound is the original's
 CLOSE_CHANNEL = 255
 _PIECES = 4  # read from a WebSocket before the process takes one
 _TYPES = {"error": ERROR, "stdin": STDIN, "stdout": STDOUT, "stderr": STDERR, "resize": RESIZE}
