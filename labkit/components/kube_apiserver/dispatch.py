@@ -10,7 +10,7 @@ import msgspec
 
 from labkit.api.computed import place_of
 from labkit.api.errors import ApiError, InsufficientStorage, NotFound, ServerUnavailable, Unauthorized
-from labkit.components.kube_apiserver import answers, connections, eviction, subresources, token_requests
+from labkit.components.kube_apiserver import answers, connections, eviction, proxy, subresources, token_requests
 from labkit.components.kube_apiserver.authorization import Authorization
 from labkit.components.kube_apiserver.authz import Attributes
 from labkit.components.kube_apiserver.computed import Computed
@@ -94,7 +94,7 @@ class Dispatch:
         if at.subresource in connections.STREAMS:
             return await connections.stream(registries, self._kubelets, request, at)
         if at.subresource == "proxy":
-            return await connections.proxy(registries, self._kubelets, request, at)
+            return await proxy.proxy(registries, self._kubelets, request, at)
         raise not_found()
 
 

@@ -8,31 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, Mapping
 from urllib.parse import quote
 
 import aiohttp
-from yarl import URL
 
 from labkit.api import times
 from labkit.api.errors import ApiError, BadRequest, Forbidden, InternalError, NotFound, ServerUnavailable
 from labkit.api.types import Node, Pod
+from labkit.components.kube_apiserver.backends import pieces
 from labkit.components.kube_apiserver.bodies import number
 from labkit.components.kube_apiserver.messages import TEXT, Request, Stream, Tunnel
-from labkit.components.kube_apiserver.tunnel import dig
+from labkit.components.kube_apiserver.tunnel import CONNECT_SECONDS, dig, request_head
 from labkit.upgrade import close
 
-CONNECT_SECONDS = 5.0
 REFUSAL_SECONDS = 2.0
 SUMMARY_SECONDS = 2.0
 IDLE_SECONDS = 30.0  # without `follow`, so long may the kubelet say nothing
 _ADDRESS_TYPES = ("InternalIP", "LegacyHostIP", "ExternalIP", "Hostname")
 _NUMBERS = ("tailLines", "sinceSeconds", "limitBytes")
 _FLAGS = ("follow", "timestamps", "previous")
-_OWN_HEADERS = frozenset((
-    "authorization", "connection", "content-length", "host", "keep-alive", "proxy-authenticate", "proxy-authorization",
-    "te", "trailer", "transfer-encoding", "upgrade",
-))  # fmt: skip
 
 
 def node_address(node: Node) -> str:
@@ -72,20 +66,18 @@ def pod_path(what: str, pod: Pod, container: str = "") -> str:
     return "".join("/" + quote(part, safe="") for part in parts)
 
 
-def passed_on(headers: Mapping[str, str]) -> dict[str, str]:
-    """What a proxy passes on: not what is said to it alone, nor who the user is."""
-    return {name: value for name, value in headers.items() if name not in _OWN_HEADERS}
-
-
 class Kubelets:
     """A client of all kubelets; made inside the event loop, ended with `close()`. `context` None: plain HTTP."""
 
     def __init__(self, port: int, context: ssl.SSLContext | None) -> None:
-        self._port = port
-        self._context = context
+        self.port = port
+        self.context = context
         self._scheme = "https" if context else "http"
         connector = aiohttp.TCPConnector(ssl=context or False, limit=0)
-        self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False)
+        # whoever is proxied to may set cookies: they are the client's to keep, not ours to hand to others
+        self.session = aiohttp.ClientSession(
+            connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+        )
 
     async def log(self, request: Request, pod: Pod, node: Node) -> Stream:
         """The log of a pod's container, as it comes."""
@@ -95,17 +87,17 @@ class Kubelets:
             total=None, sock_connect=CONNECT_SECONDS, sock_read=None if "follow" in query else IDLE_SECONDS
         )
         try:
-            response = await self._session.get(url, params=query, timeout=timeout)
+            response = await self.session.get(url, params=query, timeout=timeout)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise InternalError(f'Get "{url}": {error or type(error).__name__}') from error
         if response.status != 200:
             raise refusal(response.status, (await response.text())[:4096].strip())
-        return Stream(_chunks(response), TEXT)
+        return Stream(pieces(response), TEXT)
 
     async def tunnel(self, request: Request, node: Node, path: str) -> Tunnel:
         """The kubelet's side of a request that is to become a stream; what the kubelet refuses is raised."""
-        address = (node_address(node), self._port)
-        head, reader, writer = await dig(address, self._context, request, path)
+        address = self.address(node)
+        head, reader, writer = await dig(address, self.context, request_head(request, path, address))
         code = int(head.split(None, 2)[1])
         if code == 101:
             return Tunnel(head, reader, writer)
@@ -118,23 +110,11 @@ class Kubelets:
             await close(writer)
         raise refusal(code, text.decode(errors="replace").strip())
 
-    async def proxy(self, request: Request, url: str) -> Stream:
-        """An HTTP request passed on, and its answer as it comes; redirects are the client's to follow."""
-        try:
-            response = await self._session.request(
-                request.method, URL(url, encoded=True), data=request.body or None, headers=passed_on(request.headers),
-                allow_redirects=False, timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
-            )  # fmt: skip
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ServerUnavailable(f"error trying to reach {url}: {error or type(error).__name__}") from error
-        headers = passed_on({name.lower(): value for name, value in response.headers.items()})
-        return Stream(_chunks(response), headers.pop("content-type", TEXT), response.status, headers)
-
     async def summary(self, node: Node) -> bytes:
         """The kubelet's figures of usage (labkit/api/summary.py)."""
         url = f"{self.node_url(node)}/stats/summary"
         try:
-            async with self._session.get(url, timeout=aiohttp.ClientTimeout(total=SUMMARY_SECONDS)) as response:
+            async with self.session.get(url, timeout=aiohttp.ClientTimeout(total=SUMMARY_SECONDS)) as response:
                 body = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ServerUnavailable(f'Get "{url}": {error or type(error).__name__}') from error
@@ -143,23 +123,13 @@ class Kubelets:
         return body
 
     def address(self, node: Node) -> str:
-        return f"{node_address(node)}:{self._port}"
+        return f"{node_address(node)}:{self.port}"
 
     def node_url(self, node: Node) -> str:
         return f"{self._scheme}://{self.address(node)}"
 
     async def close(self) -> None:
-        await self._session.close()
-
-
-async def _chunks(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
-    try:
-        async for chunk in response.content.iter_any():
-            yield chunk
-    except (TimeoutError, aiohttp.ClientError):
-        return  # the kubelet went away: what came so far stands
-    finally:
-        response.close()
+        await self.session.close()
 
 
 def refusal(status: int, text: str) -> ApiError:

@@ -99,8 +99,10 @@ class Stream:
 
 @dataclass(slots=True)
 class Tunnel:
-    """The client's connection becomes one to somebody else: `head` is his whole 101 answer."""
+    """The client's connection becomes one to somebody else: `head` is that one's whole answer. With a `status` other
+    than 101 there is only more of the answer to come, and the client is not listened to."""
 
     head: bytes
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    status: int = 101

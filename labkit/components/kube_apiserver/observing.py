@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import TypeVar
 
 from labkit.components.kube_apiserver.audit import FLUSH_SECONDS, AuditLog, Line, line_of
-from labkit.components.kube_apiserver.messages import Answer, Request, Stream
+from labkit.components.kube_apiserver.messages import Answer, Request, Stream, Tunnel
 from labkit.components.kube_apiserver.metrics import Metrics
 from labkit.trace import Tracer
 
@@ -30,7 +30,7 @@ class Observer:
         started, code = time.perf_counter(), 500
         try:
             answer = await handler(request)
-            code = answer.status if isinstance(answer, Answer | Stream) else 101
+            code = answer.status if isinstance(answer, Answer | Stream | Tunnel) else 500
         finally:
             self._note(request, code, time.perf_counter() - started)
         if isinstance(answer, Stream) and request.at is not None and request.verb == "watch":

@@ -44,34 +44,35 @@ def request_head(request: Request, path: str, host: str) -> bytes:
 
 
 async def dig(
-    address: tuple[str, int], context: ssl.SSLContext | None, request: Request, path: str
+    address: str, context: ssl.SSLContext | None, request: bytes
 ) -> tuple[bytes, asyncio.StreamReader, asyncio.StreamWriter]:
-    """Ask the kubelet; the head of its answer, and the connection behind it. Raises InternalError."""
-    host = f"{address[0]}:{address[1]}"
+    """Send a request to HOST:PORT; the head of the answer, and the connection behind it. Raises InternalError."""
+    host, _, port = address.rpartition(":")
     writer = None
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            reader, writer = await asyncio.open_connection(*address, ssl=context)
-        writer.write(request_head(request, path, host))
+            reader, writer = await asyncio.open_connection(host.strip("[]"), int(port), ssl=context)
+        writer.write(request)
         async with asyncio.timeout(ANSWER_SECONDS):
             return await reader.readuntil(b"\r\n\r\n"), reader, writer
     except BaseException as error:
         if writer is not None:
             await close(writer)
         if isinstance(error, OSError | EOFError | TimeoutError | asyncio.LimitOverrunError):
-            raise InternalError(f"error dialing backend: {host}: {error or type(error).__name__}") from error
+            raise InternalError(f"error dialing backend: {address}: {error or type(error).__name__}") from error
         raise
 
 
 async def splice(client: Ends, tunnel: Tunnel) -> None:
-    """Bytes both ways until either side has ended, or both were silent for hours: somebody forgot a shell."""
+    """Bytes both ways until either side has ended, or both were silent for hours: somebody forgot a shell. After a
+    refusal nothing more gets through to who refused."""
     patience = asyncio.timeout(IDLE_SECONDS)
 
     def moved() -> None:
         patience.reschedule(asyncio.get_running_loop().time() + IDLE_SECONDS)
 
     pumps = [
-        asyncio.ensure_future(_pump(client[0], tunnel.writer, moved)),
+        asyncio.ensure_future(_pump(client[0], tunnel.writer if tunnel.status == 101 else None, moved)),
         asyncio.ensure_future(_pump(tunnel.reader, client[1], moved)),
     ]
     try:
@@ -84,11 +85,13 @@ async def splice(client: Ends, tunnel: Tunnel) -> None:
         await asyncio.gather(*pumps, return_exceptions=True)
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, moved: Callable[[], None]) -> None:
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter | None, moved: Callable[[], None]) -> None:
+    """To its end; without a writer it is thrown away."""
     try:
         while data := await reader.read(PIECE):
             moved()
-            writer.write(data)
-            await writer.drain()
+            if writer is not None:
+                writer.write(data)
+                await writer.drain()
     except OSError:
         return  # one of them is gone, and the other is closed now

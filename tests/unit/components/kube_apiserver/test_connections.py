@@ -1,4 +1,4 @@
-"""Tunnels and proxies: whom they lead to, what goes through them, and that they end."""
+"""Tunnels: whom they lead to, what goes through them, and that they end."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -6,22 +6,7 @@ from typing import Any
 
 import pytest
 
-from labkit.api.errors import BadRequest, ServerUnavailable
-from labkit.api.types import (
-    Container,
-    ContainerPort,
-    EndpointAddress,
-    EndpointPort,
-    Endpoints,
-    EndpointSubset,
-    ObjectMeta,
-    Pod,
-    PodSpec,
-    PodStatus,
-)  # fmt: skip
 from labkit.components.kube_apiserver import tunnel
-from labkit.components.kube_apiserver.connections import endpoint_addresses, named, pod_address
-from labkit.components.kube_apiserver.kubelets import passed_on
 from labkit.components.kube_apiserver.messages import Request
 from labkit.components.kube_apiserver.server import Server, start_in_process
 from labkit.components.kube_apiserver.tunnel import request_head
@@ -227,34 +212,3 @@ def test_the_request_for_the_kubelet() -> None:
         b"GET /exec/n/p/c?command=a HTTP/1.1\r\nHost: 10.0.0.1:10250\r\nconnection: Upgrade\r\n"
         b"upgrade: websocket\r\nsec-websocket-key: k\r\n\r\n"
     )
-
-
-def test_whom_a_proxy_leads_to() -> None:
-    assert [named(text) for text in ("a", "a:80", "http:a:80")] == [("", "a", ""), ("", "a", "80"), ("http", "a", "80")]
-    with pytest.raises(BadRequest):
-        named("a:b:c:d")
-    ports = [ContainerPort(container_port=8080, name="web"), ContainerPort(container_port=9090, name="more")]
-    there = Pod(
-        metadata=ObjectMeta(name="p"), spec=PodSpec(containers=[Container(name="c", ports=ports)]),
-        status=PodStatus(pod_ip="10.244.1.2"),
-    )  # fmt: skip
-    assert [pod_address(there, port) for port in ("", "more", "7")] == [
-        "10.244.1.2:8080", "10.244.1.2:9090", "10.244.1.2:7"]  # fmt: skip
-    with pytest.raises(BadRequest, match="has no port nope"):
-        pod_address(there, "nope")
-    with pytest.raises(BadRequest, match="has no address yet"):
-        pod_address(Pod(metadata=ObjectMeta(name="p")), "")
-    subset = EndpointSubset(
-        addresses=[EndpointAddress(ip="10.0.0.1"), EndpointAddress(ip="10.0.0.2")],
-        ports=[EndpointPort(port=80, name="a"), EndpointPort(port=81, name="b")],
-    )
-    found = Endpoints(subsets=[subset])
-    assert endpoint_addresses(found, "s", "") == ["10.0.0.1:80", "10.0.0.2:80"]
-    assert endpoint_addresses(found, "s", "b") == endpoint_addresses(found, "s", "81") == ["10.0.0.1:81", "10.0.0.2:81"]
-    with pytest.raises(ServerUnavailable, match='no endpoints available for service "s"'):
-        endpoint_addresses(found, "s", "c")
-
-
-def test_what_a_proxy_passes_on() -> None:
-    headers = {"accept": "a", "authorization": "secret", "host": "h", "transfer-encoding": "chunked", "x-mine": "m"}
-    assert passed_on(headers) == {"accept": "a", "x-mine": "m"}
