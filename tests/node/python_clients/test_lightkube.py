@@ -57,7 +57,7 @@ class TestObjects:
             found.metadata.labels = {"seen": "yes"}
             assert client.replace(found).metadata.labels == {"seen": "yes"}
             client.delete(kind, "x", namespace=namespace, grace_period=0, cascade=CascadeType.BACKGROUND)
-            assert "x" not in names(client.list(kind, namespace=namespace, labels={"seen": "yes"}))
+            until(lambda: not list(client.list(kind, namespace=namespace, labels={"seen": "yes"})), "gone")  # noqa: B023
 
     def test_selectors_pages_and_collections(self, client: lightkube.Client, namespace: str) -> None:
         for number in range(5):
