@@ -249,7 +249,7 @@ def may(user: Identity | User, verb: str, resource: str, pods: tuple[Pod, ...] =
     """As --authorization-mode=Node,ABAC decides; `pods`: all that are bound to the asking node."""
     asker = user if isinstance(user, User) else User(user.common_name, user.groups)
     wish = Attributes(asker, verb, "default", resource, "", "some-name")
-    return authz.allowed(RULES, wish) or node_authorizer.allows(wish, lambda node, namespace: pods)
+    return authz.allowed(RULES, wish) or node_authorizer.allows(wish, lambda node, namespace, name: pods)
 
 
 def who_may(verb: str, resource: str) -> set[str]:
