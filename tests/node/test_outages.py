@@ -160,6 +160,8 @@ async def test_two_servers_compact_the_history(tmp_path: Path, authority: Author
             gone = await refusal(two, {"watch": "1", "resourceVersion": first.metadata.resource_version})
             assert isinstance(gone, Expired)
             assert gone.message.startswith(f"too old resource version: {first.metadata.resource_version} (")
+            changed.data = {"n": "the last"}
+            changed = await two.update(changed)
             watch = two.watch(ConfigMap, "default", resource_version=changed.metadata.resource_version)
             await two.delete(ConfigMap, "c", "default")
             assert (await anext(watch)).type == "DELETED"
