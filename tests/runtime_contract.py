@@ -34,12 +34,13 @@ PROGRAMS = {
     ("sh", "-c", "trap 'exit 143' TERM; while true; do sleep 0.1; done"): Program(),
     ("sh", "-c", "echo one; echo two; exit 3"): Program(output=("one", "two"), exit_code=3),
     ("sh", "-c", "echo one; sleep 1; exit 0"): Program(output=("one",), exit_code=0, seconds=1.0),
+    ("sh", "-c", "head -c 3000000 /dev/zero > /big; sleep 1000"): Program(writes=3_000_000, stubborn=True),
     ("cat",): Program(echoes=True),
     ("sh", "-c", "while true; do true; done"): Program(cpu=900),
     ("nc", "-ll", "-p", "7000", "-e", "cat"): Program(echo_port=7000),
     ("/no/such",): Program(broken='exec: "/no/such": stat /no/such: no such file or directory'),
 }
-STUBBORN, GENTLE, ENDS, SHORT, CAT, BUSY, ECHO, BROKEN = PROGRAMS
+STUBBORN, GENTLE, ENDS, SHORT, WRITES, CAT, BUSY, ECHO, BROKEN = PROGRAMS
 
 
 def program(config: ContainerConfig) -> Program:
@@ -138,6 +139,34 @@ class RuntimeContract:
         late = await runtime.create(config(image, node, uid, network=pause))
         with pytest.raises(RuntimeFailure):
             await runtime.start(late)
+
+    async def test_images_are_listed_and_those_in_use_stay(
+        self, runtime: Runtime, image: str, node: str, uid: str
+    ) -> None:
+        found = {each.id: each for each in await runtime.images()}
+        used = found[await runtime.image(image)]
+        assert used.size > 0
+        assert image in used.names
+        await runtime.create(config(image, node, uid))
+        with pytest.raises(RuntimeFailure):
+            await runtime.remove_image(used.id)
+        assert used.id in {each.id for each in await runtime.images()}
+        await runtime.remove_image("sha256:" + "0" * 64)  # gone already
+
+    async def test_disk_space(self, runtime: Runtime) -> None:
+        disk = await runtime.disk()
+        assert 0 < disk.available < disk.capacity
+        assert disk.used == disk.capacity - disk.available
+
+    async def test_what_a_container_wrote(self, runtime: Runtime, image: str, node: str, uid: str) -> None:
+        quiet = await self.run(runtime, config(image, node, uid))
+        loud = await self.run(runtime, config(image, node, uid, "loud", command=WRITES))
+
+        async def measured() -> bool:
+            written = await runtime.written()
+            return written[loud] >= 3_000_000 and written[quiet] < 100_000
+
+        await eventually(measured, within=15)
 
     async def test_an_ended_container_keeps_its_exit_code(
         self, runtime: Runtime, image: str, node: str, uid: str

@@ -19,7 +19,7 @@ import msgspec
 import pytest
 
 from labkit.api.errors import NotFound
-from labkit.api.types import Node, Pod, PodStatus
+from labkit.api.types import Node, ObjectMeta, Pod, PodStatus, Secret
 from labkit.client.rest import Client
 from labkit.components.kube_apiserver.server import start_in_process
 from labkit.components.kubelet.docker import Docker
@@ -28,6 +28,7 @@ from labkit.components.kubelet.runtime import PAUSE as PAUSE_NAME
 from labkit.components.kubelet.server import ADMITTED
 from labkit.testing.eventually import eventually
 from tests.node.pod_images import BUSYBOX, PAUSE, pod_images
+from tests.node.private_registry import private_registry
 from tests.node.real_etcd import Authority, free_port
 from tests.node.test_runtime_contract import SOCKET, remove_containers_of
 from tests.unit.components.kubelet.one_node import OneNode, one_node
@@ -191,6 +192,48 @@ class TestPods:
         await eventually(told, within=20)
         await node.client.delete(Pod, "first", "default", grace_period_seconds=0)
         await node.status(running, "second")
+
+
+class TestImages:
+    async def test_a_private_registry(self, node: OneNode) -> None:
+        """Docker asks as the pod's secret says; without it the registry lets nobody in."""
+        async with private_registry("me", "secret") as image:
+            entry = {"username": "me", "password": "secret", "email": "me@example.com"}
+            data = {".dockercfg": json.dumps({image.partition("/")[0]: entry}).encode()}
+            meta = ObjectMeta(name="login", namespace="default")
+            await node.client.create(Secret(metadata=meta, type="kubernetes.io/dockercfg", data=data))
+            await node.create(STAYS | {"image": image}, name="nobody")
+            refused = await node.status(lambda s: waits(s).startswith("ErrImagePull"), "nobody")
+            assert "no basic auth credentials" in waits(refused)
+            await node.create(STAYS | {"image": image}, name="me", imagePullSecrets=[{"name": "login"}])
+            try:
+                await node.status(running, "me")
+            finally:
+                remove_containers_of(node.settings.node)
+                await asyncio.to_thread(docker, "image", "rm", "-f", image)
+
+
+def waits(status: PodStatus) -> str:
+    states = [c.state.waiting for c in status.container_statuses]
+    return f"{states[0].reason} {states[0].message}" if states and states[0] else ""
+
+
+class TestDisk:
+    async def test_a_container_over_its_allowance_is_evicted_in_time(self, node: OneNode) -> None:
+        command = ["sh", "-c", "head -c 30000000 /dev/zero > /big; sleep 1000"]
+        limits = {"resources": {"limits": {"ephemeral-storage": "20Mi"}}}
+        await node.create({"image": BUSYBOX, "command": command} | limits, terminationGracePeriodSeconds=1)
+        await node.status(running)
+        began = asyncio.get_running_loop().time()
+        status = await node.status(lambda s: s.phase == "Failed" and s.container_statuses[0].state.terminated)
+        assert asyncio.get_running_loop().time() - began < 20
+        assert (status.reason, 'container "c" wrote 28.6 MiB' in status.message) == ("Evicted", True)
+        await node.told("evicted", "", 'container "c" wrote')
+
+        async def given_back() -> bool:
+            return await node.runtime.containers() == []
+
+        await eventually(given_back, within=20)
 
 
 class TestRepair:

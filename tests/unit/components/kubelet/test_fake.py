@@ -33,6 +33,7 @@ def pause_image() -> str:
 async def runtime(node: str) -> AsyncIterator[FakeRuntime]:
     fake = FakeRuntime(node, program=program)
     fake.absent.add(ABSENT)
+    fake.stored = {"busybox": 1 << 20}
     yield fake
     await fake.close()
 
