@@ -23,6 +23,7 @@ class PodVolumes:
         self._shared = shared
         self._on_made = on_made
         self._made = False
+        self._left = False  # nobody waits for `_making` any more
         self._ended = False
         self._making: asyncio.Task[None] | None = None
         self._failure: Exception | None = None
@@ -36,10 +37,11 @@ class PodVolumes:
         if self._making is None:
             if self._made and not anew:
                 return True
-            self._made, self._failure = False, None
+            self._made, self._left, self._failure = False, False, None
             self._making = self._shared.spawn(self._make(pod), f"volumes of {key(pod)}")
-        done, _ = await asyncio.wait([self._making], timeout=PATIENCE)
-        if not done:
+        await asyncio.wait([self._making], timeout=PATIENCE)
+        if not self._making.done():
+            self._left = True
             return False
         self._making = None
         if self._failure is not None:
@@ -47,7 +49,6 @@ class PodVolumes:
         return True
 
     async def _make(self, pod: Pod) -> None:
-        began = asyncio.get_running_loop().time()
         try:
             async with self._lock:
                 found = await self._shared.sources.read(referred_by_volumes(pod), pod.metadata.namespace)
@@ -55,7 +56,7 @@ class PodVolumes:
             self._made = True
         except (VolumeFailure, SourceFailure, OSError) as exc:
             self._failure = exc
-        if asyncio.get_running_loop().time() - began >= PATIENCE:
+        if self._left:
             self._on_made()
 
     async def refresh(self, pod: Pod, since: float = inf) -> None:
