@@ -254,7 +254,7 @@ class Registry:
         along = await self._companion.plan(old.decode() if old else None, new) if self._companion else Writes()
         value, revision = self.shelf.codec.value(new), old.revision if old else 0
         if intent.dry_run:
-            return self.shelf.codec.entry(path, value, revision) if old else self.shelf.codec.unwritten(path, value)
+            return await self._unwritten(old, path, value)
         if old is not None and self.shelf.codec.entry(path, value, revision).data == old.data:
             return old
         key = f"{self.shelf.prefix}{path}"
@@ -262,6 +262,14 @@ class Registry:
         new.metadata.resource_version = str(written)
         self._trace.decision(intent.decision, new, cause=intent.cause, function=intent.function or function)
         return self.shelf.codec.entry(path, value, written)
+
+    async def _unwritten(self, old: Entry | None, path: str, value: bytes) -> Entry:
+        """What a dry run answers. Raises AlreadyExists, as the transaction would."""
+        if old is not None:
+            return self.shelf.codec.entry(path, value, old.revision)
+        if await self._storage.get(f"{self.shelf.prefix}{path}") is not None:
+            raise AlreadyExists.of(self.kind.error_name, path.rpartition("/")[2])
+        return self.shelf.codec.unwritten(path, value)
 
     async def remove(self, old: Entry, intent: Intent) -> None:
         """Delete what `old` is, and free what went along with it. Raises Mismatch."""

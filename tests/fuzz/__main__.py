@@ -47,7 +47,7 @@ def rounds(probe: Probe, number: int, deadline: float) -> int:
 def _campaigns(probe: Probe) -> Iterator[Campaign]:
     for kind in KINDS.values():
         yield from of_kind(probe, kind)
-    yield from of_the_rest()
+    yield from of_the_rest(probe)
     yield from of_routes(probe)
 
 

@@ -6,6 +6,7 @@ patches               JSON, merge, strategic and apply patches of them
 bytes                 the same with pieces cut out or put in
 protobuf              messages by our tables of fields, right and mangled
 queries               selectors, limits, continue tokens, resourceVersions
+below objects         scales, bindings, evictions, requests for tokens, options of a DELETE
 paths                 what is no route, or hardly
 """
 
@@ -22,6 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from labkit.api.kinds import KINDS, Kind
+from labkit.api.strategies import strategy_of
 from tests.fuzz import messages, patches, values
 from tests.fuzz.documents import edited, mangled, written
 from tests.fuzz.exchange import Sent
@@ -29,7 +31,9 @@ from tests.fuzz.probe import TABLE, Probe
 from tests.fuzz.routes import CONNECTING, operations
 from tests.fuzz.world import collection
 
+_PODS = "/api/v1/namespaces/fuzz/pods"
 JSON = {"Content-Type": "application/json"}
+APPLIED = {"Content-Type": "application/apply-patch+yaml"}
 
 
 class Campaign(NamedTuple):
@@ -69,6 +73,11 @@ def of_kind(probe: Probe, kind: Kind) -> Iterator[Campaign]:
         here, one = f"{place}/fuzz{below}", f"{form}/{{name}}{below}"
         yield Campaign("objects", f"PUT {one}", _sent("PUT", st.just(here), objects))
         yield Campaign("patches", f"PATCH {one}", _patches(probe, kind, here))
+    absent = edited(probe.schemas, kind.kind, "absent") | objects
+    applied = absent.map(lambda found: Sent("PATCH", f"{place}/absent?dryRun=All", written(found), APPLIED))
+    if strategy_of(kind).create_on_update:
+        yield Campaign("objects", f"PUT {form}/{{name}}", _sent("PUT", st.just(f"{place}/absent"), absent))
+    yield Campaign("patches", f"PATCH {form}/{{name}}", applied)
     whole = st.tuples(st.sampled_from(["PUT", "DELETE"]), objects.flatmap(lambda found: mangled(written(found))))
     yield Campaign("bytes", f"PUT {form}/{{name}}",
                    whole.map(lambda pair: Sent(pair[0], f"{place}/fuzz?dryRun=All", pair[1], JSON)))  # fmt: skip
@@ -76,8 +85,23 @@ def of_kind(probe: Probe, kind: Kind) -> Iterator[Campaign]:
     yield Campaign("queries", f"GET {form}/{{name}}", _queries(f"{place}/fuzz"))
 
 
-def of_the_rest() -> Iterator[Campaign]:
-    """What belongs to no kind."""
+_BELOW = {
+    "Scale": ("PUT", "replicationcontrollers", "scale"),
+    "Binding": ("POST", "pods", "binding"),
+    "Eviction": ("POST", "pods", "eviction"),
+    "TokenRequest": ("POST", "serviceaccounts", "token"),
+}
+
+
+def of_the_rest(probe: Probe) -> Iterator[Campaign]:
+    """What belongs to no kind, or hangs below an object of one."""
+    for name, (method, resource, below) in _BELOW.items():
+        path = f"{{}}/{resource}/{{}}/{below}"
+        here = path.format("/api/v1/namespaces/fuzz", "fuzz")
+        label = f"{method} {path.format('/api/v1/namespaces/{namespace}', '{name}')}"
+        yield Campaign("below objects", label, _sent(method, st.just(here), edited(probe.schemas, name)))
+    options = _sent("DELETE", st.sampled_from([f"{_PODS}/fuzz", _PODS]), edited(probe.schemas, "DeleteOptions"))
+    yield Campaign("below objects", "DELETE /api/v1/namespaces/{namespace}/pods/{name}", options)
     for kind, path in messages.PLACES.items():
         bodies = messages.messages(kind).flatmap(lambda body: st.one_of(st.just(body), st.just(body), mangled(body)))
         yield Campaign("protobuf", f"POST {path}", bodies.map(partial(_protobuf, path)))

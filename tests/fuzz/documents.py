@@ -19,7 +19,6 @@ from tests.fuzz.objects import document
 Schemas = dict[str, Any]  # full name -> schema
 _DOORS = ("kind", "apiVersion", "metadata")
 _RARELY = st.integers(0, 14).map(lambda number: number == 14)
-CORE = "io.k8s.api.core.v1."
 
 
 def resolve(schemas: Schemas, schema: dict[str, Any]) -> dict[str, Any]:
@@ -33,8 +32,9 @@ def resolve(schemas: Schemas, schema: dict[str, Any]) -> dict[str, Any]:
 def edited(draw: st.DrawFn, schemas: Schemas, kind: str, name: str = "fuzz", most: int = 3) -> Any:
     """The kind's small valid object with one to `most` edits."""
     found = copy.deepcopy(document(kind, name))
+    schema = next(schema for full, schema in schemas.items() if full.endswith(f".{kind}"))
     for _ in range(draw(st.integers(1, most))):
-        _edit(draw, schemas, schemas[CORE + kind], found)
+        _edit(draw, schemas, schema, found)
     return found
 
 

@@ -36,5 +36,11 @@ _REST: dict[str, Any] = {
         "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/tmp"}}},
     "PersistentVolumeClaim": lambda name: {"spec": {
         "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}},
+    # what is sent below an object
+    "Scale": lambda name: {"apiVersion": "autoscaling/v1", "spec": {"replicas": 2}},
+    "Binding": lambda name: {"target": {"kind": "Node", "name": "kept"}},
+    "Eviction": lambda name: {"apiVersion": "policy/v1", "deleteOptions": {"gracePeriodSeconds": 5}},
+    "TokenRequest": lambda name: {"apiVersion": "authentication.k8s.io/v1", "spec": {"expirationSeconds": 3600}},
+    "DeleteOptions": lambda name: {"gracePeriodSeconds": 0, "propagationPolicy": "Orphan", "preconditions": {}},
     "Event": lambda name: {"involvedObject": {"kind": "Pod", "name": name, "namespace": name}, "reason": "Fuzzed"},
 }  # fmt: skip

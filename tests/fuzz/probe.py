@@ -55,14 +55,16 @@ class Probe:
             return [] if unchanged else ["it was a dry run, and the store has changed"]
         if exchange.sent.method == "DELETE" or exchange.streams:
             return []
-        return self._reading_faults(exchange.document)
+        return self._reading_faults(exchange.sent.method, exchange.sent.target, exchange.document)
 
-    def _reading_faults(self, stored: Mapping[str, Any]) -> list[str]:
+    def _reading_faults(self, method: str, target: str, stored: Mapping[str, Any]) -> list[str]:
         """What was answered to a change is what is there."""
         link = stored.get("metadata", {}).get("selfLink", "")
         if not link.startswith("/api/v1/") or link.endswith("/scale"):
             return []
         link, found = quote(link), []
+        if not urlsplit(target).path.startswith(link if method != "POST" else link.rpartition("/")[0]):
+            found.append(f"it was stored elsewhere: {link}")
         one, table = self.world.ask("GET", link), self.world.ask("GET", link, Accept=TABLE)
         if one.code != 200 or one.document != stored:
             found.append(f"read back it is another: {one}")

@@ -52,5 +52,6 @@ def test_objects_and_patches(probe: Probe, kind: Kind) -> None:
 @pytest.mark.timeout(120)
 def test_what_belongs_to_no_kind(probe: Probe) -> None:
     probe.world.furnish()
-    for campaign in of_the_rest():
+    for campaign in of_the_rest(probe):
         explore(probe, campaign, 300 if campaign.name == "paths" else 30, SEED)
+        probe.world.furnish()

@@ -52,13 +52,13 @@ def with_status(strategy: Strategy[Any], old: Object, sent: Any) -> Any:
 def _take_over(new: Object, old: Object) -> None:
     """What no client changes: where the object is, and whether it is being deleted."""
     meta, was = new.metadata, old.metadata
-    _check_place(meta, was)
+    check_place(meta, was)
     meta.namespace, meta.self_link, meta.generate_name = was.namespace, was.self_link, was.generate_name
     meta.deletion_timestamp = was.deletion_timestamp
     meta.deletion_grace_period_seconds = was.deletion_grace_period_seconds
 
 
-def _check_place(meta: ObjectMeta, was: ObjectMeta) -> None:
+def check_place(meta: ObjectMeta, was: ObjectMeta) -> None:
     """Name and namespace of what was sent are those of the URL; raises BadRequest."""
     if meta.name != was.name:
         raise BadRequest(f"the name of the object ({meta.name}) does not match the name on the URL ({was.name})")
@@ -118,7 +118,7 @@ def scaled(strategy: Strategy[Any], rc: ReplicationController, wanted: Scale) ->
 def finalized(strategy: Strategy[Any], old: Namespace, sent: Namespace) -> Namespace:
     """`old` with the finalizers of `sent`. Raises BadRequest, Invalid."""
     new = copy(old)
-    _check_place(sent.metadata, old.metadata)
+    check_place(sent.metadata, old.metadata)
     new.metadata.resource_version = sent.metadata.resource_version or old.metadata.resource_version
     new.spec.finalizers = sent.spec.finalizers
     return _checked(strategy, new, strategy.validate_update(new, old))  # type: ignore[no-any-return]

@@ -126,6 +126,7 @@ class Resources:
         except NotFound:
             if not self.registries[at.resource].strategy.create_on_update:
                 raise
+            changes.check_place(sent.metadata, _place(at))
             entry, status = await self._admit_and_store(request, at, kind, copy(sent)), 201
         return _warned(answers.object_answer(request, kind, entry, status), warnings)
 
@@ -138,8 +139,9 @@ class Resources:
             if bodies.content_type(request) != patch.APPLY:
                 raise
             # kubectl apply --server-side creates what is not there
-            empty = kind.type(metadata=ObjectMeta(name=at.name, namespace=at.namespace))
-            entry, status = await self._admit_and_store(request, at, kind, patched(empty)), 201
+            made = patched(kind.type(metadata=_place(at)))
+            changes.check_place(made.metadata, _place(at))
+            entry, status = await self._admit_and_store(request, at, kind, made), 201
         return _warned(answers.object_answer(request, kind, entry, status), warnings)
 
     async def _admit_and_store(self, request: Request, at: Route, kind: Kind, obj: Any) -> Entry:
@@ -155,8 +157,13 @@ class Resources:
         raise ServerTimeout(f"namespace {at.namespace!r} is being changed too often, try again")
 
     async def _charge(self, request: Request, at: Route, asked: Asked) -> None:
-        """Take room in the namespace's quotas. Raises Forbidden when somebody else took the last of it."""
-        for name in self._admission.quotas_for(asked):
+        """Take room in the namespace's quotas. Raises Forbidden when somebody else took the last of it, and whatever
+        would refuse the object afterwards."""
+        names = self._admission.quotas_for(asked)
+        if names:
+            dry = intent_of(request, at)._replace(dry_run=True)
+            await self.registries[at.resource].create(copy(asked.obj), dry)
+        for name in names:
             intent = intent_of(request, at)._replace(name=name, decision="quota charged", function=charged)
             await self.registries["resourcequotas"].update(intent, lambda quota: charged(quota, asked))
 
@@ -201,6 +208,11 @@ class Resources:
             with contextlib.suppress(NotFound):
                 await deletion.delete(registry, change, options)
         return answers.list_answer(request, kind, request.path, gone, self._cache.revision, None)
+
+
+def _place(at: Route) -> ObjectMeta:
+    """Where an object of this URL is."""
+    return ObjectMeta(name=at.name, namespace=at.namespace)
 
 
 def _check_scope(at: Route, kind: Kind) -> None:

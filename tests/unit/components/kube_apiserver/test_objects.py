@@ -74,6 +74,10 @@ class TestCreate:
         assert code == 201
         assert await server.storage.revision() == before
 
+    async def test_dry_run_of_what_is_there_already(self, http: Http) -> None:
+        await http.made(PODS, pod())
+        assert failed(await http("POST", f"{PODS}?dryRun=All", pod()))[:2] == (409, "AlreadyExists")
+
     async def test_a_dry_run_of_a_change_keeps_the_version(self, http: Http) -> None:
         """Else `kubectl diff` shows it as a difference."""
         made = await http.made(PODS, pod())
@@ -163,6 +167,20 @@ class TestUpdate:
         path = "/api/v1/namespaces/default/endpoints/e"
         assert (await http("PUT", path, sent))[0] == 201
         assert (await http("PUT", path, sent))[0] == 200
+
+    async def test_nothing_is_created_elsewhere_than_the_path_says(self, http: Http) -> None:
+        """Who may write one name would otherwise write any."""
+        place = "/api/v1/namespaces/default/endpoints"
+        endpoints = {"kind": "Endpoints", "apiVersion": "v1", "metadata": {"name": "other"}}
+        refused = failed(await http("PUT", f"{place}/absent", endpoints))
+        assert refused == (
+            400,
+            "BadRequest",
+            "the name of the object (other) does not match the name on the URL (absent)",
+        )
+        applied = await http("PATCH", f"{PODS}/absent", pod("other"), Content_Type="application/apply-patch+yaml")
+        assert failed(applied)[:2] == (400, "BadRequest")
+        assert (await http("GET", f"{place}/other"))[0] == (await http("GET", f"{PODS}/other"))[0] == 404
 
     async def test_of_many_writers_none_is_lost(self, http: Http) -> None:
         await http.made(PODS, pod())
