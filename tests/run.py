@@ -54,7 +54,7 @@ class Layer:
 LAYERS = (
     Layer("unit", 300),
     Layer("cluster", 300),
-    Layer("fuzz", 300),
+    Layer("fuzz", 400),
     Layer("node", 600, (_root, _etcd, _docker)),
     Layer("kubectl", 600, (_etcd,)),
     Layer("e2e", 1200, (_docker, _vagrant)),

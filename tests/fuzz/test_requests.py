@@ -39,8 +39,9 @@ def test_objects_and_patches(probe: Probe, kind: Kind) -> None:
     before, revision = world.objects(kind), world.revision()
     for campaign in of_kind(probe, kind):
         explore(probe, campaign, 12, SEED)
-    after = world.objects(kind)
-    for type, found in world.replayed(kind, revision):
+    world.furnish([kind])
+    mark, after = world.mark(kind), world.objects(kind)
+    for type, found in world.replayed(kind, revision, mark):
         if type == "DELETED":
             del before[found["metadata"]["selfLink"]]
         else:

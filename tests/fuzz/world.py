@@ -165,12 +165,25 @@ class World:
         """All of a kind, by selfLink."""
         return {item["metadata"]["selfLink"]: item for item in self.get(f"/api/v1/{kind.resource}")["items"]}
 
-    def replayed(self, kind: Kind, revision: int) -> list[tuple[str, Any]]:
-        """What a watch of this kind tells has happened since: (type, object)."""
+    def mark(self, kind: Kind) -> str:
+        """Change the kind's object once more; the resourceVersion of that."""
+        note = json.dumps({"metadata": {"annotations": {"mark": str(time.time())}}}).encode()
+        marked = self.ask("PATCH", f"{collection(kind)}/fuzz", note, content_type="application/merge-patch+json")
+        assert marked.code == 200, marked
+        return str(marked.document["metadata"]["resourceVersion"])
+
+    def replayed(self, kind: Kind, since: int, until: str) -> list[tuple[str, Any]]:
+        """What a watch of this kind tells has happened between two revisions: (type, object)."""
+        told: list[tuple[str, Any]] = []
         with contextlib.closing(self.connect()) as connection:
-            connection.request("GET", f"/api/v1/{kind.resource}?watch=1&resourceVersion={revision}&timeoutSeconds=1")
-            frames = map(json.loads, connection.getresponse().read().splitlines())
-            return [(frame["type"], frame["object"]) for frame in frames]
+            connection.request("GET", f"/api/v1/{kind.resource}?watch=1&resourceVersion={since}&timeoutSeconds=10")
+            answer = connection.getresponse()
+            while not told or told[-1][1]["metadata"]["resourceVersion"] != until:
+                line = answer.readline()
+                assert line, f"the watch has ended before {until}: {told[-3:]}"
+                frame = json.loads(line)
+                told.append((frame["type"], frame["object"]))
+        return told
 
     # -- what is there -------------------------------------------------------------------------------------------
 
