@@ -23,6 +23,7 @@ from labkit.api.kinds import kind_of
 from labkit.api.types import Object, key
 
 _ROOT = Path(__file__).resolve().parent.parent
+_encoder = msgspec.json.Encoder(enc_hook=str)
 
 
 @functools.cache
@@ -71,5 +72,5 @@ class Tracer:
     def _write(self, level: str, fields: dict[str, Any]) -> None:
         line = {"time": time.time_ns() // 1000, "component": self.component, "level": level} | fields
         out = self._out or sys.stdout
-        out.write(msgspec.json.encode(line, enc_hook=str).decode() + "\n")
+        out.write(_encoder.encode(line).decode() + "\n")
         out.flush()

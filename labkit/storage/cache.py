@@ -170,7 +170,7 @@ class Cache:
         if self._next is None:
             self._next = asyncio.ensure_future(self._ask(self._asking))
         revision = await asyncio.shield(self._next)
-        if await self.reached(revision, 0.5):
+        if self.revision >= revision or await self.reached(revision, 0.5):
             return
         # Somebody else's key may have raised the store's revision, which our watch does not see: write one of ours.
         await self.storage.commit({}, {_NUDGE: b"{}"})

@@ -244,7 +244,9 @@ class Registry:
         relies_on: Mapping[str, int] = {},
     ) -> Entry:  # fmt: skip
         """One transaction: the object and what goes along with it; `old` if it says the same. Raises Mismatch."""
-        async with self._companion.turn if self._companion else contextlib.nullcontext():
+        if self._companion is None:
+            return await self._write_in_turn(old, new, path, intent, function, relies_on)
+        async with self._companion.turn:
             return await self._write_in_turn(old, new, path, intent, function, relies_on)
 
     async def _write_in_turn(

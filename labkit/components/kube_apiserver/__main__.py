@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import signal
 import sys
 from collections.abc import Callable
@@ -32,6 +33,12 @@ def keep_freed_memory() -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, _KEPT)
     except (OSError, AttributeError):
         pass  # another libc: only slower
+
+
+def collect_seldom() -> None:
+    """Look for circles of garbage after 50,000 new objects instead of 700: what is in the cache stays for long, and
+    what a request makes refers to itself nowhere. Takes 3 % off a create."""
+    gc.set_threshold(50_000, 20, 20)
 
 
 def storage_of(flags: Settings) -> Storage:
@@ -86,6 +93,7 @@ async def _until_etcd_answers(storage: Storage, trace: Tracer) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     keep_freed_memory()
+    collect_seldom()
     try:
         flags = settings.parse(arguments)
         with asyncio.Runner(loop_factory=_loop_factory(flags.loop)) as runner:

@@ -1,9 +1,11 @@
 """The watch cache on Memory: current when asked to be, and level with the store whatever happens."""
 
 import asyncio
+import contextlib
 import io
 import json
-from collections.abc import AsyncIterator
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 import pytest
 
@@ -11,7 +13,7 @@ from labkit.api.kinds import KINDS
 from labkit.storage.cache import Cache, Shelf
 from labkit.storage.entry import Codec
 from labkit.storage.memory import Memory
-from labkit.storage.protocol import StorageUnavailable
+from labkit.storage.protocol import Change, StorageUnavailable
 from labkit.testing.eventually import eventually
 from labkit.trace import Tracer
 
@@ -147,3 +149,91 @@ async def test_history_compacted_under_the_watch(storage: Counting, log: io.Stri
     assert "compacted" in log.getvalue()
     task.cancel()
     await asyncio.wait([task])
+
+
+class Lagging(Memory):
+    """A store whose answers and whose watch take a while, each time another."""
+
+    async def revision(self) -> int:
+        await asyncio.sleep(random.uniform(0, 0.003))
+        revision = await super().revision()
+        await asyncio.sleep(random.uniform(0, 0.003))
+        return revision
+
+    async def watch(self, prefix: str, revision: int) -> AsyncGenerator[Sequence[Change], None]:
+        async with contextlib.aclosing(super().watch(prefix, revision)) as batches:
+            async for batch in batches:
+                await asyncio.sleep(random.uniform(0, 0.005))
+                yield batch
+
+
+async def test_no_stale_read_through_another_server() -> None:
+    """32 readers share their questions; what any server has acknowledged before a read began, the read shows."""
+    storage, acknowledged, reads = Lagging(), 0, 0
+    caches = [Cache(storage, [Codec(KINDS["pods"])], Tracer("t")) for _ in range(2)]
+    tasks = []
+    for cache in caches:
+        await cache.load()
+        tasks.append(asyncio.create_task(cache.run()))
+
+    async def write() -> None:
+        nonlocal acknowledged
+        for _ in range(150):
+            acknowledged = await storage.commit({}, {"/registry/pods/ns/x": value("x")})
+            await asyncio.sleep(random.uniform(0, 0.003))
+
+    async def read(cache: Cache) -> None:
+        nonlocal reads
+        while not writing.done():
+            before = acknowledged
+            await cache.current()
+            seen = pods(cache).entries.get("ns/x")
+            assert before == 0 or (seen is not None and seen.revision >= before)
+            reads += 1
+
+    writing = asyncio.create_task(write())
+    await asyncio.gather(writing, *(read(cache) for cache in caches for _ in range(16)))
+    assert reads > 300
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await storage.close()
+
+
+async def test_a_question_already_under_way_is_not_shared(log: io.StringIO) -> None:
+    """It may have been answered before the write that the reader knows of."""
+
+    class Gated(Memory):
+        def __init__(self) -> None:
+            super().__init__()
+            self.answers, self.events = asyncio.Semaphore(0), asyncio.Event()
+
+        async def revision(self) -> int:
+            revision = await super().revision()
+            await self.answers.acquire()
+            return revision
+
+        async def watch(self, prefix: str, revision: int) -> AsyncGenerator[Sequence[Change], None]:
+            async with contextlib.aclosing(super().watch(prefix, revision)) as batches:
+                async for batch in batches:
+                    await self.events.wait()
+                    yield batch
+
+    storage = Gated()
+    cache = Cache(storage, [Codec(KINDS["pods"])], Tracer("t", log))
+    await cache.load()
+    running = asyncio.create_task(cache.run())
+    first = asyncio.create_task(cache.current())
+    await asyncio.sleep(0.01)  # its question has been put
+    await put(storage, "ns/x")
+    second = asyncio.create_task(cache.current())
+    storage.answers.release()
+    await asyncio.wait_for(first, 1)
+    assert not second.done()
+    storage.events.set()
+    storage.answers.release()
+    await asyncio.wait_for(second, 1)
+    assert "ns/x" in pods(cache).entries
+    running.cancel()
+    await asyncio.wait([running])
+    await storage.close()

@@ -77,7 +77,9 @@ class Chain:
         `charged`: it has its room in the quotas, which must not be looked for once more.
         """
         for plugin in self._uncharged if charged else self._plugins:
-            asked = asked._replace(obj=plugin(asked, self._view))
+            obj = plugin(asked, self._view)
+            if obj is not asked.obj:
+                asked = asked._replace(obj=obj)
         return asked.obj
 
     async def admit(self, asked: Asked, *, charged: bool = False) -> Admitted:
