@@ -12,16 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 import time
 from collections import deque
 from collections.abc import Awaitable
 from contextlib import aclosing
-from functools import lru_cache
-from http import HTTPStatus
 from typing import Protocol, cast
 
 from labkit.api.errors import ApiError, ServerTimeout
+from labkit.components.kube_apiserver.heads import head, is_bodiless
 from labkit.components.kube_apiserver.messages import Answer, Outlet, Request, Stream, Tunnel, User
 from labkit.components.kube_apiserver.parser import Incoming, Parser, query_of
 from labkit.components.kube_apiserver.tunnel import splice
@@ -33,8 +31,6 @@ IDLE_SECONDS = 180.0  # a connection without a request, or with half a head, is 
 LINGER_SECONDS = 1.0  # so long is taken what a refused client still sends, or it would not get to read why
 _SMALL = 64 * 1024  # bytes up to which head and body are joined: one record of TLS, one system call
 _CHANGING = frozenset(("POST", "PUT", "PATCH", "DELETE"))
-_BODILESS = frozenset((204, 304))
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Owner(Protocol):
@@ -208,19 +204,16 @@ class Connection(asyncio.Protocol):
         if self._transport.is_closing():
             return
         body = answer.body
-        head = self._head(answer, b"Content-Length: %d\r\n" % len(body))
+        first = self._head(answer, b"Content-Length: %d\r\n" % len(body))
         if method == "HEAD":
-            self._transport.write(head)
+            self._transport.write(first)
         elif len(body) <= _SMALL:
-            self._transport.write(head + body)
+            self._transport.write(first + body)
         else:
-            self._transport.writelines((head, body))
+            self._transport.writelines((first, body))
 
     def _head(self, answer: Answer | Stream, framing: bytes) -> bytes:
-        first = _first_lines(answer.status, answer.content_type)
-        more = b"".join([_header(name, value) for name, value in answer.headers.items()]) if answer.headers else b""
-        end = b"\r\n" if self._keep else b"Connection: close\r\n\r\n"
-        return b"%b%b\r\n%b%b%b" % (first, self._owner.date, more, framing, end)
+        return head(answer, self._owner.date, framing, self._keep)
 
     async def _stream(self, stream: Stream, incoming: Incoming) -> None:
         """To its end, or that of the server; a bug on the way breaks the body off."""
@@ -239,12 +232,12 @@ class Connection(asyncio.Protocol):
         finally:
             self._owner.streams.discard(task)
             self._outlet = None
-        if incoming.chunks and not _bodiless(stream, incoming) and not self._transport.is_closing():
+        if incoming.chunks and not is_bodiless(stream, incoming.method) and not self._transport.is_closing():
             self._transport.write(b"0\r\n\r\n")
 
     async def _pour(self, stream: Stream, incoming: Incoming) -> None:
         """Chunk by chunk, at the pace at which the client reads."""
-        if _bodiless(stream, incoming):
+        if is_bodiless(stream, incoming.method):
             self._transport.write(self._head(stream, b"Content-Length: 0\r\n"))
             return
         self._keep = self._keep and incoming.chunks
@@ -280,21 +273,3 @@ class Connection(asyncio.Protocol):
         finally:
             self._owner.streams.discard(task)
             await close(tunnel.writer)
-
-
-def _bodiless(stream: Stream, incoming: Incoming) -> bool:
-    return incoming.method == "HEAD" or stream.status in _BODILESS
-
-
-@lru_cache(maxsize=256)
-def _first_lines(status: int, content_type: str) -> bytes:
-    try:
-        phrase = HTTPStatus(status).phrase
-    except ValueError:
-        phrase = ""
-    return f"HTTP/1.1 {status} {phrase}\r\nContent-Type: {_UNPRINTABLE.sub(' ', content_type)}\r\nDate: ".encode()
-
-
-def _header(name: str, value: str) -> bytes:
-    """A line of the head; what would end it early becomes a space."""
-    return f"{name}: {_UNPRINTABLE.sub(' ', value)}\r\n".encode()

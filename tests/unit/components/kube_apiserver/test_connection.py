@@ -11,7 +11,7 @@ import pytest
 import uvloop
 
 from labkit.components.kube_apiserver import connection, parser
-from labkit.components.kube_apiserver.connection import _header
+from labkit.components.kube_apiserver.heads import header
 from labkit.components.kube_apiserver.server import Server
 from labkit.components.kube_apiserver.settings import Settings
 from labkit.storage.memory import Memory
@@ -240,7 +240,7 @@ async def test_a_server_that_stops_ends_watches_properly(server: Server) -> None
 
 
 def test_no_header_ends_early() -> None:
-    assert _header("Warning", 'unknown "a\r\nSet-Cookie: b"') == b'Warning: unknown "a  Set-Cookie: b"\r\n'
+    assert header("Warning", 'unknown "a\r\nSet-Cookie: b"') == b'Warning: unknown "a  Set-Cookie: b"\r\n'
 
 
 def test_the_first_value_of_a_parameter_counts() -> None:
