@@ -8,11 +8,13 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import IO
 
 import aiohttp
 import msgspec
@@ -312,6 +314,22 @@ class TestProcess:
             assert [c.state for c in await runtime.containers()] == ["running", "running"]
             await runtime.close()
 
+    async def test_a_port_that_is_taken(self, name: str, tmp_path: Path) -> None:
+        """A sentence, not a traceback."""
+        (tmp_path / "pki").mkdir()
+        authority = Authority(tmp_path / "pki")
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            said = tmp_path / "said"
+            with said.open("wb") as stderr:
+                process = kubelet_process(name, tmp_path, authority, "http://127.0.0.1:1", port=port, stderr=stderr)
+                async with process as (process, _):
+                    assert await asyncio.wait_for(process.wait(), 30) == 1
+        text = said.read_text()
+        assert str(port) in text
+        assert "address already in use: stop the program that has it, or choose another port" in text
+        assert "Traceback" not in text
+
     def test_help_and_wrong_flags(self, tmp_path: Path) -> None:
         told = kubelet("--help")
         assert (told.returncode, "--cluster-dns" in told.stdout) == (0, True)
@@ -329,7 +347,7 @@ def kubelet(*flags: str) -> subprocess.CompletedProcess[str]:
 
 @contextlib.asynccontextmanager
 async def kubelet_process(
-    name: str, folder: Path, authority: Authority, server: str
+    name: str, folder: Path, authority: Authority, server: str, *, port: int = 0, stderr: IO[bytes] | None = None
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
     certificate, key = authority.issue(name)
     config = {
@@ -337,12 +355,12 @@ async def kubelet_process(
         "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}], "current-context": "c",
     }  # fmt: skip
     (folder / "kubeconfig").write_text(json.dumps(config))
-    port = free_port()
+    port = port or free_port()
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", AS_ON_A_MACHINE, f"--kubeconfig={folder}/kubeconfig",
         f"--hostname-override={name}", f"--port={port}", f"--healthz-port={free_port()}", f"--root-dir={folder}/root",
         f"--tls-cert-file={certificate}", f"--tls-private-key-file={key}", f"--client-ca-file={authority.ca}",
-        f"--pod-infra-container-image={PAUSE}", stdout=asyncio.subprocess.DEVNULL,
+        f"--pod-infra-container-image={PAUSE}", stdout=asyncio.subprocess.DEVNULL, stderr=stderr,
         env=os.environ | {"MALLOC_ARENA_MAX": "2"},
     )  # fmt: skip
     try:

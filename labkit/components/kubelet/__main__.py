@@ -33,6 +33,8 @@ def arguments() -> argparse.ArgumentParser:
     flag("--hostname-override", required=True, metavar="NODE", help="the name of this node's object")
     flag("--address", default="127.0.0.1", help="this machine's address: told to others, and listened on")
     flag("--port", type=int, default=10250, help="logs and pods for kube-apiserver, over TLS (default %(default)s)")
+    flag("--read-only-port", type=int, default=0, metavar="PORT", help="pods and figures for everybody, without TLS, as"
+         " the kubelet of 2015 had it on 10255; 0 for none (default %(default)s)")  # fmt: skip
     flag("--healthz-port", type=int, default=10248, help="/healthz on 127.0.0.1 (default %(default)s)")
     flag("--tls-cert-file", required=True, help="the certificate of our server on --port")
     flag("--tls-private-key-file", required=True, help="its key")
@@ -141,15 +143,17 @@ def settings_of(given: argparse.Namespace) -> Settings:
     )
 
 
-async def serve(client: Client, settings: Settings, endpoint: str, healthz_port: int, context: ssl.SSLContext) -> None:
+async def serve(client: Client, settings: Settings, given: argparse.Namespace, context: ssl.SSLContext) -> None:
     """Run the node's pods until cancelled."""
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(client)
-        docker = Docker(endpoint, settings.node)
+        docker = Docker(given.docker_endpoint, settings.node)
         stack.push_async_callback(docker.close)
         kubelet = Kubelet(client, docker, settings)
-        await stack.enter_async_context(healthz(healthz_port, kubelet.trouble))
+        await stack.enter_async_context(healthz(given.healthz_port, kubelet.trouble))
         await stack.enter_async_context(serving(kubelet, settings.address, settings.port, context))
+        if given.read_only_port:
+            await stack.enter_async_context(serving(kubelet, settings.address, given.read_only_port, None))
         notify_ready()
         await kubelet.run()
 
@@ -172,7 +176,7 @@ def main() -> None:
         import uvloop
 
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    run_until_signal(serve(client, settings, given.docker_endpoint, given.healthz_port, context))
+    run_until_signal(serve(client, settings, given, context))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@
 
 Who can ask here can read every secret that a pod prints, and run commands in it. So there is only TLS, a
 client certificate of the cluster's CA is needed to get in at all, and then its name has to be kube-apiserver's own.
-The read-only port 10255 of the original does not exist.
+The original's read-only port 10255 tells everybody who can reach it all but logs and streams: here it is closed,
+until --read-only-port opens it.
 """
 
 import ssl
@@ -46,12 +47,21 @@ class Server:
 
     def application(self) -> web.Application:
         app = web.Application(middlewares=[only_the_api_server])
-        app.router.add_get("/healthz", self.healthz)
-        app.router.add_get("/pods", self.pods)
+        self._add_what_only_shows(app)
         app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", self.logs)
         Streaming(self.kubelet, self._worker).add_to(app)
-        Figures(self.kubelet).add_to(app)
         return app
+
+    def read_only_application(self) -> web.Application:
+        """Without TLS, for everybody: no logs, no streams."""
+        app = web.Application()
+        self._add_what_only_shows(app)
+        return app
+
+    def _add_what_only_shows(self, app: web.Application) -> None:
+        app.router.add_get("/healthz", self.healthz)
+        app.router.add_get("/pods", self.pods)
+        Figures(self.kubelet).add_to(app)
 
     async def healthz(self, request: web.Request) -> web.Response:
         wrong = self.kubelet.trouble()
@@ -125,12 +135,12 @@ async def only_the_api_server(request: web.Request, handler: Handler) -> web.Str
 
 
 @asynccontextmanager
-async def serving(kubelet: Kubelet, address: str, port: int, context: ssl.SSLContext) -> AsyncIterator[int]:
-    """Serve inside the block; yields the port (0 asks for a free one)."""
+async def serving(kubelet: Kubelet, address: str, port: int, context: ssl.SSLContext | None) -> AsyncIterator[int]:
+    """Serve inside the block, without TLS only what shows; yields the port (0 asks for a free one)."""
+    server = Server(kubelet)
+    app = server.application() if context is not None else server.read_only_application()
     # handlers of clients that went away are cancelled: a followed log would be read for ever
-    runner = web.AppRunner(
-        Server(kubelet).application(), access_log=None, handler_cancellation=True, shutdown_timeout=1.0
-    )
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()
     try:
         site = web.TCPSite(runner, address, port, ssl_context=context)

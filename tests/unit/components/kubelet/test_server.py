@@ -261,3 +261,16 @@ class TestFigures:
         async with client(authority, authority) as session, session.post(url + path, data=wish) as answer:
             assert answer.status == code
             assert text in await answer.text()
+
+
+async def test_the_read_only_port_only_shows(node: OneNode) -> None:
+    """What everybody may see; no logs, no streams."""
+    await node.create()
+    await node.status(lambda status: status.phase == "Running")
+    async with serving(node.kubelet, "127.0.0.1", 0, None) as port, aiohttp.ClientSession() as session:
+        url = f"http://127.0.0.1:{port}"
+        assert await (await session.get(f"{url}/healthz")).text() == "ok"
+        assert [pod["metadata"]["name"] for pod in (await (await session.get(f"{url}/pods")).json())["items"]] == ["p"]
+        for path in ("containerLogs/default/p/c", "exec/default/p/c", "run/default/p/c", "portForward/default/p"):
+            assert (await session.get(f"{url}/{path}")).status == 404
+            assert (await session.post(f"{url}/{path}")).status == 404
