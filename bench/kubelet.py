@@ -5,6 +5,7 @@ Needs root and docker. The API server is on memory, in this process.
 """
 
 import asyncio
+import io
 import os
 import statistics
 import subprocess
@@ -22,6 +23,7 @@ from labkit.client.rest import Client
 from labkit.components.kube_apiserver.server import start_in_process
 from labkit.components.kubelet.runtime import NODE
 from labkit.testing.eventually import eventually
+from labkit.trace import Tracer
 from tests.node.pod_images import BUSYBOX, pod_images
 from tests.node.real_etcd import Authority
 from tests.node.test_kubelet import kubelet_process, ready
@@ -80,7 +82,7 @@ async def _rows(say: Callable[[str], None]) -> list[Row]:
         authority = Authority(root / "pki")
         try:
             async with (
-                await start_in_process() as server,
+                await start_in_process(trace=Tracer("kube-apiserver", out=io.StringIO())) as server,
                 Client(server.base_url) as client,
                 kubelet_process(node, root, authority, server.base_url) as (process, _),
             ):
@@ -90,7 +92,9 @@ async def _rows(say: Callable[[str], None]) -> list[Row]:
 
 
 async def _measure(bench: Bench, pid: int, say: Callable[[str], None]) -> list[Row]:
-    await eventually(lambda: ready(bench.client, bench.node), within=30, every=0.1)
+    async with asyncio.timeout(30):
+        while not await ready(bench.client, bench.node):  # noqa: ASYNC110 - the API server is asked
+            await asyncio.sleep(0.1)
     task = asyncio.create_task(bench.pods.run())
     await bench.pods.synced()
     try:
