@@ -197,7 +197,9 @@ def test_every_flag_is_one_that_the_component_knows(
     """And what would open what is closed is nothing that could be asked for."""
     known = {flag for action in parser._actions for flag in action.option_strings}
     assert set(flags(machines, name)) <= known
-    assert not known & {"--read-only-port", "--profiling", "--anonymous-auth", "--insecure-port"}
+    assert "--read-only-port" not in flags(machines, name)
+    assert parser.get_default("read_only_port") in (None, 0)
+    assert not known & {"--profiling", "--anonymous-auth", "--insecure-port"}
     if name in (MANAGER, "kube-scheduler"):
         assert not known & {"--bind-address", "--address"}  # /healthz, on loopback
 
