@@ -92,6 +92,11 @@ class NotFound(ApiError):
         """`pods "x" not found`; kind is the word of the original (pods, service, replicationControllers, ...)."""
         return cls(f'{kind} "{name}" not found', kind=kind, name=name)
 
+    @classmethod
+    def nothing_there(cls) -> "NotFound":
+        """For a path that names nothing. Its details are empty, not absent: `kubectl debug` dies without them."""
+        return cls("the server could not find the requested resource", details=StatusDetails())
+
 
 class MethodNotAllowed(ApiError):
     code = 405

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from labkit.api.errors import BadRequest, UnsupportedMediaType
-from labkit.api.protobuf_tables import BODIES, MESSAGES, Field
+from labkit.api.protobuf_fields import Field
+from labkit.api.protobuf_tables import BODIES, MESSAGES
 
 MAGIC = b"k8s\x00"
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -49,6 +50,8 @@ def _message(data: bytes, name: str, depth: int) -> dict[str, Any]:
             document.setdefault(field.name, {})[value.get("key", "")] = value.get("value", "")
         elif field.is_list:
             document.setdefault(field.name, []).append(value)
+        elif field.is_inline:
+            document |= value
         elif value or field.keeps_zero:
             document[field.name] = value
     return document

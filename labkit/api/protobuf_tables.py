@@ -1,30 +1,12 @@
 """Field numbers of the messages that arrive as protobuf. Source: generated.proto of k8s.io/api and apimachinery."""
 
-from typing import NamedTuple
-
-
-class Field(NamedTuple):
-    """name: as in JSON. type: string, bytes, base64 (bytes that JSON writes so), bool, int, time, quantity,
-    int-or-string, or the name of another message."""
-
-    name: str
-    type: str = "string"
-    is_list: bool = False
-    is_map: bool = False
-    keeps_zero: bool = False  # a pointer in Go: 0 is not the same as absent
-
-
-def _list(name: str, of: str = "string") -> Field:
-    return Field(name, of, is_list=True)
-
-
-def _map(name: str, entry: str = "StringEntry") -> Field:
-    return Field(name, entry, is_map=True)
-
+from labkit.api import protobuf_pods
+from labkit.api.protobuf_fields import Field, listed, mapped
 
 # The messages that may be a body; the others are parts of them.
 BODIES = (
     "Namespace",
+    "Pod",
     "Service",
     "ConfigMap",
     "Secret",
@@ -56,19 +38,19 @@ MESSAGES: dict[str, dict[int, Field]] = {
         6: Field("resourceVersion"),
         7: Field("generation", "int"),
         8: Field("creationTimestamp", "time"),
-        11: _map("labels"),
-        12: _map("annotations"),
-        14: _list("finalizers"),
+        11: mapped("labels"),
+        12: mapped("annotations"),
+        14: listed("finalizers"),
     },
     "Namespace": {1: Field("metadata", "ObjectMeta"), 2: Field("spec", "NamespaceSpec")},
-    "NamespaceSpec": {1: _list("finalizers")},
+    "NamespaceSpec": {1: listed("finalizers")},
     "Service": {1: Field("metadata", "ObjectMeta"), 2: Field("spec", "ServiceSpec")},
     "ServiceSpec": {
-        1: _list("ports", "ServicePort"),
-        2: _map("selector"),
+        1: listed("ports", "ServicePort"),
+        2: mapped("selector"),
         3: Field("clusterIP"),
         4: Field("type"),
-        5: _list("externalIPs"),
+        5: listed("externalIPs"),
         7: Field("sessionAffinity"),
         8: Field("loadBalancerIP"),
     },
@@ -81,19 +63,19 @@ MESSAGES: dict[str, dict[int, Field]] = {
     },
     "ConfigMap": {
         1: Field("metadata", "ObjectMeta"),
-        2: _map("data"),
-        3: _map("binaryData", "BytesEntry"),
+        2: mapped("data"),
+        3: mapped("binaryData", "BytesEntry"),
     },
     "Secret": {
         1: Field("metadata", "ObjectMeta"),
-        2: _map("data", "BytesEntry"),
+        2: mapped("data", "BytesEntry"),
         3: Field("type"),
-        4: _map("stringData"),
+        4: mapped("stringData"),
     },
     "ServiceAccount": {
         1: Field("metadata", "ObjectMeta"),
-        2: _list("secrets", "ObjectReference"),
-        3: _list("imagePullSecrets", "LocalObjectReference"),
+        2: listed("secrets", "ObjectReference"),
+        3: listed("imagePullSecrets", "LocalObjectReference"),
         4: Field("automountServiceAccountToken", "bool", keeps_zero=True),
     },
     "ObjectReference": {
@@ -107,7 +89,7 @@ MESSAGES: dict[str, dict[int, Field]] = {
     },
     "LocalObjectReference": {1: Field("name")},
     "ResourceQuota": {1: Field("metadata", "ObjectMeta"), 2: Field("spec", "ResourceQuotaSpec")},
-    "ResourceQuotaSpec": {1: _map("hard", "QuantityEntry")},
+    "ResourceQuotaSpec": {1: mapped("hard", "QuantityEntry")},
     "SelfSubjectReview": {1: Field("metadata", "ObjectMeta")},
     "SelfSubjectRulesReview": {1: Field("metadata", "ObjectMeta"), 2: Field("spec", "SelfSubjectRulesReviewSpec")},
     "SelfSubjectRulesReviewSpec": {1: Field("namespace")},
@@ -131,15 +113,16 @@ MESSAGES: dict[str, dict[int, Field]] = {
         2: Field("preconditions", "Preconditions"),
         3: Field("orphanDependents", "bool", keeps_zero=True),
         4: Field("propagationPolicy"),
-        5: _list("dryRun"),
+        5: listed("dryRun"),
     },
     "Eviction": {1: Field("metadata", "ObjectMeta"), 2: Field("deleteOptions", "DeleteOptions")},
     "TokenRequest": {1: Field("metadata", "ObjectMeta"), 2: Field("spec", "TokenRequestSpec")},
     "TokenRequestSpec": {
-        1: _list("audiences"),
+        1: listed("audiences"),
         3: Field("boundObjectRef", "BoundObjectReference"),
         4: Field("expirationSeconds", "int", keeps_zero=True),
     },
     "BoundObjectReference": {1: Field("kind"), 2: Field("apiVersion"), 3: Field("name"), 4: Field("uid")},
     "Preconditions": {1: Field("uid"), 2: Field("resourceVersion")},
+    **protobuf_pods.MESSAGES,
 }

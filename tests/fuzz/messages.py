@@ -11,6 +11,7 @@ from tests.fuzz import values
 
 PLACES = {
     "Namespace": "/api/v1/namespaces",
+    "Pod": "/api/v1/namespaces/fuzz/pods",
     "Service": "/api/v1/namespaces/fuzz/services",
     "ConfigMap": "/api/v1/namespaces/fuzz/configmaps",
     "Secret": "/api/v1/namespaces/fuzz/secrets",

@@ -99,4 +99,4 @@ class Dispatch:
 
 
 def not_found() -> ApiError:
-    return NotFound("the server could not find the requested resource")
+    return NotFound.nothing_there()

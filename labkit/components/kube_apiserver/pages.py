@@ -44,7 +44,7 @@ class Pages:
         if document is None and request.method == "GET":
             document = none_of_later_kinds(path)
         if document is None:
-            raise NotFound("the server could not find the requested resource")
+            raise NotFound.nothing_there()
         if request.method != "GET":
             raise not_allowed()
         body, content_type = document

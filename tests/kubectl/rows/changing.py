@@ -1,7 +1,7 @@
 """label, annotate, patch, set, scale, wait, rollout."""
 
 from tests.kubectl.play import Call, Row, Session, Stored
-from tests.kubectl.rows.objects import pod, rc, service
+from tests.kubectl.rows.objects import config, pod, rc, service
 
 RUNS = Stored("pods/{ns}/web", "/status/phase", "Running")
 IMAGE = "/spec/template/spec/containers/0/image"
@@ -15,6 +15,13 @@ async def waited_for(session: Session) -> None:
     await session.run("delete pod web --wait=false")
     out, err = await waiting.communicate()
     assert waiting.returncode == 0, (out, err)
+
+
+async def waited_for_creation(session: Session) -> None:
+    waiting = await session.start("wait --for=create cm/late --timeout=20s")
+    await session.lab.post(f"/api/v1/namespaces/{session.ns}/configmaps", config("late"))
+    out, err = await waiting.communicate()
+    assert (waiting.returncode, out) == (0, b"configmap/late condition met\n"), (out, err)
 
 
 ROWS = (
@@ -81,6 +88,7 @@ ROWS = (
         Call("wait --for=condition=Nope pod/web --timeout=1s", says=("timed out waiting for the condition",), code=1),
     ), given=(pod("web"),)),
     Row("wait --for=delete", (RUNS, waited_for), given=(pod("web"),)),
+    Row("wait --for=create", (waited_for_creation,), since="1.31"),
     Row("wait --for=jsonpath", (
         Call("wait --for=jsonpath='{.status.phase}'=Running pod/web --timeout=20s", prints="pod/web condition met\n"),
     ), given=(pod("web"),), since="1.23"),

@@ -101,8 +101,59 @@ async def followed(session: Session) -> None:
         await ended(following)
 
 
+async def copied_by_debug(session: Session) -> None:
+    """kubectl 1.32 and later send the whole pod as protobuf; what is stored of the copy is what the pod has."""
+    await session.run("debug full --copy-to=copy --set-image=c=redis --same-node --share-processes=false")
+    pods = [await session.lab.stored(session.fill(f"pods/{{ns}}/{name}")) for name in ("full", "copy")]
+    specs = [{name: value for name, value in pod["spec"].items() if name != "nodeName"} for pod in pods]
+    assert specs[0] == specs[1]
+
+
+FULL = pod(
+    "full", "a", "b",
+    volumes=[
+        {"name": "e", "emptyDir": {}}, {"name": "m", "emptyDir": {"medium": "Memory"}},
+        {"name": "h", "hostPath": {"path": "/x"}},
+        {"name": "n", "nfs": {"server": "s", "path": "/p", "readOnly": True}},
+        {"name": "s", "secret": {"secretName": "q", "items": [{"key": "k", "path": "p"}], "optional": True}},
+        {"name": "c", "configMap": {"name": "m", "defaultMode": 256}},
+        {"name": "g", "gitRepo": {"repository": "git://x"}},
+        {"name": "v", "persistentVolumeClaim": {"claimName": "c", "readOnly": True}},
+        {"name": "d", "downwardAPI": {"items": [
+            {"path": "p", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.labels"}}]}},
+    ],
+    nodeSelector={"no": "where"}, restartPolicy="Never", terminationGracePeriodSeconds=0, activeDeadlineSeconds=50,
+    hostPID=True, hostname="h", serviceAccountName="a", automountServiceAccountToken=False,
+    shareProcessNamespace=False, imagePullSecrets=[{"name": "i"}],
+)  # fmt: skip
+FULL["spec"]["containers"][0] |= {
+    "args": ["x"], "workingDir": "/w", "ports": [{"name": "p", "containerPort": 80, "protocol": "UDP"}],
+    "env": [
+        {"name": "A", "value": "b"},
+        {"name": "F", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}},
+        {"name": "S", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k", "optional": False}}},
+    ],
+    "envFrom": [{"prefix": "P_", "configMapRef": {"name": "m", "optional": True}}],
+    "resources": {"limits": {"cpu": "200m"}, "requests": {"cpu": "100m"}},
+    "volumeMounts": [{"name": "e", "mountPath": "/e", "readOnly": True}],
+    "lifecycle": {"postStart": {"exec": {"command": ["l"]}}, "preStop": {"httpGet": {"path": "/", "port": "p"}}},
+    "securityContext": {"capabilities": {"add": ["NET_ADMIN"]}, "runAsUser": 0, "privileged": False},
+    "stdin": True, "stdinOnce": True, "tty": True,
+}  # fmt: skip
+DEBUG = (
+    Row("debug POD (no ephemeral containers: refused)", (
+        Call("debug web --image=redis", says=("ephemeral containers are disabled for this cluster",), code=1),
+    ), given=(pod("web"),), until="1.32"),
+    Row("debug node", (
+        RUNS,
+        Call("debug node/{node} --image=redis", says=(r"Creating debugging pod node-debugger-agent1-\w{5} with",)),
+        Call("get pods -o jsonpath='{.items[*].spec.nodeName}{.items[*].spec.hostPID}'", prints="agent1 agent1true"),
+    ), given=(pod("web"),)),
+    Row("debug --copy-to", (copied_by_debug,), given=(FULL,)),
+)  # fmt: skip
 RUN = "run once -i --rm --image=redis --restart=Never --quiet"
 ROWS = (
+    *DEBUG,
     Row("logs", (
         RUNS,
         Call("logs web", prints="up\nready\n"),

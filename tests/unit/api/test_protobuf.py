@@ -11,6 +11,7 @@ from labkit.api.types import (
     DeleteOptions,
     Eviction,
     Namespace,
+    Pod,
     ResourceAttributes,
     ResourceQuota,
     Secret,
@@ -192,3 +193,27 @@ def test_any_bytes_are_a_document_or_an_answer(raw: bytes, kind: str) -> None:
         assert protobuf.decode(body(kind, raw))["kind"] == kind
     except ApiError as exc:
         assert exc.code in (400, 415)  # noqa: PT017  (both outcomes are fine)
+
+
+def test_a_pod_with_what_json_writes_inline() -> None:
+    """`kubectl debug`: a volume's source, a probe's handler and a selector's object have no name of their own."""
+    reference = field(1, "settings")
+    env = field(1, "A") + field(3, field(3, field(1, reference) + field(2, "key") + field(3, 0)))
+    probe = field(1, field(2, field(1, "/up") + field(2, field(1, 1) + field(3, "web")))) + field(3, 2)
+    container = field(1, "c") + field(2, "redis") + field(7, env) + field(10, probe)
+    volumes = field(1, field(1, "e") + field(2, field(2, b""))) + field(
+        1, field(1, "m") + field(2, field(19, field(1, reference)))
+    )
+    spec = volumes + field(2, container) + field(4, 0) + field(10, "agent1") + field(12, 1)
+    pod = codec.from_builtins(protobuf.decode(body("Pod", field(1, field(1, "debugger")) + field(2, spec))), Pod)
+    assert (pod.metadata.name, pod.spec.node_name, pod.spec.host_pid) == ("debugger", "agent1", True)
+    assert pod.spec.termination_grace_period_seconds == 0
+    one, other = pod.spec.volumes
+    assert one.empty_dir is not None
+    assert other.config_map is not None
+    assert other.config_map.name == "settings"
+    (made,) = pod.spec.containers
+    selector = made.env[0].value_from.config_map_key_ref  # type: ignore[union-attr]
+    assert (selector.name, selector.key, selector.optional) == ("settings", "key", False)  # type: ignore[union-attr]
+    get = made.liveness_probe.http_get  # type: ignore[union-attr]
+    assert (get.path, get.port, made.liveness_probe.timeout_seconds) == ("/up", "web", 2)  # type: ignore[union-attr]
