@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from labkit.api import errors
 
@@ -55,9 +56,12 @@ class Exchange:
             return []
         if self.code >= 400:
             return self._refusal_faults()
-        if self.code not in (200, 201):
-            return [f"code {self.code}"]
-        return []
+        if self.code == 301:  # .../proxy is .../proxy/
+            path = urlsplit(self.sent.target).path
+            return (
+                [] if self.said.get("location", "").startswith(f"{path}/") else [f"301 to {self.said.get('location')}"]
+            )
+        return [] if self.code in (200, 201) else [f"code {self.code}"]
 
     def _refusal_faults(self) -> list[str]:
         if self.sent.method == "HEAD":
