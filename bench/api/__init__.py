@@ -53,8 +53,8 @@ def _measured(where: Where, rounds: int, say: Say) -> Measured:
         load("32 gets", "gets", clients=32, seconds=1, path=POD)
         load("etcd puts", "raw-puts", clients=16, count=2000, size=1700, prefix=f"raw{number}")
         load("creates", "creates", clients=16, count=2000, prefix=f"made{number}")
-        load("list", "lists", count=60, items=1000, path="/api/v1/namespaces/listed/pods")
-        load("label", "lists", count=200, items=10, path="/api/v1/namespaces/listed/pods?labelSelector=app%3Dapp7")
+        load("list", "lists", count=40, items=1000, path="/api/v1/namespaces/listed/pods")
+        load("label", "lists", count=100, items=10, path="/api/v1/namespaces/listed/pods?labelSelector=app%3Dapp7")
         load("watch", "watch", clients=100, count=100, creators=4, prefix=f"seen{number}")
     return done
 

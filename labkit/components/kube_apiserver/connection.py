@@ -78,7 +78,9 @@ class Connection(asyncio.Protocol):
         self._owner.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lost, self._outlet = True, None
+        self._lost = True
+        if self._outlet is not None:
+            self._outlet.ready, self._outlet = False, None
         self._owner.closed(self)
         self.resume_writing()
         if self._task is not None and not self._changing:
@@ -156,6 +158,10 @@ class Connection(asyncio.Protocol):
                 await self._serve(self._queue.popleft())
                 if self._writable is not None:
                     await self._writable
+        except Exception as error:  # a bug: nobody would ever answer here
+            self._owner.report("connection", error)
+            self._transport.abort()
+            return
         finally:
             self._task = None
         if not self._lost:

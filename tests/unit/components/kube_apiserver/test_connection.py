@@ -1,6 +1,8 @@
 """HTTP as bytes, on both event loops: order, limits, pace, and what becomes of a connection."""
 
 import asyncio
+import contextlib
+import io
 import json
 import re
 from collections.abc import AsyncIterator
@@ -12,6 +14,7 @@ import uvloop
 
 from labkit.components.kube_apiserver import connection, parser
 from labkit.components.kube_apiserver.heads import header
+from labkit.components.kube_apiserver.messages import User
 from labkit.components.kube_apiserver.server import Server
 from labkit.components.kube_apiserver.settings import Settings
 from labkit.storage.memory import Memory
@@ -245,3 +248,17 @@ def test_no_header_ends_early() -> None:
 
 def test_the_first_value_of_a_parameter_counts() -> None:
     assert parser.query_of("a=1&a=2&b&c=%20x") == {"a": "1", "b": "", "c": " x"}
+
+
+async def test_a_bug_on_the_way_does_not_leave_the_client_waiting(
+    server: Server, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> User:
+        raise KeyError("bug")
+
+    monkeypatch.setattr(server._http, "user_of", broken)
+    async with wire(server) as client:
+        client.send(get("/healthz"))
+        with contextlib.suppress(ConnectionResetError):
+            assert await client.rest() == b""
+    assert "Traceback" in log.getvalue()
