@@ -52,10 +52,10 @@ class Layer:
 
 
 LAYERS = (
-    Layer("unit", 300),
+    Layer("unit", 600),
     Layer("cluster", 300),
     Layer("fuzz", 400),
-    Layer("node", 600, (_root, _etcd, _docker)),
+    Layer("node", 1200, (_root, _etcd, _docker)),
     Layer("kubectl", 600, (_etcd,)),
     Layer("e2e", 1200, (_docker, _vagrant)),
     Layer("content", 300),
