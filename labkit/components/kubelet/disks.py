@@ -57,12 +57,12 @@ class Disks:
         bounded = [w for w in self._workers() if not w.gone and not has_ended(w.pod) and self._is_bounded(w.pod)]
         if bounded:
             written = await self._runtime.written()
+            running = [c for c in await self._runtime.containers() if c.running and c.id in written]
             for worker in bounded:
-                await self._look_at(worker, written)
+                of_pod = {c.name: written[c.id] for c in running if c.pod_uid == worker.uid}
+                await self._look_at(worker, of_pod)
 
-    async def _look_at(self, worker: Worker, written: Mapping[str, int]) -> None:
-        containers = await self._runtime.containers(worker.uid)
-        of_containers = {c.name: written[c.id] for c in containers if c.running and c.id in written}
+    async def _look_at(self, worker: Worker, of_containers: Mapping[str, int]) -> None:
         places = {v.name: worker.places[v.name] for v in on_disk(worker.pod) if v.name in worker.places}
         of_volumes = {name: await asyncio.to_thread(size_of, place) for name, place in places.items()}
         if told := overdrawn(worker.pod, of_containers, of_volumes, self._allowance):

@@ -148,7 +148,11 @@ class Docker:
             about = api.info()
             version_1 = (about.get("CgroupDriver"), about.get("CgroupVersion", "1")) == ("cgroupfs", "1")
             self._groups_wanted = version_1 and self._memory.usable()
-        return self._memory.make(limit) if limit and self._groups_wanted else ""
+        try:
+            return self._memory.make(limit) if limit and self._groups_wanted else ""
+        except OSError:  # groups that only look as if they could be made: then docker's word has to do
+            self._groups_wanted = False
+            return ""
 
     async def start(self, container_id: str) -> None:
         await self._call(lambda api: api.start(container_id))

@@ -43,12 +43,19 @@ class MemoryGroups:
         parent = f"/{self._own / secrets.token_hex(4)}"
         folder = self._folder(parent)
         folder.mkdir(parents=True)
-        (folder / "memory.limit_in_bytes").write_text(str(max(LEAST, limit) - LESS))
-        with suppress(OSError):  # a kernel that does not count swap
-            (folder / "memory.memsw.limit_in_bytes").write_text(str(max(LEAST, limit) - LESS))
         self._new.add(parent)
-        self._listen(parent)
+        try:
+            self._bound(folder, max(LEAST, limit) - LESS)
+            self._listen(parent)
+        except OSError:
+            self.remove(parent)
+            raise
         return parent
+
+    def _bound(self, folder: Path, limit: int) -> None:
+        (folder / "memory.limit_in_bytes").write_text(str(limit))
+        with suppress(OSError):  # a kernel that does not count swap
+            (folder / "memory.memsw.limit_in_bytes").write_text(str(limit))
 
     def killed(self, parent: str, exit_code: int) -> bool:
         """Whether the container that ended in this group was killed for want of memory."""
