@@ -1,6 +1,7 @@
 """Small images for tests on docker, made of the machine's static busybox: no registry is asked."""
 
 import io
+import os
 import shutil
 import subprocess
 import tarfile
@@ -8,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PREFIX = "labkit-test"
+PREFIX = f"labkit-test-{os.getpid()}"  # two runs on one docker do not take each other's away
 BUSYBOX = f"{PREFIX}/busybox:1"
 PAUSE = f"{PREFIX}/pause:1"
 _APPLETS = (
