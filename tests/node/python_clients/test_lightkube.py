@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from typing import Any
 
 import lightkube
 import pytest
@@ -46,6 +47,18 @@ KINDS = (
 )  # fmt: skip
 
 
+def replaced(client: lightkube.Client, kind: Any, namespace: str) -> Any:
+    """x, read, changed and put back; once more when a controller was faster."""
+    while True:
+        found = client.get(kind, "x", namespace=namespace)
+        found.metadata.labels = {"seen": "yes"}
+        try:
+            return client.replace(found)
+        except ApiError as refused:
+            if refused.status.code != 409:
+                raise
+
+
 class TestObjects:
     def test_every_kind(self, client: lightkube.Client, namespace: str) -> None:
         for kind, rest in zip(KINDS, manifests.NAMESPACED.values(), strict=True):
@@ -53,9 +66,7 @@ class TestObjects:
             assert client.get(kind, "x", namespace=namespace).metadata.uid == made.metadata.uid
             assert "x" in names(client.list(kind, namespace=namespace))
             assert "x" in names(client.list(kind, namespace="*", fields={"metadata.name": "x"}))
-            found = client.get(kind, "x", namespace=namespace)
-            found.metadata.labels = {"seen": "yes"}
-            assert client.replace(found).metadata.labels == {"seen": "yes"}
+            assert replaced(client, kind, namespace).metadata.labels == {"seen": "yes"}
             client.delete(kind, "x", namespace=namespace, grace_period=0, cascade=CascadeType.BACKGROUND)
             until(lambda: not list(client.list(kind, namespace=namespace, labels={"seen": "yes"})), "gone")  # noqa: B023
 
