@@ -21,10 +21,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:Kubernetes version v0.18.2")
 
 @pytest.fixture
 async def api(config: str) -> AsyncIterator[Any]:
+    before = asyncio.all_tasks()
     api = await kr8s.asyncio.api(kubeconfig=config)
     yield api
     await api._session.aclose()
-    await asyncio.sleep(0.1)  # the client leaves its generators to the event loop
+    # the client leaves its generators to the event loop
+    await eventually(lambda: asyncio.all_tasks() - {asyncio.current_task()} <= before, within=20)
 
 
 @pytest.fixture

@@ -157,7 +157,9 @@ class TestProxy:
         spec = {"selector": {"proxied": "yes"}, "ports": [{"name": "web", "port": 80, "targetPort": "http"}]}
         api.create_namespaced_service("default", {"metadata": {"name": "proxied"}, "spec": spec})
         try:
-            until(lambda: api.read_namespaced_endpoints("proxied", "default").subsets, "it has endpoints")
+            listed = api.list_namespaced_endpoints
+            mine = {"field_selector": "metadata.name=proxied"}
+            until(lambda: any(one.subsets for one in listed("default", **mine).items), "it has endpoints")
             get = api.connect_get_namespaced_service_proxy_with_path
             assert "nobody" in get("proxied:web", "default", "passwd")
         finally:
