@@ -24,6 +24,8 @@ from labkit.testing.eventually import eventually
 from labkit.testing.one_process import OneProcess, one_process
 from tests.cluster.objects import addresses, events, names, pod, pods, rc, running, scale, service
 
+HEARD = 0.3  # seconds until all have heard of a change: each kind has a watch of its own, none waits for another
+
 
 async def count(cluster: OneProcess, wanted: int) -> list[Pod]:
     """Wait until exactly so many pods exist and run."""
@@ -70,6 +72,7 @@ async def test_deleting_a_controller_alone(cluster: OneProcess) -> None:
     await cluster.client.create(rc(2))
     before = names(await count(cluster, 2))
     await cluster.client.delete(ReplicationController, "web", "default")
+    await asyncio.sleep(HEARD)
     await cluster.client.create(pod("later"))
     assert names(await count(cluster, 3)) == before | {"later"}
 
@@ -151,8 +154,9 @@ async def test_deleting_the_controller_leaves_its_pods(cluster: OneProcess) -> N
     await cluster.client.create(rc(2))
     before = await count(cluster, 2)
     await cluster.client.delete(ReplicationController, "web", "default")
+    await asyncio.sleep(HEARD)
     await cluster.client.delete(Pod, before[0].metadata.name, "default")
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(HEARD)
     assert names(await pods(cluster.client)) == names(before[1:])
 
 
