@@ -243,21 +243,3 @@ def test_a_third_agent_joins_and_the_others_stay(lab: Lab) -> None:
     assert len(after) == len(before) + 1
     eventually(lambda: "agent3" in ready_nodes(lab), 60, "agent3 Ready")
     eventually(lambda: redis_answers(lab, "agent3"), 60, "redis answers on the new agent")
-
-
-def test_destroy_asks_first_and_leaves_nothing(lab: Lab) -> None:
-    lab.labkit("destroy", stdin="n\n", rc=None)
-    assert machine_ids()
-    volumes = {
-        m["Name"]
-        for name in machine_ids()
-        for m in json.loads(docker("inspect", name))[0]["Mounts"]
-        if m["Type"] == "volume"
-    }
-    lab.labkit("destroy", "--yes", within=180)
-    assert not machine_ids()
-    assert not docker("network", "ls", "-q", "--filter", f"name=^{CLUSTER}-net$")
-    assert not volumes & set(docker("volume", "ls", "-q").split())
-    links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, timeout=10, check=True).stdout
-    assert f"br-{CLUSTER}" not in links
-    assert os.geteuid() != 0 or not fences()
