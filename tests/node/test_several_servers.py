@@ -151,9 +151,11 @@ async def test_no_address_and_no_port_is_given_twice(clients: list[Client], etcd
     assert len(set(ips)) == len(ips)
     assert len(set(ports)) == len(ports) == 6 * 8
     assert [bits(etcd, "serviceips"), bits(etcd, "servicenodeports")] == [len(ips), len(ports)]
-    wanted = [service(f"ip{n}", ip="10.0.0.77") for n in range(6)]
+    free_ip = next(f"10.0.0.{n}" for n in range(2, 254) if f"10.0.0.{n}" not in ips)
+    wanted = [service(f"ip{n}", ip=free_ip) for n in range(6)]
     assert await outcomes(clients[n % 3].create(one) for n, one in enumerate(wanted)) == {"won": 1, "Invalid": 5}
-    wanted = [service(f"port{n}", port=30077) for n in range(6)]
+    free_port = next(port for port in range(30000, 32768) if port not in ports)
+    wanted = [service(f"port{n}", port=free_port) for n in range(6)]
     assert await outcomes(clients[n % 3].create(one) for n, one in enumerate(wanted)) == {"won": 1, "Invalid": 5}
 
 
