@@ -102,6 +102,11 @@ class MethodNotAllowed(ApiError):
     code = 405
     reason = "MethodNotAllowed"
 
+    @classmethod
+    def here(cls) -> "MethodNotAllowed":
+        """For a method that what the path names does not know."""
+        return cls("the server does not allow this method on the requested resource")
+
 
 class AlreadyExists(ApiError):
     code = 409

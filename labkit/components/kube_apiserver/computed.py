@@ -11,7 +11,7 @@ import msgspec
 
 from labkit.api import codec, printing
 from labkit.api.computed import Place
-from labkit.api.errors import NotFound
+from labkit.api.errors import MethodNotAllowed, NotFound
 from labkit.api.fields import parse_field_selector
 from labkit.api.kinds import KINDS
 from labkit.api.labels import parse_selector
@@ -33,7 +33,6 @@ from labkit.components.kube_apiserver.messages import Answer, Request
 from labkit.components.kube_apiserver.resources import selection_of
 from labkit.components.kube_apiserver.routes import Route
 from labkit.components.kube_apiserver.slices import Slices
-from labkit.components.kube_apiserver.subresources import not_allowed
 from labkit.components.kube_apiserver.usage import Usage
 
 
@@ -55,7 +54,7 @@ class Computed:
         if place.resource.type is EndpointSlice:
             return await self._endpoint_slices(request, place)
         if request.method != "POST" or place.name:
-            raise not_allowed()
+            raise MethodNotAllowed.here()
         return await self._review(request, place)
 
     async def _review(self, request: Request, place: Place) -> Answer:
@@ -101,7 +100,7 @@ class Computed:
     async def _check(self, request: Request, place: Place) -> None:
         """It can only be read, and not by everybody."""
         if request.method != "GET" or request.flag("watch"):
-            raise not_allowed()
+            raise MethodNotAllowed.here()
         verb = "get" if place.name else "list"
         wish = Attributes(request.user, verb, place.namespace, place.resource.resource, request.path, place.name)
         await self._authorization.check(wish)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from labkit.api.errors import BadRequest
+from labkit.api.errors import BadRequest, MethodNotAllowed
 from labkit.api.types import Node, Pod
 from labkit.components.kube_apiserver.kubelets import Kubelets, chosen_container, pod_path
 from labkit.components.kube_apiserver.messages import Request, Tunnel
 from labkit.components.kube_apiserver.routes import Route
-from labkit.components.kube_apiserver.subresources import not_allowed
 from labkit.storage.registry import Registry
 
 STREAMS = {"exec": "exec", "attach": "attach", "portforward": "portForward"}  # here and at the kubelet
@@ -23,7 +22,7 @@ Registries = Mapping[str, Registry]
 async def stream(registries: Registries, kubelets: Kubelets, request: Request, at: Route) -> Tunnel:
     """Raises NotFound, BadRequest (which container? no node yet, no upgrade), what the kubelet refuses."""
     if request.method not in ("GET", "POST"):
-        raise not_allowed()
+        raise MethodNotAllowed.here()
     pod: Pod = (await registries["pods"].get(at.namespace, at.name)).decode()
     if not pod.spec.node_name:
         raise BadRequest(f"pod {at.name} does not have a host assigned")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from labkit.api.computed import place_of
-from labkit.api.errors import ApiError, InsufficientStorage, NotFound, ServerUnavailable, Unauthorized
+from labkit.api.errors import ApiError, InsufficientStorage, MethodNotAllowed, NotFound, ServerUnavailable, Unauthorized
 from labkit.components.kube_apiserver import answers, connections, eviction, proxy, subresources, token_requests
 from labkit.components.kube_apiserver.authorization import Authorization
 from labkit.components.kube_apiserver.authz import Attributes
@@ -70,7 +70,7 @@ class Dispatch:
             return await self._subresource(request, at)
         possible = verb in (_OBJECT_VERBS if at.name else _COLLECTION_VERBS) and verb in at.kind.verbs
         if not possible or request.method == "HEAD" or (at.watch and verb != "watch"):
-            raise subresources.not_allowed()
+            raise MethodNotAllowed.here()
         answer: Answer | Stream = await getattr(self._resources, verb)(request, at, at.kind)
         return answer
 
@@ -95,8 +95,4 @@ class Dispatch:
             return await connections.stream(registries, self._kubelets, request, at)
         if at.subresource == "proxy":
             return await proxy.proxy(registries, self._kubelets, request, at)
-        raise not_found()
-
-
-def not_found() -> ApiError:
-    return NotFound.nothing_there()
+        raise NotFound.nothing_there()

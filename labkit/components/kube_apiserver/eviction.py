@@ -21,7 +21,7 @@ from labkit.storage.registry import Registry
 async def evict(pods: Registry, request: Request, at: Route) -> Answer:
     """Raises NotFound, Conflict (a precondition), BadRequest (it names another pod)."""
     if request.method != "POST":
-        raise MethodNotAllowed("the server does not allow this method on the requested resource")
+        raise MethodNotAllowed.here()
     eviction: Eviction = bodies.read(request, Eviction)[0]
     if eviction.metadata.name not in ("", at.name):
         raise BadRequest("name in URL does not match name in Eviction object")

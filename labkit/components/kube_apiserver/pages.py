@@ -8,11 +8,10 @@ import re
 import msgspec
 
 from labkit.api import discovery
-from labkit.api.errors import NotFound
+from labkit.api.errors import MethodNotAllowed, NotFound
 from labkit.components.kube_apiserver import answers, metrics
 from labkit.components.kube_apiserver.messages import TEXT, Answer, Request
 from labkit.components.kube_apiserver.metrics import Metrics
-from labkit.components.kube_apiserver.subresources import not_allowed
 from labkit.storage.protocol import Storage, StorageError
 
 HEALTH_SECONDS = 2.0
@@ -46,7 +45,7 @@ class Pages:
         if document is None:
             raise NotFound.nothing_there()
         if request.method != "GET":
-            raise not_allowed()
+            raise MethodNotAllowed.here()
         body, content_type = document
         answer = answers.answer(request, body) if "json" in content_type else Answer(200, body)
         answer.content_type = content_type

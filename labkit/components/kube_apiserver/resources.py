@@ -218,7 +218,7 @@ def _place(at: Route) -> ObjectMeta:
 def _check_scope(at: Route, kind: Kind) -> None:
     """What has a namespace is only changed in one; raises MethodNotAllowed."""
     if kind.namespaced and not at.namespace:
-        raise MethodNotAllowed("the server does not allow this method on the requested resource")
+        raise MethodNotAllowed.here()
 
 
 def selection_of(request: Request, at: Route, kind: Kind) -> Selection:

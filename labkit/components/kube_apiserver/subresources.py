@@ -26,10 +26,6 @@ from labkit.components.kube_apiserver.routes import Route
 from labkit.storage.registry import Registry
 
 
-def not_allowed() -> MethodNotAllowed:
-    return MethodNotAllowed("the server does not allow this method on the requested resource")
-
-
 async def status(registry: Registry, request: Request, at: Route, kind: Kind) -> Answer:
     """Read the object, or replace or patch its status."""
     strategy = registry.strategy
@@ -43,7 +39,7 @@ async def status(registry: Registry, request: Request, at: Route, kind: Kind) ->
         change, _ = bodies.read_patch(request, kind.type)
         entry = await registry.update(intent, lambda old: changes.with_status(strategy, old, change(old)))
     else:
-        raise not_allowed()
+        raise MethodNotAllowed.here()
     return answers.object_answer(request, kind, entry)
 
 
@@ -57,7 +53,7 @@ async def scale(registry: Registry, request: Request, at: Route) -> Answer:
         intent = intent_of(request, at)._replace(decision="scaled", function=changes.scaled)
         entry = await registry.update(intent, lambda rc: changes.scaled(strategy, rc, wanted(changes.scale_of(rc))))
     else:
-        raise not_allowed()
+        raise MethodNotAllowed.here()
     return answers.answer(request, codec.encode(changes.scale_of(entry.decode())))
 
 
@@ -72,7 +68,7 @@ def _wanted_scale(request: Request) -> Callable[[Scale], Scale]:
 async def finalize(registry: Registry, request: Request, at: Route) -> Answer:
     """Replace the finalizers of a namespace: who has cleaned up takes its own away."""
     if request.method != "PUT":
-        raise not_allowed()
+        raise MethodNotAllowed.here()
     sent: Namespace = bodies.read(request, Namespace)[0]
     intent = intent_of(request, at)._replace(decision="finalized", function=changes.finalized)
     entry = await registry.update(intent, lambda old: changes.finalized(registry.strategy, old, sent))
@@ -82,7 +78,7 @@ async def finalize(registry: Registry, request: Request, at: Route) -> Answer:
 async def bind(registry: Registry, request: Request, at: Route) -> Answer:
     """Put a pod on a node. Raises NotFound, Conflict (it has a node), Invalid."""
     if request.method != "POST":
-        raise not_allowed()
+        raise MethodNotAllowed.here()
     binding: Binding = bodies.read(request, Binding)[0]
     name = binding.metadata.name = binding.metadata.name or at.name
     if binding.metadata.namespace not in ("", at.namespace):
@@ -101,7 +97,7 @@ async def bind(registry: Registry, request: Request, at: Route) -> Answer:
 async def log(pods: Registry, nodes: Registry, kubelets: Kubelets, request: Request, at: Route) -> Stream:
     """The log of a pod's container. Raises NotFound, BadRequest (which container? on no node yet)."""
     if request.method != "GET":
-        raise not_allowed()
+        raise MethodNotAllowed.here()
     pod: Pod = (await pods.get(at.namespace, at.name)).decode()
     if not pod.spec.node_name:
         raise BadRequest(f"pod {at.name} does not have a host assigned")

@@ -53,7 +53,7 @@ def issuer_of(settings: Settings) -> Issuer:
 async def create(registries: Mapping[str, Registry], issuer: Issuer, request: Request, at: Route) -> Answer:
     """Raises NotFound (the account, the object to bind to), Invalid, BadRequest, Conflict (another object)."""
     if request.method != "POST":
-        raise MethodNotAllowed("the server does not allow this method on the requested resource")
+        raise MethodNotAllowed.here()
     if issuer.sign is None:
         raise NotFound("tokens are not issued here: kube-apiserver runs without --service-account-signing-key-file")
     wish: TokenRequest = bodies.read(request, TokenRequest)[0]
