@@ -141,7 +141,7 @@ class Registry:
 
         `relies_on`: other keys and the revisions that they must have then; Mismatch when one has not.
         """
-        _check_namespace(obj, intent.namespace)
+        check_namespace(obj, intent.namespace)
         if obj.metadata.resource_version:
             raise BadRequest("resourceVersion may not be set on objects to be created")
         prefix = "" if obj.metadata.name else obj.metadata.generate_name
@@ -291,6 +291,7 @@ class Registry:
             raise RequestEntityTooLarge(f"the object is too large to be stored: {error}") from error
 
 
-def _check_namespace(obj: Object, namespace: str) -> None:
+def check_namespace(obj: Object, namespace: str) -> None:
+    """What was sent is for the URL's namespace; raises BadRequest."""
     if obj.metadata.namespace not in ("", namespace):
         raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")

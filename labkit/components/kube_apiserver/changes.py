@@ -25,7 +25,7 @@ from labkit.api.types import (
     ScaleStatus,
     copy,
 )
-from labkit.storage.registry import MODIFIED_MEANWHILE
+from labkit.storage.registry import MODIFIED_MEANWHILE, check_namespace
 
 
 def replaced(strategy: Strategy[Any], old: Object, sent: Any) -> Any:
@@ -52,18 +52,24 @@ def with_status(strategy: Strategy[Any], old: Object, sent: Any) -> Any:
 def _take_over(new: Object, old: Object) -> None:
     """What no client changes: where the object is, and whether it is being deleted."""
     meta, was = new.metadata, old.metadata
-    check_place(meta, was)
+    check_place(new, was.name, was.namespace)
     meta.namespace, meta.self_link, meta.generate_name = was.namespace, was.self_link, was.generate_name
     meta.deletion_timestamp = was.deletion_timestamp
     meta.deletion_grace_period_seconds = was.deletion_grace_period_seconds
 
 
-def check_place(meta: ObjectMeta, was: ObjectMeta) -> None:
+def check_place(sent: Object, name: str, namespace: str) -> None:
     """Name and namespace of what was sent are those of the URL; raises BadRequest."""
-    if meta.name != was.name:
-        raise BadRequest(f"the name of the object ({meta.name}) does not match the name on the URL ({was.name})")
-    if meta.namespace not in ("", was.namespace):
-        raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
+    if sent.metadata.name != name:
+        raise BadRequest(f"the name of the object ({sent.metadata.name}) does not match the name on the URL ({name})")
+    check_namespace(sent, namespace)
+
+
+def check_subject(wish: Object, name: str, namespace: str) -> None:
+    """What is asked of the URL's object names that one, or none; raises BadRequest."""
+    if wish.metadata.name not in ("", name):
+        raise BadRequest(f"name in URL does not match name in {type(wish).__name__} object")
+    check_namespace(wish, namespace)
 
 
 def _without_version(strategy: Strategy[Any], new: Object, old: Object) -> None:
@@ -118,7 +124,7 @@ def scaled(strategy: Strategy[Any], rc: ReplicationController, wanted: Scale) ->
 def finalized(strategy: Strategy[Any], old: Namespace, sent: Namespace) -> Namespace:
     """`old` with the finalizers of `sent`. Raises BadRequest, Invalid."""
     new = copy(old)
-    check_place(sent.metadata, old.metadata)
+    check_place(sent, old.metadata.name, old.metadata.namespace)
     new.metadata.resource_version = sent.metadata.resource_version or old.metadata.resource_version
     new.spec.finalizers = sent.spec.finalizers
     return _checked(strategy, new, strategy.validate_update(new, old))  # type: ignore[no-any-return]

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import msgspec
 
-from labkit.api.errors import BadRequest, MethodNotAllowed
+from labkit.api.errors import MethodNotAllowed
 from labkit.api.types import DeleteOptions, Eviction, Status
 from labkit.components.kube_apiserver import answers, bodies
+from labkit.components.kube_apiserver.changes import check_subject
 from labkit.components.kube_apiserver.messages import Answer, Request
 from labkit.components.kube_apiserver.resources import intent_of
 from labkit.components.kube_apiserver.routes import Route
@@ -23,10 +24,7 @@ async def evict(pods: Registry, request: Request, at: Route) -> Answer:
     if request.method != "POST":
         raise MethodNotAllowed.here()
     eviction: Eviction = bodies.read(request, Eviction)[0]
-    if eviction.metadata.name not in ("", at.name):
-        raise BadRequest("name in URL does not match name in Eviction object")
-    if eviction.metadata.namespace not in ("", at.namespace):
-        raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
+    check_subject(eviction, at.name, at.namespace)
     options = eviction.delete_options or DeleteOptions()
     intent = intent_of(request, at)._replace(dry_run=bodies.is_dry_run(request, options))
     await deletion.delete(pods, intent, options)

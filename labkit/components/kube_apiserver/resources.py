@@ -126,7 +126,7 @@ class Resources:
         except NotFound:
             if not self.registries[at.resource].strategy.create_on_update:
                 raise
-            changes.check_place(sent.metadata, _place(at))
+            changes.check_place(sent, at.name, at.namespace)
             entry, status = await self._admit_and_store(request, at, kind, copy(sent)), 201
         return _warned(answers.object_answer(request, kind, entry, status), warnings)
 
@@ -139,8 +139,8 @@ class Resources:
             if bodies.content_type(request) != patch.APPLY:
                 raise
             # kubectl apply --server-side creates what is not there
-            made = patched(kind.type(metadata=_place(at)))
-            changes.check_place(made.metadata, _place(at))
+            made = patched(kind.type(metadata=ObjectMeta(name=at.name, namespace=at.namespace)))
+            changes.check_place(made, at.name, at.namespace)
             entry, status = await self._admit_and_store(request, at, kind, made), 201
         return _warned(answers.object_answer(request, kind, entry, status), warnings)
 
@@ -208,11 +208,6 @@ class Resources:
             with contextlib.suppress(NotFound):
                 await deletion.delete(registry, change, options)
         return answers.list_answer(request, kind, request.path, gone, self._cache.revision, None)
-
-
-def _place(at: Route) -> ObjectMeta:
-    """Where an object of this URL is."""
-    return ObjectMeta(name=at.name, namespace=at.namespace)
 
 
 def _check_scope(at: Route, kind: Kind) -> None:

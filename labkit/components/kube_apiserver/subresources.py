@@ -23,7 +23,7 @@ from labkit.components.kube_apiserver.kubelets import Kubelets
 from labkit.components.kube_apiserver.messages import Answer, Request, Stream
 from labkit.components.kube_apiserver.resources import intent_of
 from labkit.components.kube_apiserver.routes import Route
-from labkit.storage.registry import Registry
+from labkit.storage.registry import Registry, check_namespace
 
 
 async def status(registry: Registry, request: Request, at: Route, kind: Kind) -> Answer:
@@ -81,8 +81,7 @@ async def bind(registry: Registry, request: Request, at: Route) -> Answer:
         raise MethodNotAllowed.here()
     binding: Binding = bodies.read(request, Binding)[0]
     name = binding.metadata.name = binding.metadata.name or at.name
-    if binding.metadata.namespace not in ("", at.namespace):
-        raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
+    check_namespace(binding, at.namespace)
     faults = binding_rules.faults(binding)
     if faults:
         raise Invalid.of("binding", name, faults)

@@ -23,6 +23,7 @@ from labkit.api.types import Object, Pod, Secret, ServiceAccount, TokenRequest, 
 from labkit.api.validation import token_request as rules
 from labkit.components.kube_apiserver import answers, bodies
 from labkit.components.kube_apiserver.account_tokens import Expected, expected_of
+from labkit.components.kube_apiserver.changes import check_subject
 from labkit.components.kube_apiserver.messages import Answer, Request
 from labkit.components.kube_apiserver.routes import Route
 from labkit.components.kube_apiserver.settings import Settings, SettingsError
@@ -57,10 +58,7 @@ async def create(registries: Mapping[str, Registry], issuer: Issuer, request: Re
     if issuer.sign is None:
         raise NotFound("tokens are not issued here: kube-apiserver runs without --service-account-signing-key-file")
     wish: TokenRequest = bodies.read(request, TokenRequest)[0]
-    if wish.metadata.name not in ("", at.name):
-        raise BadRequest("name in URL does not match name in TokenRequest object")
-    if wish.metadata.namespace not in ("", at.namespace):
-        raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
+    check_subject(wish, at.name, at.namespace)
     if faults := rules.faults(wish):
         raise Invalid.of("TokenRequest", at.name, faults)
     account: ServiceAccount = (await registries["serviceaccounts"].get(at.namespace, at.name)).decode()
