@@ -43,6 +43,11 @@ class Selection(NamedTuple):
         return [entry for entry in entries if self.fields.matches(entry.fields)]
 
     @property
+    def namespace(self) -> str:
+        """ "": all."""
+        return self.scope.rstrip("/")
+
+    @property
     def whole(self) -> bool:
         """Nothing but the scope selects."""
         return self.labels.everything and self.fields.everything

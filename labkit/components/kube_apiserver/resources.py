@@ -71,9 +71,7 @@ class Resources:
         asked = query.get("resourceVersion", "")
         await (self._reached(asked) if asked else self._cache.current())
         revision = self._cache.revision
-        entries = self.registries[at.resource].shelf.within(at.namespace)
-        if not selection.whole:
-            entries = selection.of(entries)
+        entries = selection.of(self.registries[at.resource].shelf.within(at.namespace))
         return _part(request, at, kind, selection, entries, revision, limit)
 
     async def _list_on(self, request: Request, at: Route, kind: Kind, selection: Selection, limit: int) -> Answer:
@@ -87,8 +85,7 @@ class Resources:
             text = "The provided continue parameter is too old to display a consistent list result: list again"
             raise Expired(text) from error
         entries = [shelf.codec.entry(key[len(shelf.prefix) :], value, at_) for key, value, at_ in page.items]
-        entries = [entry for entry in entries if selection.matches(entry)]
-        return _part(request, at, kind, selection, entries, revision, limit)
+        return _part(request, at, kind, selection, selection.of(entries), revision, limit)
 
     async def watch(self, request: Request, at: Route, kind: Kind) -> Stream:
         query = request.query

@@ -42,14 +42,14 @@ class Usage:
 
     async def nodes(self, selection: Selection) -> Sequence[NodeMetrics]:
         found = await self._summaries()
-        wanted = [entry.decode() for entry in self._nodes.within("") if selection.matches(entry)]
+        wanted = [entry.decode() for entry in selection.of(self._nodes.within(""))]
         metrics = (node_metrics(node, found[name].node) for node in wanted if (name := node.metadata.name) in found)
         return [one for one in metrics if one is not None]
 
     async def pods(self, selection: Selection) -> Sequence[PodMetrics]:
         found = await self._summaries()
         by_uid = {(name, pod.pod_ref.uid): pod for name, summary in found.items() for pod in summary.pods}
-        wanted = [entry.decode() for entry in self._pods.within("") if selection.matches(entry)]
+        wanted = [entry.decode() for entry in selection.of(self._pods.within(selection.namespace))]
         pairs = ((pod, by_uid.get((pod.spec.node_name, pod.metadata.uid))) for pod in wanted)
         return [one for pod, stats in pairs if stats and (one := pod_metrics(pod, stats)) is not None]
 

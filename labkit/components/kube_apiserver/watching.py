@@ -90,7 +90,7 @@ class Start(NamedTuple):
 async def begin(cache: Cache, shelf: Shelf, watch: Watch, writer: Frames) -> Start:
     """Raises Expired when what happened since the asked revision is known no longer."""
     if watch.revision is None:
-        entries = watch.selection.of(shelf.within(watch.selection.scope.rstrip("/")))
+        entries = watch.selection.of(shelf.within(watch.selection.namespace))
         first = [writer.of_entry(entry) for entry in entries]
         if watch.tells_end_of_state:
             first.append(writer.bookmark(cache.revision, end_of_state=True))
