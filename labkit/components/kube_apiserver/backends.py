@@ -118,9 +118,10 @@ async def upgrade(backend: Backend, request: Request, target: str, prefix: str) 
         headers["Content-Length"] = str(len(request.body))
     lines = [f"{request.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     sent = "\r\n".join([*lines, "", ""]).encode() + request.body
-    head, reader, writer = await dig(backend.address, backend.context, sent)
-    code = int(head.split(None, 2)[1])
-    return Tunnel(head if code == 101 else last_answer(head, backend.address, prefix), reader, writer, code)
+    tunnel = await dig(backend.address, backend.context, sent)
+    if tunnel.status != 101:
+        tunnel.head = last_answer(tunnel.head, backend.address, prefix)
+    return tunnel
 
 
 def last_answer(head: bytes, address: str, prefix: str) -> bytes:

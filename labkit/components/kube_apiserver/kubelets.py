@@ -97,18 +97,17 @@ class Kubelets:
     async def tunnel(self, request: Request, node: Node, path: str) -> Tunnel:
         """The kubelet's side of a request that is to become a stream; what the kubelet refuses is raised."""
         address = self.address(node)
-        head, reader, writer = await dig(address, self.context, request_head(request, path, address))
-        code = int(head.split(None, 2)[1])
-        if code == 101:
-            return Tunnel(head, reader, writer)
+        tunnel = await dig(address, self.context, request_head(request, path, address))
+        if tunnel.status == 101:
+            return tunnel
         try:
             async with asyncio.timeout(REFUSAL_SECONDS):
-                text = await reader.read(4096)
+                text = await tunnel.reader.read(4096)
         except TimeoutError:
             text = b""
         finally:
-            await close(writer)
-        raise refusal(code, text.decode(errors="replace").strip())
+            await close(tunnel.writer)
+        raise refusal(tunnel.status, text.decode(errors="replace").strip())
 
     async def summary(self, node: Node) -> bytes:
         """The kubelet's figures of usage (labkit/api/summary.py)."""

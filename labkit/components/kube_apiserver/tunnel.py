@@ -43,10 +43,9 @@ def request_head(request: Request, path: str, host: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-async def dig(
-    address: str, context: ssl.SSLContext | None, request: bytes
-) -> tuple[bytes, asyncio.StreamReader, asyncio.StreamWriter]:
-    """Send a request to HOST:PORT; the head of the answer, and the connection behind it. Raises InternalError."""
+async def dig(address: str, context: ssl.SSLContext | None, request: bytes) -> Tunnel:
+    """Send a request to HOST:PORT; the head of the answer, and the connection behind it. Raises InternalError, also
+    for an answer that is not HTTP."""
     host, _, port = address.rpartition(":")
     writer = None
     try:
@@ -54,13 +53,22 @@ async def dig(
             reader, writer = await asyncio.open_connection(host.strip("[]"), int(port), ssl=context)
         writer.write(request)
         async with asyncio.timeout(ANSWER_SECONDS):
-            return await reader.readuntil(b"\r\n\r\n"), reader, writer
+            head = await reader.readuntil(b"\r\n\r\n")
+        return Tunnel(head, reader, writer, _status(head))
     except BaseException as error:
         if writer is not None:
             await close(writer)
-        if isinstance(error, OSError | EOFError | TimeoutError | asyncio.LimitOverrunError):
+        if isinstance(error, OSError | EOFError | TimeoutError | ValueError | asyncio.LimitOverrunError):
             raise InternalError(f"error dialing backend: {address}: {error or type(error).__name__}") from error
         raise
+
+
+def _status(head: bytes) -> int:
+    """The code of `HTTP/1.1 101 Switching Protocols`; raises ValueError."""
+    version, code = (*head.split(None, 2), b"", b"")[:2]
+    if not version.startswith(b"HTTP/1.") or not code.isdigit():
+        raise ValueError(f"the answer is not HTTP: {head[:40]!r}")
+    return int(code)
 
 
 async def splice(client: Ends, tunnel: Tunnel) -> None:
