@@ -82,7 +82,7 @@ class Kubelets:
     async def log(self, request: Request, pod: Pod, node: Node) -> Stream:
         """The log of a pod's container, as it comes."""
         container, query = chosen_container(pod, request.query.get("container", "")), log_query(request)
-        url = f"{self._scheme}://{self.address(node)}{pod_path('containerLogs', pod, container)}"
+        url = f"{self.node_url(node)}{pod_path('containerLogs', pod, container)}"
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=CONNECT_SECONDS, sock_read=None if "follow" in query else IDLE_SECONDS
         )
