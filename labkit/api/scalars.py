@@ -6,7 +6,7 @@ Where they are is what the types say (`Time`, `Quantity`): for each type a visit
 there are some.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -49,7 +49,7 @@ def _of_type(what: Any) -> Visitor | None:
         return _SCALARS.get(scalar)
     if get_origin(what) in (list, dict):
         inner = _of_type(get_args(what)[-1])
-        return None if inner is None else (_of_list if get_origin(what) is list else _of_map)(inner)
+        return None if inner is None else _of_members(inner, enumerate if get_origin(what) is list else dict.items)
     if isinstance(what, type) and issubclass(what, msgspec.Struct):
         return _of_struct(what)
     return None
@@ -99,25 +99,15 @@ def _of_struct(what: type[msgspec.Struct]) -> Visitor | None:
     return visit if steps else None
 
 
-def _of_list(inner: Visitor) -> Visitor:
-    def visit(elements: list[Any]) -> list[Any]:
-        for index, element in enumerate(elements):
+def _of_members(inner: Visitor, pairs: Callable[[Any], Iterable[tuple[Any, Any]]]) -> Visitor:
+    """Of a list or a map; `pairs`: (index or name, member) of each."""
+
+    def visit(members: Any) -> Any:
+        for key, member in pairs(members):
             try:
-                elements[index] = inner(element)
+                members[key] = inner(member)
             except ScalarError as exc:
-                raise exc.within(f"[{index}]") from exc.__cause__
-        return elements
-
-    return visit
-
-
-def _of_map(inner: Visitor) -> Visitor:
-    def visit(members: dict[str, Any]) -> dict[str, Any]:
-        for name, member in members.items():
-            try:
-                members[name] = inner(member)
-            except ScalarError as exc:
-                raise exc.within(f"[{name}]") from exc.__cause__
+                raise exc.within(f"[{key}]") from exc.__cause__
         return members
 
     return visit
