@@ -46,8 +46,8 @@ class Collector:
     async def _collect_images(self, containers: Collection[Container]) -> None:
         images, now = await self._runtime.images(), time.time()
         used = {container.image_id for container in containers}
-        used |= {image.id for image in images if self._pause_image in image.names}
-        used |= {image.id for image in images if f"{self._pause_image}:latest" in image.names}
+        pause = {self._pause_image, f"{self._pause_image}:latest"}
+        used |= {image.id for image in images if not pause.isdisjoint(image.names)}
         known = self._last_used
         self._last_used = {i.id: now if i.id in used else known.get(i.id, now) for i in images}
         disk = await self._runtime.disk()
