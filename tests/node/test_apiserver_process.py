@@ -16,20 +16,7 @@ from labkit.api.types import Container, Node, ObjectMeta, Pod, PodSpec, Service
 from labkit.client.rest import Client
 from labkit.testing.eventually import eventually
 from tests.node.apiserver import ApiServer, api_server
-from tests.node.real_etcd import Authority, EtcdServer, etcd_server
-
-
-@pytest.fixture
-def etcd(tmp_path: Path) -> Iterator[EtcdServer]:
-    (tmp_path / "etcd-ca").mkdir()
-    with etcd_server(tmp_path, Authority(tmp_path / "etcd-ca")) as etcd:
-        yield etcd
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    (tmp_path / "ca").mkdir()
-    return Authority(tmp_path / "ca")
+from tests.node.real_etcd import Authority, EtcdServer
 
 
 @pytest.fixture

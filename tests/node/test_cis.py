@@ -20,24 +20,16 @@ from labkit.provision.registry import credentials
 from labkit.provision.render import Sources
 from labkit.provision.wheels import Wheel
 from tests.node.apiserver import ApiServer, api_server
-from tests.node.real_etcd import Authority, EtcdServer, etcd_server
+from tests.node.real_etcd import Authority, EtcdServer
 
 SECRET = {"metadata": {"name": "s"}, "data": {"password": "bm90IGluIHRoZSBsb2c="}}
 
 
 @pytest.fixture(scope="module")
-def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServer]:
-    folder = tmp_path_factory.mktemp("cis")
-    (folder / "etcd-ca").mkdir()
-    with etcd_server(folder, Authority(folder / "etcd-ca")) as etcd:
-        yield etcd
-
-
-@pytest.fixture(scope="module")
-def server(etcd: EtcdServer) -> Iterator[ApiServer]:
-    (etcd.folder / "ca").mkdir()
-    flags = (f"--audit-log-path={etcd.folder / 'audit.log'}",)
-    with api_server(etcd.folder, etcd, Authority(etcd.folder / "ca"), flags=flags) as server:
+def server(shared_etcd: EtcdServer, shared_authority: Authority) -> Iterator[ApiServer]:
+    folder = shared_etcd.folder
+    flags = (f"--audit-log-path={folder / 'audit.log'}",)
+    with api_server(folder, shared_etcd, shared_authority, flags=flags) as server:
         yield server
 
 
@@ -127,8 +119,9 @@ def told_by(log: Path) -> set[tuple[str, str, str, str, int]]:
 
 
 @pytest.mark.cis("1.1.11")
-def test_what_etcd_keeps_is_its_own(etcd: EtcdServer) -> None:
-    folders = [etcd.folder / "data", *(path for path in (etcd.folder / "data").rglob("*") if path.is_dir())]
+def test_what_etcd_keeps_is_its_own(shared_etcd: EtcdServer) -> None:
+    data = shared_etcd.folder / "data"
+    folders = [data, *(path for path in data.rglob("*") if path.is_dir())]
     assert len(folders) > 2
     assert {oct(path.stat().st_mode & 0o777) for path in folders} == {"0o700"}
 

@@ -34,7 +34,7 @@ from labkit.storage.etcd import Etcd, Tls
 from labkit.storage.protocol import Transition
 from labkit.testing.eventually import eventually
 from tests.node.apiserver import ApiServer, api_server
-from tests.node.real_etcd import Authority, EtcdServer, etcd_server
+from tests.node.real_etcd import Authority, EtcdServer
 from tests.node.test_apiserver_kubectl import installed
 from tests.node.test_storage_contract import closed
 
@@ -211,16 +211,7 @@ class PythonClient(Versions):
 
 
 @pytest.fixture
-def etcd(tmp_path: Path) -> Iterator[EtcdServer]:
-    (tmp_path / "etcd-ca").mkdir()
-    with etcd_server(tmp_path, Authority(tmp_path / "etcd-ca")) as etcd:
-        yield etcd
-
-
-@pytest.fixture
-def servers(tmp_path: Path, etcd: EtcdServer) -> Iterator[list[ApiServer]]:
-    (tmp_path / "ca").mkdir()
-    authority = Authority(tmp_path / "ca")
+def servers(tmp_path: Path, etcd: EtcdServer, authority: Authority) -> Iterator[list[ApiServer]]:
     with contextlib.ExitStack() as stack:
         yield [
             stack.enter_context(api_server(tmp_path, etcd, authority, flags=("--apiserver-count=2",))) for _ in range(2)

@@ -21,12 +21,6 @@ from tests.node.real_etcd import Authority, EtcdServer, etcd_server
 MAPS = "/api/v1/namespaces/default/configmaps"
 
 
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    (tmp_path / "ca").mkdir()
-    return Authority(tmp_path / "ca")
-
-
 @contextlib.contextmanager
 def running(
     folder: Path, authority: Authority, etcd_flags: tuple[str, ...] = (), flags: tuple[str, ...] = (), servers: int = 1

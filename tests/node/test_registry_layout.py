@@ -10,7 +10,7 @@ import pytest
 from labkit.api.kinds import KINDS
 from labkit.client.rest import Client
 from tests.node.apiserver import ApiServer, api_server
-from tests.node.real_etcd import Authority, EtcdServer, etcd_server
+from tests.node.real_etcd import Authority, EtcdServer
 
 _POD = {"containers": [{"name": "c", "image": "redis"}]}
 _CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
@@ -41,15 +41,10 @@ LAYOUT: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.fixture(scope="module")
-def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServer]:
-    with etcd_server(tmp_path_factory.mktemp("etcd"), Authority(tmp_path_factory.mktemp("etcd-ca"))) as etcd:
-        yield etcd
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, etcd: EtcdServer) -> Iterator[ApiServer]:
-    folder, authority = tmp_path_factory.mktemp("server"), Authority(tmp_path_factory.mktemp("ca"))
-    with api_server(folder, etcd, authority) as server:
+def server(
+    tmp_path_factory: pytest.TempPathFactory, shared_etcd: EtcdServer, shared_authority: Authority
+) -> Iterator[ApiServer]:
+    with api_server(tmp_path_factory.mktemp("server"), shared_etcd, shared_authority) as server:
         asyncio.run(_make_one_of_each(server))
         yield server
 
@@ -68,9 +63,9 @@ def test_the_table_has_every_kind() -> None:
 
 
 @pytest.mark.parametrize("resource", LAYOUT)
-def test_every_kind_is_where_the_original_kept_it(server: ApiServer, etcd: EtcdServer, resource: str) -> None:
+def test_every_kind_is_where_the_original_kept_it(server: ApiServer, shared_etcd: EtcdServer, resource: str) -> None:
     key, rest = f"/registry/{LAYOUT[resource][0]}", LAYOUT[resource][1]
-    printed = etcd.ctl("get", key).splitlines()
+    printed = shared_etcd.ctl("get", key).splitlines()
     assert printed[0] == key
     assert len(printed) == 2  # one line, for grep and jq
     stored = json.loads(printed[1])
@@ -91,8 +86,8 @@ def contains(stored: Any, sent: Any) -> bool:
     return bool(stored == sent)
 
 
-def test_nothing_else_is_there(server: ApiServer, etcd: EtcdServer) -> None:
-    keys = etcd.ctl("get", "--prefix", "--keys-only", "/").split()
+def test_nothing_else_is_there(server: ApiServer, shared_etcd: EtcdServer) -> None:
+    keys = shared_etcd.ctl("get", "--prefix", "--keys-only", "/").split()
     ours = {f"/registry/{key}" for key, _ in LAYOUT.values()} | {"/registry/labkit/nudge"}
     assert set(keys) - ours == {
         "/registry/namespaces/default", "/registry/namespaces/kube-system", "/registry/namespaces/ns",
@@ -101,29 +96,29 @@ def test_nothing_else_is_there(server: ApiServer, etcd: EtcdServer) -> None:
     }  # fmt: skip
 
 
-def test_the_ranges_say_what_is_taken(server: ApiServer, etcd: EtcdServer) -> None:
+def test_the_ranges_say_what_is_taken(server: ApiServer, shared_etcd: EtcdServer) -> None:
     for name, text in (("serviceips", "10.0.0.0/16"), ("servicenodeports", "30000-32767")):
-        stored = json.loads(etcd.ctl("get", "--print-value-only", f"/registry/ranges/{name}"))
+        stored = json.loads(shared_etcd.ctl("get", "--print-value-only", f"/registry/ranges/{name}"))
         assert (stored["kind"], stored["apiVersion"], stored["range"]) == ("RangeAllocation", "v1", text)
         assert stored["data"]
 
 
-def test_events_and_nothing_else_vanish_with_time(server: ApiServer, etcd: EtcdServer) -> None:
+def test_events_and_nothing_else_vanish_with_time(server: ApiServer, shared_etcd: EtcdServer) -> None:
     def lease(key: str) -> int:
-        return int(json.loads(etcd.ctl("get", "-w", "json", f"/registry/{key}"))["kvs"][0].get("lease", 0))
+        return int(json.loads(shared_etcd.ctl("get", "-w", "json", f"/registry/{key}"))["kvs"][0].get("lease", 0))
 
     leases = {resource: lease(key) for resource, (key, _) in LAYOUT.items()}
     assert {resource for resource, number in leases.items() if number} == {"events"}
-    told = etcd.ctl("lease", "timetolive", "--keys", f"{leases['events']:x}")
+    told = shared_etcd.ctl("lease", "timetolive", "--keys", f"{leases['events']:x}")
     assert "/registry/events/ns/x" in told
     assert "granted with TTL(3660s)" in told  # an hour; one lease serves the writes of a minute
 
 
-def test_the_revision_in_etcd_is_the_resource_version(server: ApiServer, etcd: EtcdServer) -> None:
+def test_the_revision_in_etcd_is_the_resource_version(server: ApiServer, shared_etcd: EtcdServer) -> None:
     async def version() -> str:
         async with Client(server.url, server.context("admin", "system:masters")) as client:
             answer = json.loads(await client.raw("GET", "/api/v1/namespaces/ns/pods/x"))
         return str(answer["metadata"]["resourceVersion"])
 
-    found = json.loads(etcd.ctl("get", "-w", "json", "/registry/pods/ns/x"))
+    found = json.loads(shared_etcd.ctl("get", "-w", "json", "/registry/pods/ns/x"))
     assert asyncio.run(version()) == str(found["kvs"][0]["mod_revision"])

@@ -29,7 +29,7 @@ from labkit.client.rest import Client
 from labkit.components.kube_apiserver.allocator import cluster_ip, node_ports
 from labkit.components.kube_controller_manager.namespace import NamespaceController
 from tests.node.apiserver import ApiServer, api_server
-from tests.node.real_etcd import Authority, EtcdServer, etcd_server
+from tests.node.real_etcd import Authority, EtcdServer
 
 FLAGS = (
     "--apiserver-count=3",
@@ -38,16 +38,12 @@ FLAGS = (
 
 
 @pytest.fixture(scope="module")
-def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServer]:
-    with etcd_server(tmp_path_factory.mktemp("etcd"), Authority(tmp_path_factory.mktemp("etcd-ca"))) as etcd:
-        yield etcd
-
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory, etcd: EtcdServer) -> Iterator[list[ApiServer]]:
-    folder, authority = tmp_path_factory.mktemp("servers"), Authority(tmp_path_factory.mktemp("ca"))
+def servers(
+    tmp_path_factory: pytest.TempPathFactory, shared_etcd: EtcdServer, shared_authority: Authority
+) -> Iterator[list[ApiServer]]:
+    folder = tmp_path_factory.mktemp("servers")
     with contextlib.ExitStack() as stack:
-        yield [stack.enter_context(api_server(folder, etcd, authority, flags=FLAGS)) for _ in range(3)]
+        yield [stack.enter_context(api_server(folder, shared_etcd, shared_authority, flags=FLAGS)) for _ in range(3)]
 
 
 @pytest.fixture
@@ -136,7 +132,7 @@ def service(name: str = "", ip: str = "", port: int | None = None) -> Service:
     return Service(metadata=meta, spec=ServiceSpec(type="NodePort", cluster_ip=ip, ports=ports))
 
 
-async def test_no_address_and_no_port_is_given_twice(clients: list[Client], etcd: EtcdServer) -> None:
+async def test_no_address_and_no_port_is_given_twice(clients: list[Client], shared_etcd: EtcdServer) -> None:
     async def come_and_go(client: Client) -> None:
         for n in range(12):
             made = await client.create(service())
@@ -150,7 +146,7 @@ async def test_no_address_and_no_port_is_given_twice(clients: list[Client], etcd
     assert len(services) == 6 * 8 + 1  # and `kubernetes`
     assert len(set(ips)) == len(ips)
     assert len(set(ports)) == len(ports) == 6 * 8
-    assert [bits(etcd, "serviceips"), bits(etcd, "servicenodeports")] == [len(ips), len(ports)]
+    assert [bits(shared_etcd, "serviceips"), bits(shared_etcd, "servicenodeports")] == [len(ips), len(ports)]
     free_ip = next(f"10.0.0.{n}" for n in range(2, 254) if f"10.0.0.{n}" not in ips)
     wanted = [service(f"ip{n}", ip=free_ip) for n in range(6)]
     assert await outcomes(clients[n % 3].create(one) for n, one in enumerate(wanted)) == {"won": 1, "Invalid": 5}
@@ -179,7 +175,7 @@ async def test_a_quota_lets_through_as_many_as_it_says(clients: list[Client]) ->
     assert len((await clients[2].list(Pod, "small")).items) == 10
 
 
-async def test_nothing_outlives_its_namespace(clients: list[Client], etcd: EtcdServer) -> None:
+async def test_nothing_outlives_its_namespace(clients: list[Client], shared_etcd: EtcdServer) -> None:
     """Everybody creates through every server while the namespaces are deleted, emptied, finalized and removed."""
     names = [f"doomed{n}" for n in range(6)]
     for name in names:
@@ -207,7 +203,8 @@ async def test_nothing_outlives_its_namespace(clients: list[Client], etcd: EtcdS
     await asyncio.wait_for(asyncio.gather(*creators), 40)
     for client in clients:
         assert not {ns.metadata.name for ns in (await client.list(Namespace)).items} & set(names)
-    assert [key for key in etcd.ctl("get", "--prefix", "--keys-only", "/registry/").split() if "doomed" in key] == []
+    keys = shared_etcd.ctl("get", "--prefix", "--keys-only", "/registry/").split()
+    assert [key for key in keys if "doomed" in key] == []
     assert any("because it is being terminated" in error.message for error in refused)
     controller.cancel()
     await asyncio.wait([controller])
