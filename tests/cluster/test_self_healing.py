@@ -241,7 +241,7 @@ async def test_nodes_are_never_overfilled_and_room_is_used_at_once(monkeypatch: 
             return per_node == {"agent1": 4, "agent2": 4, "": 12}
 
         await eventually(full, 10, expect="four pods on each node, twelve waiting")
-        fits_nowhere = "Failed for reason PodFitsResources and possibly others"
+        fits_nowhere = "failed to find fit for pod, Node agent1: PodFitsResources, Node agent2: PodFitsResources"
 
         async def told() -> bool:
             return fits_nowhere in {event.message for event in await events(client, "failedScheduling")}

@@ -1,11 +1,15 @@
 """`python -m labkit.components.kube_scheduler`: the flags and the life of kube-scheduler."""
 
 import argparse
+from pathlib import Path
 
 from labkit.client.kubeconfig import KubeconfigError
 from labkit.client.process import run_until_signal
 from labkit.client.rest import Client
-from labkit.components.kube_scheduler.scheduler import Scheduler
+from labkit.components.kube_scheduler.algorithm import DEFAULT_PROVIDER
+from labkit.components.kube_scheduler.plugins import PluginTrouble
+from labkit.components.kube_scheduler.policy import PolicyError, load
+from labkit.components.kube_scheduler.scheduler import DEFAULT_NAME, Scheduler
 from labkit.healthz import healthz
 from labkit.systemd import notify_ready
 
@@ -19,17 +23,27 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--kubeconfig", required=True, help="where kube-apiserver is, and the certificate that says who we are"
     )
+    parser.add_argument(
+        "--algorithm-provider", choices=["DefaultProvider"], default="DefaultProvider",
+        help="the predicates and priorities to use when no policy file names them (default %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--policy-config-file", type=Path, metavar="FILE",
+        help="JSON that says which predicates and priorities count, and their weights; labkit's and those of plug-ins",
+    )  # fmt: skip
+    parser.add_argument(
+        "--scheduler-name", default=DEFAULT_NAME, metavar="NAME",
+        help="place the pods whose spec.schedulerName is this (default %(default)s: and those that name none)",
+    )  # fmt: skip
     parser.add_argument("--port", type=int, default=10251, help="/healthz on 127.0.0.1 (default %(default)s)")
     return parser
 
 
-async def serve(client: Client, port: int) -> None:
+async def serve(client: Client, scheduler: Scheduler, port: int) -> None:
     """Schedule until cancelled."""
-    async with client:
-        scheduler = Scheduler(client)
-        async with healthz(port, scheduler.trouble):
-            notify_ready()
-            await scheduler.run()
+    async with client, healthz(port, scheduler.trouble):
+        notify_ready()
+        await scheduler.run()
 
 
 def main() -> None:
@@ -39,7 +53,11 @@ def main() -> None:
         client = Client.from_kubeconfig(given.kubeconfig)
     except KubeconfigError as exc:
         parser.error(f"--kubeconfig: {exc}")
-    run_until_signal(serve(client, given.port))
+    try:
+        algorithm = load(given.policy_config_file) if given.policy_config_file else DEFAULT_PROVIDER
+    except (PolicyError, PluginTrouble) as exc:
+        parser.error(f"--policy-config-file: {exc}")
+    run_until_signal(serve(client, Scheduler(client, algorithm, name=given.scheduler_name), given.port))
 
 
 if __name__ == "__main__":

@@ -8,13 +8,32 @@ every node --predicates--> those that can run it --priorities--> points --> the 
 """
 
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from labkit.api.types import Node, Pod, Service
-from labkit.components.kube_scheduler.node_info import NodeInfo
+from labkit.api.types import Node, Pod
 from labkit.components.kube_scheduler.predicates import PREDICATES, Predicate
 from labkit.components.kube_scheduler.priorities import PRIORITIES, Priority
+from labkit.components.kube_scheduler.view import View
+
+NODES_NAMED = 8  # in a refusal; the rest is counted
+
+
+class Algorithm(NamedTuple):
+    """Which predicates and priorities count, by name; a priority with its weight."""
+
+    predicates: Mapping[str, Predicate]
+    priorities: Mapping[str, tuple[Priority, int]]
+
+
+DEFAULT_PROVIDER = Algorithm(
+    PREDICATES,
+    {
+        name: (PRIORITIES[name], 1)
+        for name in ("LeastRequestedPriority", "BalancedResourceAllocation", "ServiceSpreadingPriority")
+    },
+)
 
 
 class Placement(NamedTuple):
@@ -28,35 +47,35 @@ class DoesNotFit(Exception):
     """No node can run the pod; `reasons` maps each node's name to the predicate that said no."""
 
     def __init__(self, reasons: Mapping[str, str]) -> None:
-        # One reason of one node, as in 1.0: naming all of them made one event per pod into many.
-        reason = next(iter(reasons.values()), "")
-        text = f"Failed for reason {reason} and possibly others" if reason else "no nodes available to schedule pods"
-        super().__init__(text)
+        super().__init__(_refusal(sorted(reasons.items())) if reasons else "no nodes available to schedule pods")
         self.reasons = dict(reasons)
+
+
+def _refusal(reasons: Sequence[tuple[str, str]]) -> str:
+    """0.18's words, in the order of the nodes' names so that the same refusal stays one event."""
+    named = ", ".join(f"Node {name}: {reason}" for name, reason in reasons[:NODES_NAMED])
+    rest = Counter(reason for _, reason in reasons[NODES_NAMED:])
+    more = ", ".join(f"{count} {reason}" for reason, count in rest.most_common())
+    return f"failed to find fit for pod, {named}" + (f" and {rest.total()} more ({more})" if more else "")
 
 
 def schedule(
     pod: Pod,
     nodes: Sequence[Node],
-    pods: Mapping[str, NodeInfo],
-    services: Sequence[Service],
+    view: View,
+    algorithm: Algorithm = DEFAULT_PROVIDER,
     *,
     rng: random.Random | None = None,
-    predicates: Mapping[str, Predicate] = PREDICATES,
-    priorities: Mapping[str, tuple[Priority, int]] = PRIORITIES,
 ) -> Placement:
-    """Choose a node for a pod, or raise DoesNotFit.
-
-    `nodes` are those that take new pods, `pods` maps a node's name to what runs there, `services` are all services.
-    """
-    reasons = {node.metadata.name: _first_no(pod, node, pods, predicates) for node in nodes}
+    """Choose one of these nodes, which take new pods, or raise DoesNotFit."""
+    reasons = {node.metadata.name: _first_no(pod, node, view, algorithm.predicates) for node in nodes}
     fitting = [node for node in nodes if reasons[node.metadata.name] is None]
     if not fitting:
         raise DoesNotFit({name: reason for name, reason in reasons.items() if reason})
 
     points = dict.fromkeys((node.metadata.name for node in fitting), 0)
-    for prioritize, weight in priorities.values():
-        for name, score in prioritize(pod, fitting, pods, services).items():
+    for prioritize, weight in algorithm.priorities.values():
+        for name, score in prioritize(pod, fitting, view).items():
             points[name] += weight * score
 
     most = max(points.values())
@@ -64,7 +83,6 @@ def schedule(
     return Placement((rng or random).choice(best), points)
 
 
-def _first_no(pod: Pod, node: Node, pods: Mapping[str, NodeInfo], predicates: Mapping[str, Predicate]) -> str | None:
+def _first_no(pod: Pod, node: Node, view: View, predicates: Mapping[str, Predicate]) -> str | None:
     """The name of the first predicate that refuses the node; None when none does."""
-    on_node = pods.get(node.metadata.name) or NodeInfo()
-    return next((name for name, fits in predicates.items() if not fits(pod, node, on_node)), None)
+    return next((name for name, fits in predicates.items() if not fits(pod, node, view)), None)

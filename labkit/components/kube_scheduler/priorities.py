@@ -1,42 +1,38 @@
 """The priorities: of the nodes that can run this pod, how good is each? From 0 to 10.
 
-Each is a function `(pod, nodes, pods, services) -> {node name: score}`, registered with its weight under the name
-that Kubernetes gave it; `pods` maps a node's name to what runs there. Source: plugin/pkg/scheduler/algorithm/priorities
-of Kubernetes 0.18 and 1.0.
+Each is a function `(pod, nodes, view) -> {node name: score}`, registered under the name that Kubernetes gave it;
+`nodes` are those that passed the predicates, `view.on(node)` is what runs on one. The sum of the scores, each times its
+weight, decides. Source: plugin/pkg/scheduler/algorithm/priorities of Kubernetes 0.18 and 1.0.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
-from labkit.api.types import Node, Pod, Service
-from labkit.components.kube_scheduler.node_info import NodeInfo, Resources, capacity, presumed_limits
+from labkit.api.types import Node, Pod, ReplicationController, Service
+from labkit.components.kube_scheduler.node_info import Resources, capacity, presumed_limits
+from labkit.components.kube_scheduler.view import View, selects
 
-Priority = Callable[[Pod, Sequence[Node], Mapping[str, NodeInfo], Sequence[Service]], dict[str, int]]
+Priority = Callable[[Pod, Sequence[Node], View], dict[str, int]]
 
 HIGHEST = 10
-_EMPTY = NodeInfo()
 
 
-def least_requested(
-    pod: Pod, nodes: Sequence[Node], pods: Mapping[str, NodeInfo], services: Sequence[Service]
-) -> dict[str, int]:
+def least_requested(pod: Pod, nodes: Sequence[Node], view: View) -> dict[str, int]:
     """The emptier the better: the mean of the free tenths of CPU and of memory, once the pod runs there."""
     scores = {}
     for node in nodes:
-        asked, there = _asked_on(node, pod, pods), capacity(node)
+        asked, there = _asked_on(node, pod, view), capacity(node)
         cpu = _free_tenths(asked.milli_cpu, there.milli_cpu)
         memory = _free_tenths(asked.memory, there.memory)
         scores[node.metadata.name] = (cpu + memory) // 2
     return scores
 
 
-def balanced_resource_allocation(
-    pod: Pod, nodes: Sequence[Node], pods: Mapping[str, NodeInfo], services: Sequence[Service]
-) -> dict[str, int]:
+def balanced_resource_allocation(pod: Pod, nodes: Sequence[Node], view: View) -> dict[str, int]:
     """The closer CPU and memory fill up together the better: ten minus ten times the difference of the fractions."""
     scores = {}
     for node in nodes:
-        asked, there = _asked_on(node, pod, pods), capacity(node)
+        asked, there = _asked_on(node, pod, view), capacity(node)
         cpu = _fraction(asked.milli_cpu, there.milli_cpu)
         memory = _fraction(asked.memory, there.memory)
         full = cpu >= 1 or memory >= 1
@@ -44,34 +40,47 @@ def balanced_resource_allocation(
     return scores
 
 
-def service_spreading(
-    pod: Pod, nodes: Sequence[Node], pods: Mapping[str, NodeInfo], services: Sequence[Service]
-) -> dict[str, int]:
+def service_spreading(pod: Pod, nodes: Sequence[Node], view: View) -> dict[str, int]:
     """The fewer pods of the same service a node has the better: 10 for none, 0 for the node with the most of them.
 
     Of several services that select the pod the first counts; a pod of no service is at home everywhere.
     """
-    service = next((service for service in services if _selects(service, pod)), None)
-    counts: Counter[str] = Counter()
-    if service is not None:
-        for name, on_node in pods.items():
-            counts[name] = sum(_selects(service, other) for other in on_node.pods)
+    owners = view.services_of(pod)[:1]
+    return _spread(nodes, Counter(name for name, other in view.placed() for owner in owners if selects(owner, other)))
+
+
+def selector_spread(pod: Pod, nodes: Sequence[Node], view: View) -> dict[str, int]:
+    """The same for pods of any service or replication controller that selects this one, as Kubernetes 1.1 spreads."""
+    owners: list[Service | ReplicationController] = [*view.services_of(pod), *view.controllers_of(pod)]
+    return _spread(
+        nodes, Counter(name for name, other in view.placed() if any(selects(owner, other) for owner in owners))
+    )
+
+
+def _spread(nodes: Sequence[Node], counts: Counter[str]) -> dict[str, int]:
     most = max(counts.values(), default=0)
     return {
         node.metadata.name: HIGHEST * (most - counts[node.metadata.name]) // most if most else HIGHEST for node in nodes
     }
 
 
-PRIORITIES: dict[str, tuple[Priority, int]] = {
-    "LeastRequestedPriority": (least_requested, 1),
-    "BalancedResourceAllocation": (balanced_resource_allocation, 1),
-    "ServiceSpreadingPriority": (service_spreading, 1),
+def equal_priority(pod: Pod, nodes: Sequence[Node], view: View) -> dict[str, int]:
+    """All alike."""
+    return {node.metadata.name: 1 for node in nodes}
+
+
+PRIORITIES: dict[str, Priority] = {
+    "LeastRequestedPriority": least_requested,
+    "BalancedResourceAllocation": balanced_resource_allocation,
+    "ServiceSpreadingPriority": service_spreading,
+    "SelectorSpreadPriority": selector_spread,
+    "EqualPriority": equal_priority,
 }
 
 
-def _asked_on(node: Node, pod: Pod, pods: Mapping[str, NodeInfo]) -> Resources:
+def _asked_on(node: Node, pod: Pod, view: View) -> Resources:
     """What the pods of a node ask for once this one is there too."""
-    return pods.get(node.metadata.name, _EMPTY).presumed_limits.plus(presumed_limits(pod))
+    return view.on(node).presumed_limits.plus(presumed_limits(pod))
 
 
 def _free_tenths(asked: int, there: int) -> int:
@@ -80,12 +89,3 @@ def _free_tenths(asked: int, there: int) -> int:
 
 def _fraction(asked: int, there: int) -> float:
     return asked / there if there else 1.0
-
-
-def _selects(service: Service, pod: Pod) -> bool:
-    selector = service.spec.selector
-    return (
-        bool(selector)
-        and service.metadata.namespace == pod.metadata.namespace
-        and selector.items() <= pod.metadata.labels.items()
-    )

@@ -1,6 +1,6 @@
 """kube-scheduler finds a node for every pod that has none.
 
-    informers: pods, nodes, services
+    informers: pods, nodes, services, replication controllers
         |  a pod without a node                      a node or a pod on it changed: try those that did not fit again
         v                                              |
       queue --> sync(key): look at the store  <--------+
@@ -11,36 +11,58 @@ decision counts it already and two pods never get the last free place.
 
 Kubernetes watched the pods twice, those without a node (spec.nodeName=) and those with one; here one watch of all pods
 tells both, so that a pod is never in neither view or in both.
+
+Several schedulers can run beside each other: a pod says in spec.schedulerName whose it is (0.18 had one scheduler; the
+field is of later times). Each counts what the others have placed.
 """
 
 import asyncio
 import random
 
 from labkit.api.errors import ApiError, Conflict, NotFound
-from labkit.api.types import Node, Pod, Service, copy, key
+from labkit.api.types import Node, Pod, ReplicationController, Service, copy, key
 from labkit.client.controller import Controller
 from labkit.client.events import EventRecorder
 from labkit.client.informer import Informer
 from labkit.client.queue import WorkQueue
 from labkit.client.rest import Client
-from labkit.components.kube_scheduler.algorithm import DoesNotFit, Placement, schedule
+from labkit.components.kube_scheduler.algorithm import DEFAULT_PROVIDER, Algorithm, DoesNotFit, Placement, schedule
 from labkit.components.kube_scheduler.node_info import NodeInfo
+from labkit.components.kube_scheduler.plugins import PluginTrouble
+from labkit.components.kube_scheduler.view import View
 from labkit.trace import Tracer
 
 BINDINGS_AT_ONCE = 16
+DEFAULT_NAME = "default-scheduler"  # whose a pod is that names none
 
 
 class Scheduler:
-    """Watches pods, nodes and services; `run()` works until it is cancelled. `rng` decides between equal nodes."""
+    """Watches what a decision depends on; `run()` works until it is cancelled.
 
-    def __init__(self, client: Client, *, rng: random.Random | None = None, trace: Tracer | None = None) -> None:
+    `algorithm` says which predicates and priorities count, `name` whose pods these are, `rng` decides between equal
+    nodes.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        algorithm: Algorithm = DEFAULT_PROVIDER,
+        *,
+        name: str = DEFAULT_NAME,
+        rng: random.Random | None = None,
+        trace: Tracer | None = None,
+    ) -> None:
         self.client = client
+        self.algorithm = algorithm
+        self.name = name
         self.trace = trace or Tracer("kube-scheduler")
-        self.events = EventRecorder(client, "scheduler", trace=self.trace)
+        self.events = EventRecorder(client, "scheduler" if name == DEFAULT_NAME else name, trace=self.trace)
         self.rng = rng or random.Random()
         self.pods = Informer(client, Pod, trace=self.trace)
         self.nodes = Informer(client, Node, trace=self.trace)
         self.services = Informer(client, Service, trace=self.trace)
+        self.controllers = Informer(client, ReplicationController, trace=self.trace)
+        self.informers = (self.pods, self.nodes, self.services, self.controllers)
         self.queue = WorkQueue(first=1.0, most=60.0)
         self.waiting: set[str] = set()  # keys of pods that fitted nowhere
         self.on_nodes: dict[str, NodeInfo] = {}  # what runs on each node, assumed pods included
@@ -49,33 +71,32 @@ class Scheduler:
         self.nodes.on_change(self._node_changed)
 
     async def run(self) -> None:
-        expected = (ApiError, DoesNotFit)
+        expected = (ApiError, DoesNotFit, PluginTrouble)
         controller = Controller(
             "scheduler", self.queue, self.sync, workers=BINDINGS_AT_ONCE, expected=expected, trace=self.trace
         )
         async with asyncio.TaskGroup() as group:
             group.create_task(self.events.run())
-            group.create_task(self.pods.run())
-            group.create_task(self.nodes.run())
-            group.create_task(self.services.run())
-            await asyncio.gather(self.pods.synced(), self.nodes.synced(), self.services.synced())
+            for informer in self.informers:
+                group.create_task(informer.run())
+            await asyncio.gather(*(informer.synced() for informer in self.informers))
             group.create_task(controller.run())
 
     def trouble(self) -> str:
         """What /healthz complains of: nothing once the first lists have been read."""
-        listed = self.pods.is_synced and self.nodes.is_synced and self.services.is_synced
-        return "" if listed else "waits for kube-apiserver: pods, nodes and services are not listed yet"
+        missing = [informer.kind.KIND for informer in self.informers if not informer.is_synced]
+        return f"waits for kube-apiserver: not listed yet: {', '.join(missing)}" if missing else ""
 
     async def sync(self, key: str) -> None:
         """Find a node for one pod. Between the decision and `_assume` nothing is awaited: no other can interfere."""
         pod = self.pods.store.get(key)
-        if pod is None or not _wants_node(pod) or pod.metadata.uid in self.assumed:
+        if pod is None or not self._is_mine(pod) or pod.metadata.uid in self.assumed:
             self.waiting.discard(key)
             return
         try:
-            placement = schedule(pod, self._nodes(), self.on_nodes, list(self.services.store.values()), rng=self.rng)
-        except DoesNotFit as misfit:
-            self._wait(key, pod, misfit)
+            placement = schedule(pod, self._nodes(), self._view(), self.algorithm, rng=self.rng)
+        except (DoesNotFit, PluginTrouble) as trouble:
+            self._wait(key, pod, trouble)
             raise
         self.waiting.discard(key)
         self._assume(pod, placement.node)
@@ -97,17 +118,26 @@ class Scheduler:
         else:
             self.events.event(pod, "scheduled", f"Successfully assigned {pod.metadata.name} to {placement.node}")
 
-    def _wait(self, key: str, pod: Pod, misfit: DoesNotFit) -> None:
+    def _wait(self, key: str, pod: Pod, trouble: DoesNotFit | PluginTrouble) -> None:
         """Tell why; the loop tries again after 1 to 60 s, `_retry_waiting` as soon as a node has changed."""
         self.waiting.add(key)
+        reasons = trouble.reasons if isinstance(trouble, DoesNotFit) else str(trouble)
         self.trace.decision(
-            "failedScheduling", pod, cause=self.queue.cause(key), function=schedule, reasons=misfit.reasons,
+            "failedScheduling", pod, cause=self.queue.cause(key), function=schedule, reasons=reasons,
         )  # fmt: skip
-        self.events.event(pod, "failedScheduling", str(misfit))
+        self.events.event(pod, "failedScheduling", str(trouble))
 
     def _nodes(self) -> list[Node]:
         """The nodes that take new pods: ready, and not closed by an administrator."""
         return [node for node in self.nodes.store.values() if _takes_pods(node)]
+
+    def _view(self) -> View:
+        return View(
+            self.nodes.store, self.on_nodes, list(self.services.store.values()), list(self.controllers.store.values())
+        )
+
+    def _is_mine(self, pod: Pod) -> bool:
+        return _wants_node(pod) and (pod.spec.scheduler_name or DEFAULT_NAME) == self.name
 
     # -- what runs where -------------------------------------------------------------------------------------------
 
@@ -137,7 +167,7 @@ class Scheduler:
             self._info(old.spec.node_name).remove(old)
         if new is not None and new.spec.node_name and not _is_over(new):
             self._info(new.spec.node_name).add(new)
-        if new is not None and _wants_node(new):
+        if new is not None and self._is_mine(new):
             self.queue.add(key(new), cause="pod added" if old is None else "pod changed")
         elif old is not None and old.spec.node_name and (new is None or _is_over(new)):
             self._retry_waiting(f"pod {key(old)} made room on {old.spec.node_name}")

@@ -15,20 +15,24 @@ from labkit.api.types import (
     ObjectMeta,
     Pod,
     PodSpec,
+    ReplicationController,
+    ReplicationControllerSpec,
     ResourceRequirements,
     Service,
     ServiceSpec,
     Volume,
 )
-from labkit.components.kube_scheduler.algorithm import DoesNotFit, schedule
+from labkit.components.kube_scheduler.algorithm import DEFAULT_PROVIDER, DoesNotFit, schedule
 from labkit.components.kube_scheduler.node_info import NodeInfo, Resources
 from labkit.components.kube_scheduler.predicates import PREDICATES
 from labkit.components.kube_scheduler.priorities import (
-    PRIORITIES,
     balanced_resource_allocation,
+    equal_priority,
     least_requested,
+    selector_spread,
     service_spreading,
 )
+from labkit.components.kube_scheduler.view import View
 
 
 def node(
@@ -82,11 +86,11 @@ def disk(name: str, *, read_only: bool = False) -> list[Volume]:
 )
 def test_predicate(predicate: str, wanted: Pod, there: Pod, fits: bool) -> None:
     agent1 = node("agent1", labels={"disk": "ssd"})
-    assert PREDICATES[predicate](wanted, agent1, NodeInfo([there])) is fits
+    assert PREDICATES[predicate](wanted, agent1, View(on_nodes={"agent1": NodeInfo([there])})) is fits
 
 
 def test_a_node_takes_no_more_pods_than_it_says() -> None:
-    full = NodeInfo([pod("a"), pod("b")])
+    full = View(on_nodes={"agent1": NodeInfo([pod("a"), pod("b")])})
     assert not PREDICATES["PodFitsResources"](pod("c"), node("agent1", pods="2"), full)
     assert PREDICATES["PodFitsResources"](pod("c"), node("agent1", pods="3"), full)
 
@@ -95,7 +99,7 @@ def test_least_requested_is_the_mean_of_the_free_tenths() -> None:
     there = {"agent1": NodeInfo([pod("a", cpu="500m", memory="256Mi")])}
     asked = pod("b", cpu="200m", memory="256Mi")
     # agent1: cpu (1000-700)*10/1000 = 3, memory (1024-512)*10/1024 = 5; agent2: cpu 8, memory 7
-    assert least_requested(asked, [node("agent1"), node("agent2")], there, []) == {"agent1": 4, "agent2": 7}
+    assert least_requested(asked, [node("agent1"), node("agent2")], View(on_nodes=there)) == {"agent1": 4, "agent2": 7}
 
 
 def test_a_container_without_limits_counts_as_a_small_one() -> None:
@@ -111,7 +115,7 @@ def test_balanced_prefers_the_node_where_cpu_and_memory_fill_up_together() -> No
     }
     asked = pod("c", cpu="100m", memory="512Mi")
     # agent1: |0.6 - 0.5| -> 9; agent2: |0.1 - 0.5| -> 6
-    assert balanced_resource_allocation(asked, [node("agent1"), node("agent2")], there, []) == {
+    assert balanced_resource_allocation(asked, [node("agent1"), node("agent2")], View(on_nodes=there)) == {
         "agent1": 9,
         "agent2": 6,
     }
@@ -119,7 +123,7 @@ def test_balanced_prefers_the_node_where_cpu_and_memory_fill_up_together() -> No
 
 def test_a_full_node_scores_nothing() -> None:
     asked = pod("a", cpu="2", memory="1Mi")
-    assert balanced_resource_allocation(asked, [node("agent1")], {}, []) == {"agent1": 0}
+    assert balanced_resource_allocation(asked, [node("agent1")], View()) == {"agent1": 0}
 
 
 def test_pods_of_a_service_are_spread() -> None:
@@ -132,15 +136,29 @@ def test_pods_of_a_service_are_spread() -> None:
     }
     nodes = [node("agent1"), node("agent2"), node("agent3")]
     asked = pod("e", labels=web)
-    assert service_spreading(asked, nodes, there, [service]) == {"agent1": 0, "agent2": 5, "agent3": 10}
-    assert schedule(asked, nodes, there, [service]).node == "agent3"
+    view = View(on_nodes=there, services=[service])
+    assert service_spreading(asked, nodes, view) == {"agent1": 0, "agent2": 5, "agent3": 10}
+    assert schedule(asked, nodes, view).node == "agent3"
     # without a service it is at home everywhere
-    assert service_spreading(asked, nodes, there, []) == {"agent1": 10, "agent2": 10, "agent3": 10}
+    assert service_spreading(asked, nodes, View(on_nodes=there)) == {"agent1": 10, "agent2": 10, "agent3": 10}
+
+
+def test_pods_of_a_replication_controller_are_spread_too_when_a_policy_says_so() -> None:
+    web = {"app": "web"}
+    controller = ReplicationController(
+        metadata=ObjectMeta(name="web", namespace="default"), spec=ReplicationControllerSpec(selector=web)
+    )
+    there = {"agent1": NodeInfo([pod("a", labels=web)]), "agent2": NodeInfo([pod("b")])}
+    view = View(on_nodes=there, controllers=[controller])
+    nodes = [node("agent1"), node("agent2")]
+    assert selector_spread(pod("c", labels=web), nodes, view) == {"agent1": 0, "agent2": 10}
+    assert selector_spread(pod("c"), nodes, view) == {"agent1": 10, "agent2": 10}
+    assert equal_priority(pod("c"), nodes, view) == {"agent1": 1, "agent2": 1}
 
 
 def test_the_best_node_wins_with_the_sum_of_its_points() -> None:
     there = {"agent1": NodeInfo([pod("a", cpu="500m", memory="512Mi")])}
-    placement = schedule(pod("b", cpu="100m", memory="100Mi"), [node("agent1"), node("agent2")], there, [])
+    placement = schedule(pod("b", cpu="100m", memory="100Mi"), [node("agent1"), node("agent2")], View(on_nodes=there))
     assert placement.node == "agent2"
     assert placement.points == {"agent1": 4 + 9 + 10, "agent2": 9 + 9 + 10}
 
@@ -148,27 +166,38 @@ def test_the_best_node_wins_with_the_sum_of_its_points() -> None:
 def test_a_draw_is_drawn_by_lot_from_all_of_the_best() -> None:
     nodes = [node("agent1"), node("agent2"), node("agent3", labels={"tiny": ""}, cpu="100m")]
     rng = random.Random(1)
-    assert {schedule(pod("a"), nodes, {}, [], rng=rng).node for _ in range(40)} == {"agent1", "agent2"}
-    again = [schedule(pod("a"), nodes, {}, [], rng=random.Random(7)).node for _ in range(3)]
+    assert {schedule(pod("a"), nodes, View(), rng=rng).node for _ in range(40)} == {"agent1", "agent2"}
+    again = [schedule(pod("a"), nodes, View(), rng=random.Random(7)).node for _ in range(3)]
     assert len(set(again)) == 1
 
 
 def test_every_refusal_is_named() -> None:
     nodes = [node("agent1", labels={"disk": "ssd"}), node("agent2")]
     asked = pod("a", node_selector={"disk": "ssd"}, cpu="4")
-    with pytest.raises(DoesNotFit, match=r"^Failed for reason PodFitsResources and possibly others$") as refusal:
-        schedule(asked, nodes, {}, [])
+    with pytest.raises(DoesNotFit) as refusal:
+        schedule(asked, nodes, View())
+    assert str(refusal.value) == (
+        "failed to find fit for pod, Node agent1: PodFitsResources, Node agent2: PodFitsResources"
+    )
     assert refusal.value.reasons == {"agent1": "PodFitsResources", "agent2": "PodFitsResources"}
+
+
+def test_of_many_refusals_some_are_named_and_the_others_counted() -> None:
+    nodes = [node(f"n{number:02}", cpu="8" if number > 9 else "1", labels={"disk": "ssd"}) for number in range(30)]
+    with pytest.raises(DoesNotFit) as refusal:
+        schedule(pod("a", cpu="4", node_selector={"disk": "hdd"}), nodes, View())
+    assert str(refusal.value).startswith("failed to find fit for pod, Node n00: PodFitsResources, Node n01: ")
+    assert str(refusal.value).endswith(" and 22 more (20 MatchNodeSelector, 2 PodFitsResources)")
 
 
 def test_no_nodes_at_all() -> None:
     with pytest.raises(DoesNotFit, match=r"^no nodes available to schedule pods$"):
-        schedule(pod("a"), [], {}, [])
+        schedule(pod("a"), [], View())
 
 
 def test_the_names_are_those_of_kubernetes() -> None:
     assert list(PREDICATES) == ["PodFitsPorts", "PodFitsResources", "NoDiskConflict", "MatchNodeSelector", "HostName"]
-    assert {name: weight for name, (_, weight) in PRIORITIES.items()} == {
+    assert {name: weight for name, (_, weight) in DEFAULT_PROVIDER.priorities.items()} == {
         "LeastRequestedPriority": 1,
         "BalancedResourceAllocation": 1,
         "ServiceSpreadingPriority": 1,
