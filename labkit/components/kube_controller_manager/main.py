@@ -8,6 +8,8 @@
     tokens        ServiceAccount        -> Secret with a signed token       tokens.py
     pod gc        pods that have ended  -> the oldest deleted               pod_gc.py
     quotas        ResourceQuota, pods   -> how much of it is used           quotas.py
+    volumes       PersistentVolumeClaim -> bound to a PersistentVolume      volume_binder.py
+    recycler      PersistentVolume, released  -> scrubbed, available again  volume_recycler.py
 
 Each has an informer for what it looks at, a queue of keys, and a `sync(key)` that looks, decides and acts. They know
 nothing of each other: what one writes, the other sees.
@@ -31,6 +33,8 @@ from labkit.components.kube_controller_manager.quotas import Quotas
 from labkit.components.kube_controller_manager.replication import Replication
 from labkit.components.kube_controller_manager.service_accounts import ServiceAccounts
 from labkit.components.kube_controller_manager.tokens import Sign, Tokens, signer
+from labkit.components.kube_controller_manager.volume_binder import VolumeBinder
+from labkit.components.kube_controller_manager.volume_recycler import VolumeRecycler
 from labkit.healthz import healthz
 from labkit.systemd import notify_ready
 from labkit.trace import Tracer
@@ -64,6 +68,8 @@ class ControllerManager:
         self.service_accounts = ServiceAccounts(client, self.accounts, self.namespaces.namespaces, trace=trace)
         self.quotas = Quotas(client, self.pods, period=quota_period, trace=trace)
         self.pod_gc = PodGc(client, self.pods, threshold=terminated_pods, trace=trace)
+        self.volumes = VolumeBinder(client, trace=trace)
+        self.recycler = VolumeRecycler(client, self.volumes.volumes, self.pods, trace=trace)
         self.tokens = Tokens(client, self.accounts, sign, root_ca, trace=trace) if sign else None
 
     async def run(self) -> None:
@@ -77,6 +83,8 @@ class ControllerManager:
             group.create_task(self.service_accounts.run())
             group.create_task(self.quotas.run())
             group.create_task(self.pod_gc.run())
+            group.create_task(self.volumes.run())
+            group.create_task(self.recycler.run())
             if self.tokens is not None:
                 group.create_task(self.tokens.run())
 
