@@ -15,6 +15,7 @@ from labkit.cli.terminal import INTERRUPTED, fail
 from labkit.client.kubeconfig import KubeconfigError
 from labkit.cluster import ClusterError
 from labkit.provision.errors import CommandFailed
+from labkit.provision.own import OwnFileError
 
 app = typer.Typer(
     name="labkit",
@@ -41,7 +42,7 @@ def main() -> None:
     """The entry point. Expected failures become a message and an exit code; a bug keeps its traceback."""
     try:
         app(prog_name="labkit")
-    except (ClusterError, KubeconfigError) as exc:
+    except (ClusterError, KubeconfigError, OwnFileError) as exc:
         fail(str(exc), 2)
     except CommandFailed as exc:
         fail(str(exc), exc.exit_code)

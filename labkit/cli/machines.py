@@ -171,20 +171,39 @@ def logs(
 @app.command(rich_help_panel=PANEL)
 def push(
     components: Annotated[
-        list[str], typer.Argument(metavar="COMPONENT...", help="kube-proxy, kubelet, ...", autocompletion=service_names)
+        list[str],
+        typer.Argument(
+            metavar="COMPONENT...", help="kube-proxy, kubelet, ... or a Python file.", autocompletion=service_names
+        ),
     ],
+    remove: Annotated[bool, typer.Option("--remove", help="End a component of your own and forget it.")] = False,
     name: Name = DEFAULT_CLUSTER,
 ) -> None:
-    """Put the code of a component as it is now on the machines that run it, and restart it there."""
+    """Put the code of a component as it is now on the machines that run it, and restart it there.
+
+    A Python file with `async def run(client)` becomes a service of the master: examples/my_scheduler.py is a whole
+    scheduler. `labkit logs my-scheduler` shows what it prints.
+    """
+    from labkit.provision import own
     from labkit.provision import push as pushing
 
     cluster = clusters.load(name)
-    known = pushing.components(cluster)
-    if unknown := [each for each in components if each not in known]:
-        raise typer.BadParameter(f"{', '.join(unknown)}: expected some of {', '.join(known)}", param_hint="COMPONENT")
+    known = own.names(cluster) if remove else pushing.components(cluster)
+    files = [Path(each) for each in components if each.endswith(".py") and not remove]
+    names = [each for each in components if Path(each) not in files]
+    if unknown := [each for each in names if each not in known]:
+        expected = ", ".join(known) or "nothing: there are none of your own"
+        raise typer.BadParameter(f"{', '.join(unknown)}: expected some of {expected}", param_hint="COMPONENT")
     with reporting("run it again", cluster) as report:
-        touched = pushing.push(cluster, components, report)
-    out.print(f"{', '.join(components)} restarted on {', '.join(touched)}", style="green", highlight=False)
+        if remove:
+            for each in names:
+                pushing.remove(cluster, each)
+            touched = [cluster.master.name]
+        else:
+            names += [own.keep(cluster, path) for path in files]
+            touched = pushing.push(cluster, names, report)
+    done = "removed from" if remove else "restarted on"
+    out.print(f"{', '.join(names)} {done} {', '.join(touched)}", style="green", highlight=False)
 
 
 @app.command(rich_help_panel=PANEL)

@@ -12,9 +12,9 @@ from rich.markup import escape
 
 from labkit import cluster as clusters
 from labkit.cluster import Cluster, ClusterError
+from labkit.provision import own
 from labkit.provision.lock import only_one
 from labkit.provision.report import ConsoleReport
-from labkit.provision.units import unit_names
 
 DEFAULT_CLUSTER = "lab"
 INTERRUPTED = 130
@@ -39,16 +39,21 @@ def load_or_init(name: str) -> Cluster:
 
 def machine_names() -> list[str]:
     """For the shell's completion: silent where something is wrong."""
-    return [machine.name for machine in _machines()]
+    return [machine.name for cluster in _cluster() for machine in cluster.machines]
 
 
 def service_names() -> list[str]:
-    return list(dict.fromkeys(name for machine in _machines() for name in unit_names(machine)))
+    return list(
+        dict.fromkeys(
+            name for cluster in _cluster() for each in cluster.machines for name in own.services(cluster, each)
+        )
+    )
 
 
-def _machines() -> list[clusters.Machine]:
+def _cluster() -> list[Cluster]:
+    """The cluster, if there is one that can be read."""
     try:
-        return clusters.load(os.environ.get("LABKIT_CLUSTER", DEFAULT_CLUSTER)).machines
+        return [clusters.load(os.environ.get("LABKIT_CLUSTER", DEFAULT_CLUSTER))]
     except ClusterError:
         return []
 

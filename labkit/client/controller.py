@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from labkit.api.errors import ApiError
+from labkit.client.informer import Informer
 from labkit.client.queue import WorkQueue
 from labkit.trace import Tracer
 
@@ -55,3 +57,14 @@ class Controller:
                 self.queue.forget(key)
             finally:
                 self.queue.done(key)
+
+
+async def control(
+    name: str, queue: WorkQueue, sync: Callable[[str], Awaitable[None]], *informers: Informer[Any], workers: int = 1
+) -> None:
+    """A whole controller: follow these informers, then sync key after key, until cancelled."""
+    async with asyncio.TaskGroup() as group:
+        for informer in informers:
+            group.create_task(informer.run())
+        await asyncio.gather(*(informer.synced() for informer in informers))
+        group.create_task(Controller(name, queue, sync, workers=workers).run())

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from labkit.cluster import Machine
-from labkit.provision import wheels
+from labkit.provision import own, wheels
 from labkit.provision.boot import node_conf
 from labkit.provision.pki import SERVICE_ACCOUNTS
 from labkit.provision.registry import AUTH_FILE, PUSH
-from labkit.provision.render import TEMPLATES, Renderer, Sources, credentials
+from labkit.provision.render import ETC, TEMPLATES, Renderer, Sources, credentials
 from labkit.provision.service import File, Service
 
 
@@ -57,6 +57,8 @@ def _master(render: Renderer) -> Iterator[Service]:
     keeper = "keeps what is asked for and what is there the same"
     yield client(render, "kube-controller-manager", keeper, _signing_key(render))
     yield client(render, "kube-dns", "names of services", capabilities="CAP_NET_BIND_SERVICE")
+    for name in own.names(render.sources.cluster):
+        yield own_component(render, name)
 
 
 def etcd(render: Renderer) -> Service:
@@ -98,6 +100,20 @@ def client(render: Renderer, name: str, description: str, *more: File, capabilit
     """A component of the master that is a client of kube-apiserver and nothing else."""
     files = render.identity(name, name, credentials(name))
     return render.component(name, description, *files, *more, after="kube-apiserver.service", capabilities=capabilities)
+
+
+def own_component(render: Renderer, name: str) -> Service:
+    """A file that somebody pushed; restarted when it changes."""
+    who = f"own-{name}"
+    return render.component(
+        name,
+        "somebody's own",
+        File(f"{ETC}own/{name}.py", own.content(render.sources.cluster, name), 0o600),
+        *render.identity(who, who, credentials(name)),
+        after="kube-apiserver.service",
+        module="labkit.client.own_component",
+        env="own",
+    )
 
 
 def kube_proxy(render: Renderer) -> Service:

@@ -20,9 +20,11 @@ def where(cluster: Cluster, unit: str) -> list[Machine]:
     """The machines on which the unit runs. Raises KeyError with the names that there are."""
     if unit in EVERYWHERE:
         return cluster.machines
-    found = [machine for machine in cluster.machines if unit in watched_units(machine)]
+    found = [machine for machine in cluster.machines if unit in watched_units(cluster, machine)]
     if not found:
-        names = dict.fromkeys([*(name for each in cluster.machines for name in watched_units(each)), *EVERYWHERE])
+        names = dict.fromkeys(
+            [*(name for each in cluster.machines for name in watched_units(cluster, each)), *EVERYWHERE]
+        )
         raise KeyError(f"nothing is called {unit!r} here: expected one of {', '.join(names)}")
     return found
 

@@ -5,6 +5,7 @@
                  ├─ kube-scheduler, kube-controller-manager, kube-dns      clients of kube-apiserver
                  ├─ AGENT-kubelet, AGENT-kubelet-serving, AGENT-kube-proxy
                  ├─ admin                             kubectl
+                 ├─ own-NAME                          what `labkit push FILE` has made a service
                  └─ registry                          serves the pods' images
     etcd CA ─────┬─ etcd                              serves 2379 (and 2380, to itself)
                  ├─ etcd-kube-apiserver               etcd's user kube-apiserver
@@ -28,6 +29,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from labkit.cluster import Cluster, Machine, write_private
+from labkit.provision import own
 
 SERVICE_ACCOUNTS = "service-accounts"
 CA_YEARS = 10
@@ -51,9 +53,14 @@ class Identity:
 
 def identities(cluster: Cluster) -> list[Identity]:
     """Every certificate that the cluster needs, the two CAs aside."""
-    return [*_master_identities(cluster), *_etcd_identities()] + [
-        identity for machine in cluster.machines for identity in _machine_identities(machine)
-    ]
+    return (
+        [*_master_identities(cluster), *_etcd_identities()]
+        + [identity for machine in cluster.machines for identity in _machine_identities(machine)]
+        + [
+            Identity(f"own-{name}", f"{own.GROUP}:{name}", groups=(own.GROUP,), client=True)
+            for name in own.names(cluster)
+        ]
+    )
 
 
 def _master_identities(cluster: Cluster) -> Iterator[Identity]:

@@ -64,9 +64,19 @@ class Renderer:
         return self.environment.get_template(template).render(given).encode()
 
     def component(
-        self, name: str, description: str, *files: File, after: str, user: str = "kube", capabilities: str = ""
+        self,
+        name: str,
+        description: str,
+        *files: File,
+        after: str,
+        user: str = "kube",
+        capabilities: str = "",
+        module: str = "",
+        env: str = "",
     ) -> Service:
         """A service of ours: the same unit for all, an environment file of its own.
+
+        module: what Python runs, by default the component of that name; env: the template of the environment.
 
         A user other than root sees none of its files, only what systemd hands it: see `credential`.
         """
@@ -74,17 +84,17 @@ class Renderer:
         unit = self(
             "units/component.service.j2",
             name=name,
-            package=package,
+            module=module or f"labkit.components.{package}",
             description=description,
             after=after,
             user=user,
             capabilities=capabilities,
             credentials=[(credential(file.path), file.path) for file in files] if user != "root" else [],
         )
-        env = self(f"env/{name}.env.j2", credentials=credentials(name))
+        environment = self(f"env/{env or name}.env.j2", name=name, credentials=credentials(name))
         own = (
             File(f"/etc/systemd/system/{name}.service", unit, 0o600),
-            File(f"{ETC}{name}.env", env, 0o600),
+            File(f"{ETC}{name}.env", environment, 0o600),
         )
         code = f"{self.sources.wheel.code_digest(package)} {wheels.lock_digest()}"
         return Service(name, (*own, *files), code, user)

@@ -9,11 +9,10 @@ from labkit.api.errors import ApiError
 from labkit.api.types import Node
 from labkit.client.rest import Client
 from labkit.cluster import Cluster, Machine
-from labkit.provision import admin, facts
+from labkit.provision import admin, facts, own
 from labkit.provision.errors import CommandFailed
 from labkit.provision.facts import Facts, UnitFact
 from labkit.provision.ssh import Ssh
-from labkit.provision.units import unit_names
 
 REACH_SECONDS = 3
 MANY_RESTARTS, SETTLED_SECONDS = 3, 60
@@ -22,16 +21,18 @@ MANY_RESTARTS, SETTLED_SECONDS = 3, 60
 
 @dataclass
 class MachineStatus:
-    """facts is None when the machine cannot be reached, and `trouble` says why. node: Ready, NotReady, ... or ''."""
+    """watched: the units that count; facts is None when the machine cannot be reached, and `trouble` says why; node:
+    Ready, NotReady, ... or ''."""
 
     machine: Machine
+    watched: list[str] = field(default_factory=list)
     facts: Facts | None = None
     trouble: str = ""
     node: str = ""
 
     def units(self) -> dict[str, UnitFact]:
         found = self.facts.units if self.facts else {}
-        return {name: found.get(name, UnitFact("absent")) for name in watched_units(self.machine)}
+        return {name: found.get(name, UnitFact("absent")) for name in self.watched}
 
 
 @dataclass
@@ -46,8 +47,8 @@ class ClusterStatus:
         return found + [line for each in self.machines for line in _troubles(each)]
 
 
-def watched_units(machine: Machine) -> list[str]:
-    return unit_names(machine) + (["docker"] if machine.is_agent else [])
+def watched_units(cluster: Cluster, machine: Machine) -> list[str]:
+    return own.services(cluster, machine) + (["docker"] if machine.is_agent else [])
 
 
 def _troubles(status: MachineStatus) -> Iterable[str]:
@@ -80,12 +81,13 @@ def ask(cluster: Cluster) -> ClusterStatus:
 
 
 def _machine(cluster: Cluster, machine: Machine) -> MachineStatus:
+    watched = watched_units(cluster, machine)
     try:
         with Ssh(cluster, machine) as ssh:
             ssh.connect(wait=REACH_SECONDS)
-            return MachineStatus(machine, facts.gather(ssh, [], watched_units(machine), wait_for_boot=False))
+            return MachineStatus(machine, watched, facts.gather(ssh, [], watched, wait_for_boot=False))
     except CommandFailed as exc:
-        return MachineStatus(machine, trouble=f"cannot be reached: {exc.tail or exc.what}")
+        return MachineStatus(machine, watched, trouble=f"cannot be reached: {exc.tail or exc.what}")
 
 
 def _nodes(cluster: Cluster) -> tuple[dict[str, str], str]:

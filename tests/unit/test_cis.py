@@ -264,6 +264,16 @@ def test_one_certificate_may_everything() -> None:
     assert not [rule for rule in RULES if not rule.user and not rule.group]
 
 
+@pytest.mark.cis("5.1.2")
+@pytest.mark.parametrize("what", ["get secrets", "get nodes/proxy", "update nodes", "create serviceaccounts/token"])
+def test_a_component_of_somebodys_own_may_not(what: str) -> None:
+    verb, resource = what.split()
+    mine = User("labkit:own:mine", ("labkit:own",))
+    assert not may(mine, verb, resource)
+    assert may(mine, "create", "pods/binding")
+    assert may(mine, "list", "nodes")
+
+
 @pytest.mark.parametrize(
     ("verbs", "resource", "users"),
     [

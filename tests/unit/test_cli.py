@@ -128,10 +128,11 @@ def test_an_interrupted_command_ends_with_130(monkeypatch: pytest.MonkeyPatch) -
 
 
 def machine_status(machine: Machine, **states: str) -> MachineStatus:
-    units = {
-        name: UnitFact(states.get(name.replace("-", "_"), "active"), enabled=True) for name in watched_units(machine)
-    }
-    return MachineStatus(machine, Facts(units=units, memory_used=64 << 20), node="Ready" if machine.is_agent else "")
+    watched = watched_units(clusters.load("lab"), machine)
+    units = {name: UnitFact(states.get(name.replace("-", "_"), "active"), enabled=True) for name in watched}
+    return MachineStatus(
+        machine, watched, Facts(units=units, memory_used=64 << 20), node="Ready" if machine.is_agent else ""
+    )
 
 
 def test_status_is_well_when_everything_runs(
