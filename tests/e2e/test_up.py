@@ -6,6 +6,7 @@ The host runs 3.12 or 3.13, the machine Debian 12's 3.11: what is fetched and bu
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -164,6 +165,25 @@ def test_a_service_that_cannot_start_fails_with_its_last_lines(host: Host) -> No
         host.labkit("up", within=200)
     assert "master: start kube-scheduler failed" in printed
     assert "No module named labkit.components.kube_scheduler.__main__" in printed
+
+
+def test_a_scheduler_of_ones_own_runs_beside_the_other(host: Host, tmp_path: Path) -> None:
+    example = (Path(__file__).resolve().parents[2] / "examples" / "my_scheduler.py").read_text()
+    file = tmp_path / "my_scheduler.py"
+    file.write_text(example.replace("async def run(", "print('here I am')\n\n\nasync def run("))
+    assert "my-scheduler restarted on master" in host.labkit("push", str(file))
+    assert "here I am" in host.labkit("logs", "my-scheduler")
+    assert "my-scheduler" in host.labkit("status")
+    overrides = json.dumps({"spec": {"schedulerName": "my-scheduler"}})
+    host.on(f"kubectl run mine --image=busybox --restart=Never --overrides={shlex.quote(overrides)} -- true")
+    host.on("timeout 60 sh -c 'until kubectl get pod mine -o jsonpath={.status.phase} | grep -q Succeeded; do sleep 0.5; done'")
+    host.on("kubectl delete pod mine --grace-period=0")
+    file.write_text("async def run(client):\n    raise RuntimeError('too early')\n")
+    host.labkit("push", str(file))
+    host.on("timeout 30 sh -c 'until journalctl -u my-scheduler | grep -q \"RuntimeError: too early\"; do sleep 0.5; done'")
+    assert "my-scheduler removed from master" in host.labkit("push", "--remove", "my-scheduler")
+    assert "my-scheduler" not in host.labkit("status")
+    assert host.on("ls /etc/kubernetes /etc/kubernetes/own /etc/kubernetes/pki").count("my-scheduler") == 0
 
 
 def test_pods_images_come_from_the_registry_under_their_own_names(host: Host) -> None:
