@@ -176,11 +176,12 @@ def test_a_scheduler_of_ones_own_runs_beside_the_other(host: Host, tmp_path: Pat
     assert "my-scheduler" in host.labkit("status")
     overrides = json.dumps({"spec": {"schedulerName": "my-scheduler"}})
     host.on(f"kubectl run mine --image=busybox --restart=Never --overrides={shlex.quote(overrides)} -- true")
-    host.on("timeout 60 sh -c 'until kubectl get pod mine -o jsonpath={.status.phase} | grep -q Succeeded; do sleep 0.5; done'")
+    until = "timeout 60 sh -c 'until {}; do sleep 0.5; done'"
+    host.on(until.format("kubectl get pod mine -o jsonpath={.status.phase} | grep -q Succeeded"))
     host.on("kubectl delete pod mine --grace-period=0")
     file.write_text("async def run(client):\n    raise RuntimeError('too early')\n")
     host.labkit("push", str(file))
-    host.on("timeout 30 sh -c 'until journalctl -u my-scheduler | grep -q \"RuntimeError: too early\"; do sleep 0.5; done'")
+    host.on(until.format('journalctl -u my-scheduler | grep -q "RuntimeError: too early"'))
     assert "my-scheduler removed from master" in host.labkit("push", "--remove", "my-scheduler")
     assert "my-scheduler" not in host.labkit("status")
     assert host.on("ls /etc/kubernetes /etc/kubernetes/own /etc/kubernetes/pki").count("my-scheduler") == 0
