@@ -51,9 +51,10 @@ def service_anti_affinity(label: str) -> Priority:
     """
 
     def prioritize(pod: Pod, nodes: Sequence[Node], view: View) -> dict[str, int]:
-        owners = view.services_of(pod)[:1]
-        homes = [view.nodes.get(name) for name, other in view.placed() for owner in owners if selects(owner, other)]
-        counts = Counter(home.metadata.labels.get(label) for home in homes if home is not None)
+        counts: Counter[str | None] = Counter()
+        for name, number in view.count(*view.services_of(pod)[:1]).items():
+            if name in view.nodes:
+                counts[view.nodes[name].metadata.labels.get(label)] += number
         return {node.metadata.name: _share(node.metadata.labels.get(label), counts) for node in nodes}
 
     return prioritize

@@ -5,7 +5,9 @@ limit as if it had a small one, otherwise a node full of such pods would look as
 Source: plugin/pkg/scheduler/algorithm of Kubernetes 1.0 (getNonzeroLimits).
 """
 
+from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from labkit.api.quantity import milli_value, value
@@ -49,7 +51,12 @@ def _sum(containers: Iterable[Container], absent: Resources) -> Resources:
 
 def capacity(node: Node) -> Resources:
     given = node.status.capacity
-    return Resources(milli_value(given.get("cpu", 0)), value(given.get("memory", 0)))
+    return _capacity(given.get("cpu", "0"), given.get("memory", "0"))
+
+
+@lru_cache(maxsize=1024)  # nodes are of few sizes, and each decision asks for all of them
+def _capacity(cpu: str, memory: str) -> Resources:
+    return Resources(milli_value(cpu), value(memory))
 
 
 def host_ports(pod: Pod) -> list[int]:
@@ -57,11 +64,22 @@ def host_ports(pod: Pod) -> list[int]:
     return [port.host_port for container in pod.spec.containers for port in container.ports if port.host_port]
 
 
+class Kin(NamedTuple):
+    """What selectors look at: pods of one namespace with the same labels are the same to them."""
+
+    namespace: str
+    labels: frozenset[tuple[str, str]]
+
+
 class NodeInfo:
-    """The pods on one node. `NodeInfo([pod, ...])` or add and remove them one by one."""
+    """The pods on one node. `NodeInfo([pod, ...])` or add and remove them one by one.
+
+    `kin` counts them by what selectors look at: pods of a controller are many, but all alike.
+    """
 
     def __init__(self, pods: Iterable[Pod] = ()) -> None:
         self._pods: dict[str, Pod] = {}
+        self.kin: Counter[Kin] = Counter()
         self.limits = Resources()
         self.presumed_limits = Resources()
         for pod in pods:
@@ -78,14 +96,20 @@ class NodeInfo:
         """Add a pod, or replace its former state (a pod is known by its uid)."""
         self.remove(pod)
         self._pods[_identity(pod)] = pod
+        self.kin[_kin(pod)] += 1
         self.limits = self.limits.plus(limits(pod))
         self.presumed_limits = self.presumed_limits.plus(presumed_limits(pod))
 
     def remove(self, pod: Pod) -> None:
         known = self._pods.pop(_identity(pod), None)
         if known is not None:
+            self.kin -= Counter((_kin(known),))
             self.limits = self.limits.minus(limits(known))
             self.presumed_limits = self.presumed_limits.minus(presumed_limits(known))
+
+
+def _kin(pod: Pod) -> Kin:
+    return Kin(pod.metadata.namespace, frozenset(pod.metadata.labels.items()))
 
 
 def _identity(pod: Pod) -> str:

@@ -8,9 +8,9 @@ weight, decides. Source: plugin/pkg/scheduler/algorithm/priorities of Kubernetes
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from labkit.api.types import Node, Pod, ReplicationController, Service
-from labkit.components.kube_scheduler.node_info import Resources, capacity, presumed_limits
-from labkit.components.kube_scheduler.view import View, selects
+from labkit.api.types import Node, Pod
+from labkit.components.kube_scheduler.node_info import capacity, presumed_limits
+from labkit.components.kube_scheduler.view import View
 
 Priority = Callable[[Pod, Sequence[Node], View], dict[str, int]]
 
@@ -19,9 +19,9 @@ HIGHEST = 10
 
 def least_requested(pod: Pod, nodes: Sequence[Node], view: View) -> dict[str, int]:
     """The emptier the better: the mean of the free tenths of CPU and of memory, once the pod runs there."""
-    scores = {}
+    scores, wanted = {}, presumed_limits(pod)
     for node in nodes:
-        asked, there = _asked_on(node, pod, view), capacity(node)
+        asked, there = view.on(node).presumed_limits.plus(wanted), capacity(node)
         cpu = _free_tenths(asked.milli_cpu, there.milli_cpu)
         memory = _free_tenths(asked.memory, there.memory)
         scores[node.metadata.name] = (cpu + memory) // 2
@@ -30,9 +30,9 @@ def least_requested(pod: Pod, nodes: Sequence[Node], view: View) -> dict[str, in
 
 def balanced_resource_allocation(pod: Pod, nodes: Sequence[Node], view: View) -> dict[str, int]:
     """The closer CPU and memory fill up together the better: ten minus ten times the difference of the fractions."""
-    scores = {}
+    scores, wanted = {}, presumed_limits(pod)
     for node in nodes:
-        asked, there = _asked_on(node, pod, view), capacity(node)
+        asked, there = view.on(node).presumed_limits.plus(wanted), capacity(node)
         cpu = _fraction(asked.milli_cpu, there.milli_cpu)
         memory = _fraction(asked.memory, there.memory)
         full = cpu >= 1 or memory >= 1
@@ -45,16 +45,12 @@ def service_spreading(pod: Pod, nodes: Sequence[Node], view: View) -> dict[str, 
 
     Of several services that select the pod the first counts; a pod of no service is at home everywhere.
     """
-    owners = view.services_of(pod)[:1]
-    return _spread(nodes, Counter(name for name, other in view.placed() for owner in owners if selects(owner, other)))
+    return _spread(nodes, view.count(*view.services_of(pod)[:1]))
 
 
 def selector_spread(pod: Pod, nodes: Sequence[Node], view: View) -> dict[str, int]:
     """The same for pods of any service or replication controller that selects this one, as Kubernetes 1.1 spreads."""
-    owners: list[Service | ReplicationController] = [*view.services_of(pod), *view.controllers_of(pod)]
-    return _spread(
-        nodes, Counter(name for name, other in view.placed() if any(selects(owner, other) for owner in owners))
-    )
+    return _spread(nodes, view.count(*view.services_of(pod), *view.controllers_of(pod)))
 
 
 def _spread(nodes: Sequence[Node], counts: Counter[str]) -> dict[str, int]:
@@ -76,11 +72,6 @@ PRIORITIES: dict[str, Priority] = {
     "SelectorSpreadPriority": selector_spread,
     "EqualPriority": equal_priority,
 }
-
-
-def _asked_on(node: Node, pod: Pod, view: View) -> Resources:
-    """What the pods of a node ask for once this one is there too."""
-    return view.on(node).presumed_limits.plus(presumed_limits(pod))
 
 
 def _free_tenths(asked: int, there: int) -> int:

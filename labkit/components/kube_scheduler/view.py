@@ -1,10 +1,11 @@
 """What a predicate or a priority is shown: the whole cluster as the scheduler knows it at the moment of a decision."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from labkit.api.types import Node, Pod, ReplicationController, Service
-from labkit.components.kube_scheduler.node_info import NodeInfo
+from labkit.components.kube_scheduler.node_info import Kin, NodeInfo
 
 _EMPTY = NodeInfo()
 
@@ -30,6 +31,18 @@ class View:
         """Every pod that has a node, with the node's name."""
         return ((name, pod) for name, info in self.on_nodes.items() for pod in info.pods)
 
+    def count(self, *owners: Service | ReplicationController) -> Counter[str]:
+        """How many pods that one of them selects each node has."""
+        counts: Counter[str] = Counter()
+        is_theirs: dict[Kin, bool] = {}
+        for name, info in self.on_nodes.items():
+            for kin, number in info.kin.items():
+                if kin not in is_theirs:
+                    is_theirs[kin] = any(_selects(owner, *kin) for owner in owners)
+                if is_theirs[kin]:
+                    counts[name] += number
+        return counts
+
     def services_of(self, pod: Pod) -> list[Service]:
         """The services that select the pod."""
         return [service for service in self.services if selects(service, pod)]
@@ -41,9 +54,9 @@ class View:
 
 def selects(owner: Service | ReplicationController, pod: Pod) -> bool:
     """An empty selector selects nothing; nothing is selected across namespaces."""
+    return _selects(owner, pod.metadata.namespace, pod.metadata.labels.items())
+
+
+def _selects(owner: Service | ReplicationController, namespace: str, labels: Set[tuple[str, str]]) -> bool:
     selector = owner.spec.selector
-    return (
-        bool(selector)
-        and owner.metadata.namespace == pod.metadata.namespace
-        and selector.items() <= pod.metadata.labels.items()
-    )
+    return bool(selector) and owner.metadata.namespace == namespace and selector.items() <= labels

@@ -210,4 +210,16 @@ def test_node_info_follows_what_is_added_and_removed() -> None:
     assert (len(info), info.limits.milli_cpu) == (1, 2000)
     info.remove(pod("a"))
     info.remove(pod("never-there"))
-    assert (len(info), info.limits, info.presumed_limits) == (0, Resources(), Resources())
+    assert (len(info), info.limits, info.presumed_limits, info.kin) == (0, Resources(), Resources(), {})
+
+
+def test_pods_with_the_same_labels_are_counted_as_one_kind() -> None:
+    web = {"app": "web"}
+    info = NodeInfo([pod("a", labels=web), pod("b", labels=web), pod("c")])
+    assert sorted(info.kin.values()) == [1, 2]
+    info.add(pod("b", labels={"app": "other"}))  # relabelled
+    service = Service(metadata=ObjectMeta(name="web", namespace="default"), spec=ServiceSpec(selector=web))
+    elsewhere = Service(metadata=ObjectMeta(name="web", namespace="team"), spec=ServiceSpec(selector=web))
+    view = View(on_nodes={"agent1": info})
+    assert view.count(service) == {"agent1": 1}
+    assert view.count(elsewhere) == view.count() == {}
