@@ -54,6 +54,8 @@ class Strategy(Generic[AnyObject]):
     create_on_update: ClassVar[bool] = False
     # DELETE answers with the object that is gone; otherwise with a Status.
     delete_answers_object: ClassVar[bool] = False
+    # A DELETE that does not say what becomes of what the object owns lets that live on.
+    orphans_dependents: ClassVar[bool] = False
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
@@ -129,6 +131,8 @@ class _PodStrategy(Strategy[Pod]):
 
 class _ReplicationControllerStrategy(Strategy[ReplicationController]):
     """generation counts the versions of the spec."""
+
+    orphans_dependents = True
 
     def prepare_for_create(self, obj: ReplicationController) -> None:
         obj.metadata.generation = 1

@@ -151,13 +151,29 @@ class Client:
         *,
         grace_period_seconds: int | None = None,
         uid: str | None = None,
+        resource_version: str | None = None,
+        propagation_policy: str = "",
     ) -> None:
-        """DELETE; with a uid only this very object, Conflict when another now has its name."""
-        options = DeleteOptions(kind="DeleteOptions", api_version="v1", grace_period_seconds=grace_period_seconds)
+        """DELETE; with a uid only this very object, Conflict when another now has its name; with a resourceVersion only
+        as it was then."""
+        options = DeleteOptions(
+            kind="DeleteOptions", api_version="v1", grace_period_seconds=grace_period_seconds,
+            propagation_policy=propagation_policy,
+        )  # fmt: skip
         if uid:
-            options.preconditions = Preconditions(uid=uid)
-        given = grace_period_seconds is not None or uid
+            options.preconditions = Preconditions(uid=uid, resource_version=resource_version)
+        given = grace_period_seconds is not None or uid or propagation_policy
         await self.raw("DELETE", _path(kind, namespace, name), body=msgspec.json.encode(options) if given else None)
+
+    async def patch(
+        self, kind: type[AnyObject], name: str, namespace: str, change: Any, *, strategic: bool = False
+    ) -> AnyObject:
+        """PATCH with a merge patch, or a strategic one; the object as it then is."""
+        content_type = f"application/{'strategic-' if strategic else ''}merge-patch+json"
+        body = msgspec.json.encode(change)
+        return _decode(
+            await self.raw("PATCH", _path(kind, namespace, name), body=body, content_type=content_type), kind
+        )
 
     async def bind(self, pod: Pod, node_name: str) -> None:
         """Put a pod on a node; Conflict when it already has one."""

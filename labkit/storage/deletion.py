@@ -1,4 +1,4 @@
-"""What DELETE does: preconditions, the grace period of pods, the slow end of namespaces and of replication controllers.
+"""What DELETE does: preconditions, finalizers, the grace period of pods, the slow end of namespaces.
 
 A pod that is bound to a node may be given time to end: DELETE with a grace period marks it (deletionTimestamp,
 deletionGracePeriodSeconds), its kubelet stops the containers and sends DELETE with grace 0, which removes it. The grace
@@ -8,9 +8,8 @@ removed at once, and so does a plain `kubectl delete pod` here; the kubelet then
 A namespace is Terminating from its first DELETE on (deletionTimestamp, status.phase). Who empties it, the namespace
 controller, takes its finalizer away through .../finalize and deletes once more: that removes it.
 
-A ReplicationController is removed at once, and its pods live on, as in 1.0. With propagationPolicy Background or
-Foreground, which is what today's `kubectl delete` sends, it only gets its deletionTimestamp: the replication manager
-then wants no pods of it, and when they are gone deletes once more. So did the kubectl of 2015, which scaled to 0 first.
+An object with metadata.finalizers is marked as well, and ends when the last of them is taken away (Registry.update).
+What a DELETE says of the object's dependents becomes such a finalizer: labkit.api.finalizers.
 """
 
 from __future__ import annotations
@@ -19,7 +18,8 @@ import datetime
 from typing import Any, NamedTuple
 
 from labkit.api.errors import Conflict, ServerTimeout
-from labkit.api.types import DeleteOptions, Namespace, Pod, Preconditions, ReplicationController
+from labkit.api.finalizers import while_deleted
+from labkit.api.types import DeleteOptions, Namespace, Pod, Preconditions
 from labkit.storage.entry import Entry
 from labkit.storage.protocol import Mismatch
 from labkit.storage.registry import ATTEMPTS, Intent, Registry, now, timestamp
@@ -36,19 +36,31 @@ async def delete(registry: Registry, intent: Intent, options: DeleteOptions) -> 
     """Remove an object, or mark one that gets time to end. Raises NotFound, Conflict (a precondition, finalizers)."""
     if options.preconditions:
         await registry.cache.current()  # a refusal must not come from an object that is gone already
-    entry = await registry.found(intent)
+    entry, orphans = await registry.found(intent), registry.strategy.orphans_dependents
+    marking = intent._replace(decision="deletion started", function=mark)
+
+    def change(old: Any) -> Any:
+        if ends_at_once(old, options, orphans=orphans):
+            raise _AtOnce  # what held it up was taken away meanwhile
+        return mark(old, options, now(), orphans=orphans)
+
     for _ in range(ATTEMPTS):
         obj = entry.decode()
         check_preconditions(registry.kind.error_name, obj, options.preconditions)
         try:
-            if ends_at_once(obj, options):
+            if ends_at_once(obj, options, orphans=orphans):
                 await registry.remove(entry, intent)
                 return Deletion(entry, True)
-            marked = intent._replace(decision="deletion started")
-            return Deletion(await registry.update(marked, lambda old: mark(old, options, now())), False)
+            return Deletion(await registry.update(marking, change), False)
         except Mismatch as error:
             entry = registry.left_by_another(entry, error)
+        except _AtOnce:
+            entry = await registry.stored(entry.path)
     raise ServerTimeout(f"{registry.kind.error_name} {intent.name!r} is being changed too often, try again")
+
+
+class _AtOnce(Exception):
+    """Marking it would be too little."""
 
 
 def check_preconditions(kind: str, obj: Any, wanted: Preconditions | None) -> None:
@@ -65,10 +77,10 @@ def check_preconditions(kind: str, obj: Any, wanted: Preconditions | None) -> No
             raise Conflict.of(kind, meta.name, why)
 
 
-def ends_at_once(obj: Any, options: DeleteOptions) -> bool:
+def ends_at_once(obj: Any, options: DeleteOptions, *, orphans: bool) -> bool:
     """Whether this DELETE removes the object. Raises Conflict for a namespace that is still being emptied."""
-    if isinstance(obj, ReplicationController):
-        return obj.metadata.deletion_timestamp is not None or not takes_its_pods_along(options)
+    if while_deleted(obj.metadata.finalizers, options, orphans=orphans):
+        return False
     if not isinstance(obj, Namespace):
         return grace_seconds(obj, options) == 0
     meta, finalizers = obj.metadata, obj.spec.finalizers
@@ -76,11 +88,6 @@ def ends_at_once(obj: Any, options: DeleteOptions) -> bool:
         why = f"Namespace {meta.name} termination is in progress, waiting for [{' '.join(finalizers)}]"
         raise Conflict(why, kind="namespaces", name=meta.name)
     return meta.deletion_timestamp is not None
-
-
-def takes_its_pods_along(options: DeleteOptions) -> bool:
-    """Whether what belongs to the object is to go too; when nothing is said of it, it stays."""
-    return options.propagation_policy in ("Background", "Foreground") or options.orphan_dependents is False
 
 
 def grace_seconds(obj: Any, options: DeleteOptions) -> int:
@@ -93,13 +100,11 @@ def grace_seconds(obj: Any, options: DeleteOptions) -> int:
     return max(asked, 0)
 
 
-def mark(obj: Any, options: DeleteOptions, when: datetime.datetime) -> Any:
-    """The object while it ends: a pod with its time to end, which a second DELETE may only shorten; a namespace
-    Terminating; a replication controller that wants no pods any more."""
+def mark(obj: Any, options: DeleteOptions, when: datetime.datetime, *, orphans: bool = False) -> Any:
+    """The object while it ends: with what holds it up; a pod with its time to end, which a second DELETE may only
+    shorten; a namespace Terminating."""
     meta = obj.metadata
-    if isinstance(obj, ReplicationController):
-        meta.deletion_timestamp = timestamp(when)
-        return obj
+    meta.finalizers = while_deleted(meta.finalizers, options, orphans=orphans)
     if isinstance(obj, Namespace):
         meta.deletion_timestamp = meta.deletion_timestamp or timestamp(when)
         obj.status.phase = "Terminating"

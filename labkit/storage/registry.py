@@ -31,6 +31,7 @@ from labkit.api.errors import (
     RequestEntityTooLarge,
     ServerTimeout,
 )
+from labkit.api.finalizers import last_taken
 from labkit.api.kinds import Kind
 from labkit.api.strategies import Strategy
 from labkit.api.types import Object
@@ -195,7 +196,10 @@ class Registry:
         for _ in range(ATTEMPTS):
             refusal = None
             try:
-                written = await self._write(entry, self._changed(entry, change), entry.path, intent, self.update)
+                new = self._changed(entry, change)
+                if new.metadata.deletion_timestamp and last_taken(entry.seen(), new):
+                    return await self._end(entry, new, intent)
+                written = await self._write(entry, new, entry.path, intent, self.update)
                 if written is not entry:
                     return written
             except Mismatch as error:
@@ -204,13 +208,18 @@ class Registry:
             except ApiError as error:
                 refusal = error
             # Refused, or nothing to change: true only if the cache was not behind the store.
-            stored = await self._stored(entry.path)
-            if stored.revision == entry.revision:
+            there = await self.stored(entry.path)
+            if there.revision == entry.revision:
                 if refusal is not None:
                     raise refusal
                 return entry
-            entry = stored
+            entry = there
         raise ServerTimeout(f"{self.kind.error_name} {intent.name!r} is being changed too often, try again")
+
+    async def _end(self, entry: Entry, new: Any, intent: Intent) -> Entry:
+        """Nothing holds the object any more: it is removed, and answered as it was wanted. Raises Mismatch."""
+        await self.remove(entry, intent)
+        return self.shelf.codec.entry(entry.path, self.shelf.codec.value(new), entry.revision)
 
     def _changed(self, entry: Entry, change: Callable[[Any], Any]) -> Any:
         new = change(entry.decode())
@@ -222,9 +231,10 @@ class Registry:
     async def found(self, intent: Intent) -> Entry:
         """The cache's entry, or the store's when the cache has none (yet). Raises NotFound."""
         path = self._path(intent.namespace, intent.name)
-        return self.shelf.entries.get(path) or await self._stored(path)
+        return self.shelf.entries.get(path) or await self.stored(path)
 
-    async def _stored(self, path: str) -> Entry:
+    async def stored(self, path: str) -> Entry:
+        """What the store has, whatever the cache says. Raises NotFound."""
         stored = await self._storage.get(f"{self.shelf.prefix}{path}")
         if stored is None:
             raise NotFound.of(self.kind.error_name, path.rpartition("/")[2])

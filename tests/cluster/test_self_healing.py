@@ -49,21 +49,23 @@ async def test_deleting_a_controller_with_its_pods(cluster: OneProcess, policy: 
     await count(cluster, 0)
     await client.get(Pod, "bystander", "default")
 
-    async def gone() -> bool:
-        return not (await client.list(ReplicationController, "default")).items
+    await eventually(lambda: gone(client), expect="the controller gone, after its pods")
 
-    await eventually(gone, expect="the controller gone, after its pods")
+
+async def gone(client: Client) -> bool:
+    """No controller is left."""
+    return not (await client.list(ReplicationController, "default")).items
 
 
 async def test_a_controller_that_is_deleted_while_nobody_works(cluster: OneProcess) -> None:
-    """What was asked for is in the object: the next replication manager finds it."""
+    """Whose they were is in the pods: the next garbage collector finds them."""
     client = cluster.client
     await client.create(rc(2))
     await count(cluster, 2)
     await cluster.stop("kube-controller-manager")
     path = "/api/v1/namespaces/default/replicationcontrollers/web"
     await client.raw("DELETE", path, params={"propagationPolicy": "Background"})
-    assert (await client.get(ReplicationController, "web", "default")).metadata.deletion_timestamp
+    assert not (await client.list(ReplicationController, "default")).items
     cluster.start("kube-controller-manager")
     await count(cluster, 0)
 
@@ -72,6 +74,8 @@ async def test_deleting_a_controller_alone(cluster: OneProcess) -> None:
     await cluster.client.create(rc(2))
     before = names(await count(cluster, 2))
     await cluster.client.delete(ReplicationController, "web", "default")
+    await eventually(lambda: gone(cluster.client), expect="the controller gone, its pods orphaned")
+    assert not any(one.metadata.owner_references for one in await pods(cluster.client))
     await asyncio.sleep(HEARD)
     await cluster.client.create(pod("later"))
     assert names(await count(cluster, 3)) == before | {"later"}
@@ -154,6 +158,8 @@ async def test_deleting_the_controller_leaves_its_pods(cluster: OneProcess) -> N
     await cluster.client.create(rc(2))
     before = await count(cluster, 2)
     await cluster.client.delete(ReplicationController, "web", "default")
+    await eventually(lambda: gone(cluster.client), expect="the controller gone, its pods orphaned")
+    assert not any(one.metadata.owner_references for one in await pods(cluster.client))
     await asyncio.sleep(HEARD)
     await cluster.client.delete(Pod, before[0].metadata.name, "default")
     await asyncio.sleep(HEARD)

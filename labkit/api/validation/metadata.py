@@ -59,6 +59,10 @@ def update_faults(new: Object, old: Object) -> list[Fault]:
     for field in ("name", "namespace", "uid"):
         if getattr(meta, field) != getattr(was, field):
             faults.append(invalid(f"metadata.{field}", getattr(meta, field), IMMUTABLE))
+    more = [name for name in meta.finalizers if name not in was.finalizers]
+    if was.deletion_timestamp and more:
+        why = f"no new finalizers can be added if the object is being deleted, found new finalizers {more}"
+        faults.append(Fault("FieldValueForbidden", "metadata.finalizers", f"forbidden: {why}"))
     return faults + _common_faults(meta)
 
 

@@ -10,6 +10,7 @@
     quotas        ResourceQuota, pods   -> how much of it is used           quotas.py
     volumes       PersistentVolumeClaim -> bound to a PersistentVolume      volume_binder.py
     recycler      PersistentVolume, released  -> scrubbed, available again  volume_recycler.py
+    garbage       owners gone or going  -> what they own deleted            garbage_collector.py
 
 Each has an informer for what it looks at, a queue of keys, and a `sync(key)` that looks, decides and acts. They know
 nothing of each other: what one writes, the other sees.
@@ -19,6 +20,7 @@ import argparse
 import asyncio
 import re
 from pathlib import Path
+from typing import Any
 
 from labkit.api.types import Pod, ServiceAccount
 from labkit.client.informer import Informer
@@ -26,6 +28,7 @@ from labkit.client.kubeconfig import KubeconfigError
 from labkit.client.process import run_until_signal
 from labkit.client.rest import Client
 from labkit.components.kube_controller_manager.endpoints import EndpointsController
+from labkit.components.kube_controller_manager.garbage_collector import GarbageCollector
 from labkit.components.kube_controller_manager.namespace import NamespaceController
 from labkit.components.kube_controller_manager.node_controller import NodeController, Timing
 from labkit.components.kube_controller_manager.pod_gc import PodGc
@@ -50,6 +53,7 @@ class ControllerManager:
         rc_syncs: int = 5,
         endpoint_syncs: int = 5,
         namespace_syncs: int = 2,
+        gc_syncs: int = 20,
         quota_period: float = 10.0,
         terminated_pods: int = 0,
         timing: Timing | None = None,
@@ -71,6 +75,10 @@ class ControllerManager:
         self.volumes = VolumeBinder(client, trace=trace)
         self.recycler = VolumeRecycler(client, self.volumes.volumes, self.pods, trace=trace)
         self.tokens = Tokens(client, self.accounts, sign, root_ca, trace=trace) if sign else None
+        known: list[Informer[Any]] = [self.pods, self.replication.controllers, self.accounts, self.quotas.quotas]
+        known += [self.namespaces.namespaces, self.endpoints.services, self.endpoints.endpoints]
+        known += [self.volumes.volumes, self.volumes.claims]
+        self.garbage = GarbageCollector(client, known, workers=gc_syncs, trace=trace)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -85,6 +93,7 @@ class ControllerManager:
             group.create_task(self.pod_gc.run())
             group.create_task(self.volumes.run())
             group.create_task(self.recycler.run())
+            group.create_task(self.garbage.run())
             if self.tokens is not None:
                 group.create_task(self.tokens.run())
 
@@ -103,6 +112,7 @@ def arguments() -> argparse.ArgumentParser:
         ("--concurrent-rc-syncs", 5, "ReplicationControllers worked on at the same time"),
         ("--concurrent-endpoint-syncs", 5, "Services worked on at the same time"),
         ("--concurrent-namespace-syncs", 2, "namespaces emptied at the same time"),
+        ("--concurrent-gc-syncs", 20, "objects that the garbage collector works on at the same time"),
         ("--deleting-pods-burst", 10, "nodes that may be emptied at once"),
     ):
         parser.add_argument(flag, type=at_least_one, default=default, metavar="N", help=f"{text} (default %(default)s)")
@@ -184,6 +194,7 @@ async def serve(client: Client, given: argparse.Namespace, sign: Sign | None, ro
             rc_syncs=given.concurrent_rc_syncs,
             endpoint_syncs=given.concurrent_endpoint_syncs,
             namespace_syncs=given.concurrent_namespace_syncs,
+            gc_syncs=given.concurrent_gc_syncs,
             quota_period=given.resource_quota_sync_period,
             terminated_pods=given.terminated_pod_gc_threshold,
             timing=timing_of(given),

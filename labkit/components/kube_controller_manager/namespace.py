@@ -103,7 +103,8 @@ class NamespaceController:
         found = await self._found(name)
         step = what_is_left(namespace, found)
         for resource in step.delete:
-            await self.client.raw("DELETE", _path(name, resource))
+            # Background: what these objects own is here as well, and goes the same way
+            await self.client.raw("DELETE", _path(name, resource), params={"propagationPolicy": "Background"})
         if step.delete:
             self._tell("emptied", namespace, deleted={resource: found[resource] for resource in step.delete})
             self.queue.add_after(name, LOOK_AGAIN_SECONDS, cause="is it empty now?")

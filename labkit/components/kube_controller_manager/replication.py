@@ -7,8 +7,9 @@
               4 match, 3 are wanted: delete one          (db-1 is none of its business)
 
 What belongs to it is decided by labels alone: a pod that loses the label is replaced and lives on, a pod that gains it
-is counted, and deleted if it is one too many. A changed template changes no pod that exists. A ReplicationController
-that is being deleted (deletionTimestamp) wants no pods, and is gone when it has none.
+is counted, and deleted if it is one too many. A changed template changes no pod that exists. ownerReferences follow the
+labels: a pod that is counted and has no controller gets this one, a pod that is counted no more loses it. For a
+ReplicationController that is being deleted (deletionTimestamp) nothing is done: its pods are the garbage collector's.
 Source: pkg/controller/replication of Kubernetes 0.18 and 1.0.
 """
 
@@ -19,7 +20,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from labkit.api.errors import ApiError, Conflict, NotFound
+from labkit.api.errors import ApiError, NotFound
 from labkit.api.types import (
     ObjectMeta,
     ObjectReference,
@@ -59,16 +60,11 @@ class Plan(NamedTuple):
 
 def plan(rc: ReplicationController, pods: Iterable[Pod]) -> Plan:
     """What makes the pods that `rc` selects as many as it asks for; finished pods do not count."""
-    mine = [pod for pod in pods if selects(rc.spec.selector, rc.metadata.namespace, pod) and is_active(pod)]
-    surplus = len(mine) - wanted(rc)
-    return Plan(creates=max(-surplus, 0), deletes=in_deletion_order(mine)[: max(surplus, 0)])
-
-
-def wanted(rc: ReplicationController) -> int:
-    """How many pods it asks for."""
     if rc.metadata.deletion_timestamp:
-        return 0
-    return 1 if rc.spec.replicas is None else rc.spec.replicas
+        return Plan(0, [])
+    mine = [pod for pod in pods if selects(rc.spec.selector, rc.metadata.namespace, pod) and is_active(pod)]
+    surplus = len(mine) - (1 if rc.spec.replicas is None else rc.spec.replicas)
+    return Plan(creates=max(-surplus, 0), deletes=in_deletion_order(mine)[: max(surplus, 0)])
 
 
 def in_deletion_order(pods: Iterable[Pod]) -> list[Pod]:
@@ -78,6 +74,23 @@ def in_deletion_order(pods: Iterable[Pod]) -> list[Pod]:
         youngest_first,
         key=lambda pod: (bool(pod.spec.node_name), _PHASE_RANK.get(pod.status.phase, 0), is_ready(pod)),
     )
+
+
+def whose(rc: ReplicationController, pods: Iterable[Pod]) -> tuple[list[Pod], list[Pod]]:
+    """The pods that `rc` selects and nobody controls, and those that it controls and selects no more."""
+    adopt: list[Pod] = []
+    release: list[Pod] = []
+    for pod in () if rc.metadata.deletion_timestamp else pods:
+        meta = pod.metadata
+        if meta.namespace != rc.metadata.namespace or meta.deletion_timestamp:
+            continue
+        controller = next((ref.uid for ref in meta.owner_references if ref.controller), "")
+        selected = selects(rc.spec.selector, rc.metadata.namespace, pod)
+        if selected and not controller and is_active(pod):
+            adopt.append(pod)
+        elif controller == rc.metadata.uid and not selected:
+            release.append(pod)
+    return adopt, release
 
 
 def new_pod(rc: ReplicationController) -> Pod:
@@ -151,7 +164,7 @@ class Replication:
         creates, deletes = plan(rc, pods)
         if creates or deletes:
             self.trace.decision(
-                "scale", rc, cause=self.queue.cause(key), function=plan, pods=len(pods), wanted=wanted(rc),
+                "scale", rc, cause=self.queue.cause(key), function=plan, pods=len(pods), wanted=rc.spec.replicas,
                 creates=creates, deletes=[pod.metadata.name for pod in deletes],
             )  # fmt: skip
         try:
@@ -161,8 +174,7 @@ class Replication:
             await self._write_status(rc, self._pods_of(rc))
         if creates > BURST or len(deletes) > BURST:
             self.queue.add(key, cause="the rest of a large change")
-        elif rc.metadata.deletion_timestamp and not self._pods_of(rc):
-            await self._let_go(rc)
+        await self._own(rc)
 
     def _pods_of(self, rc: ReplicationController) -> list[Pod]:
         """The pods that count for `rc`: what the store shows, with our own writes laid over it."""
@@ -202,12 +214,23 @@ class Replication:
         self.expectations.deleted(key(rc), pod)
         self.trace.decision("deleted", pod, cause=f"replicationcontrollers/{key(rc)}", function=in_deletion_order)
 
-    async def _let_go(self, rc: ReplicationController) -> None:
-        """The last of its pods is gone: the second DELETE removes it."""
-        meta = rc.metadata
-        with contextlib.suppress(NotFound, Conflict):  # Conflict: it is another one of this name already
-            await self.client.delete(ReplicationController, meta.name, meta.namespace, uid=meta.uid)
-            self.trace.decision("deleted", rc, cause="it has no pods any more", function=wanted)
+    async def _own(self, rc: ReplicationController) -> None:
+        """Let the pods' ownerReferences follow their labels."""
+        adopt, release = whose(rc, self.pods.store.values())
+        if not adopt and not release:
+            return
+        there = await self.client.get(ReplicationController, rc.metadata.name, rc.metadata.namespace)
+        if there.metadata.uid != rc.metadata.uid or there.metadata.deletion_timestamp:
+            return  # it is being deleted: what it lets live must not become its own again
+        wishes = [(pod, msgspec.to_builtins(owner(rc))) for pod in adopt]
+        wishes += [(pod, {"$patch": "delete", "uid": rc.metadata.uid}) for pod in release]
+        for pod, wish in wishes:
+            meta = pod.metadata
+            change = {"metadata": {"uid": meta.uid, "ownerReferences": [wish]}}
+            with contextlib.suppress(NotFound):
+                await self.client.patch(Pod, meta.name, meta.namespace, change, strategic=True)
+                decision = "released" if "$patch" in wish else "adopted"
+                self.trace.decision(decision, pod, cause=f"replicationcontrollers/{key(rc)}", function=whose)
 
     async def _write_status(self, rc: ReplicationController, pods: list[Pod]) -> None:
         """Tell how many pods there are, when that is news."""

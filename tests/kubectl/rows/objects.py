@@ -35,6 +35,11 @@ def config(name: str, **data: str) -> Manifest:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
 
 
+def held(name: str, *finalizers: str) -> Manifest:
+    """A config map that DELETE only marks."""
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "finalizers": list(finalizers)}}
+
+
 def node(name: str) -> Manifest:
     """One that nobody runs: the scheduler leaves it alone."""
     return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}

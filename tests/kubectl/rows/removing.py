@@ -4,7 +4,7 @@ import json
 
 from labkit.testing.eventually import eventually
 from tests.kubectl.play import Call, Row, Session, Stored
-from tests.kubectl.rows.objects import config, pod, rc
+from tests.kubectl.rows.objects import config, held, pod, rc
 
 RUNS = Stored("pods/{ns}/web", "/status/phase", "Running")
 TWO = Stored("controllers/{ns}/one", "/status/replicas", 2)
@@ -71,6 +71,15 @@ ROWS = (
         TWO, Call("delete rc one --cascade=foreground", says=('replicationcontroller "one" deleted',)),
         Stored("controllers/{ns}/one"), pods_are_gone,
     ), given=(rc("one", 2),)),
+    Row("delete, held up by a finalizer", (
+        Call("delete cm red --wait=false", says=('configmap "red" deleted',)),
+        Stored("configmaps/{ns}/red", "/metadata/deletionGracePeriodSeconds", 0),
+        Call("patch cm red --type=merge -p '{\"metadata\":{\"finalizers\":[\"example.org/other\"]}}'", code=1,
+             says=("no new finalizers can be added if the object is being deleted",)),
+        Call("patch cm red --type=json -p '[{\"op\":\"remove\",\"path\":\"/metadata/finalizers\"}]'",
+             says=("configmap/red patched",)),
+        Stored("configmaps/{ns}/red"),
+    ), given=(held("red", "example.org/mine"),)),
     Row("delete --dry-run=server", (
         Call("delete cm red --dry-run=server",
              says=(r'^configmap "red" deleted( from \S+ namespace)? \(server dry run\)$',)),

@@ -194,6 +194,7 @@ class TestUpdate:
 
 
 MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
 
 
 class TestPatch:
@@ -277,30 +278,76 @@ class TestDelete:
         assert (await http("DELETE", f"{PODS}/p1")) == (200, made)
         assert failed(await http("DELETE", f"{PODS}/p1")) == (404, "NotFound", 'pods "p1" not found')
         made = await http.made(RCS, rc())
-        code, status = await http("DELETE", f"{RCS}/rc1")
+        code, status = await http("DELETE", f"{RCS}/rc1", {"propagationPolicy": "Background"})
         assert (code, status["kind"], status["status"]) == (200, "Status", "Success")
         assert status["details"] == {
             "name": "rc1", "kind": "replicationcontrollers", "uid": made["metadata"]["uid"]}  # fmt: skip
-
-    @pytest.mark.parametrize("options", [None, {"propagationPolicy": "Orphan"}, {"orphanDependents": True}])
-    async def test_a_replication_controller_goes_at_once(self, http: Http, options: Any) -> None:
-        await http.made(RCS, rc())
-        assert (await http("DELETE", f"{RCS}/rc1", options))[0] == 200
         assert (await http("GET", f"{RCS}/rc1"))[0] == 404
 
     @pytest.mark.parametrize(
-        ("query", "options"),
-        [("", {"propagationPolicy": "Background"}), ("", {"orphanDependents": False}),
-         ("?propagationPolicy=Foreground", None)],
+        ("query", "options", "finalizer"),
+        [("", None, "orphan"), ("", {"orphanDependents": True}, "orphan"),
+         ("?propagationPolicy=Foreground", None, "foregroundDeletion")],
     )  # fmt: skip
-    async def test_or_first_lets_its_pods_go(self, http: Http, query: str, options: Any) -> None:
-        """The replication manager sends the second DELETE; it is not here, and anybody may."""
+    async def test_what_becomes_of_dependents_is_a_finalizer(
+        self, http: Http, query: str, options: Any, finalizer: str
+    ) -> None:
+        """The garbage collector takes it away; it is not here, and anybody may."""
         await http.made(RCS, rc())
         assert (await http("DELETE", f"{RCS}/rc1{query}", options))[0] == 200
-        ending = await http.got(f"{RCS}/rc1")
-        assert ending["metadata"]["deletionTimestamp"] >= ending["metadata"]["creationTimestamp"]
-        assert (await http("DELETE", f"{RCS}/rc1{query}", options))[0] == 200
+        ending = (await http.got(f"{RCS}/rc1"))["metadata"]
+        assert (ending["finalizers"], ending["deletionGracePeriodSeconds"]) == ([finalizer], 0)
+        assert ending["deletionTimestamp"] >= ending["creationTimestamp"]
+        assert (await http("DELETE", f"{RCS}/rc1", {"propagationPolicy": "Background"}))[0] == 200
         assert (await http("GET", f"{RCS}/rc1"))[0] == 404
+
+    async def test_finalizers_hold_it_up(self, http: Http) -> None:
+        held = f"{PODS}/p1"
+        made = await http.made(PODS, pod(finalizers=["example.org/a", "example.org/b"]))
+        code, ending = await http("DELETE", held)
+        assert (code, ending["metadata"]["finalizers"]) == (200, ["example.org/a", "example.org/b"])
+        assert (await http("DELETE", held)) == (200, ending)
+        more = {"metadata": {"finalizers": ["example.org/a", "example.org/new"]}}
+        refused = failed(await http("PATCH", held, more, Content_Type=MERGE))
+        assert refused[:2] == (422, "Invalid")
+        assert "metadata.finalizers: forbidden: no new finalizers can be added if the object is being" in refused[2]
+        fewer = {"metadata": {"finalizers": ["example.org/b"]}}
+        code, ending = await http("PATCH", held, fewer, Content_Type=MERGE)
+        assert (code, ending["metadata"]["finalizers"]) == (200, ["example.org/b"])
+        del ending["metadata"]["finalizers"]
+        assert (await http("PUT", f"{held}?dryRun=All", ending))[0] == 200
+        code, last = await http("PUT", held, ending)
+        assert (code, last["metadata"]["uid"]) == (200, made["metadata"]["uid"])
+        assert "finalizers" not in last["metadata"]
+        assert (await http("GET", held))[0] == 404
+        events = await http.frames(
+            f"{PODS}?watch=true&timeoutSeconds=1&resourceVersion={made['metadata']['resourceVersion']}"
+        )
+        assert [type for type, _ in events] == ["MODIFIED", "MODIFIED", "DELETED"]
+
+    async def test_a_bound_pod_with_a_finalizer_ends_when_both_say_so(self, http: Http) -> None:
+        held, free = f"{PODS}/p1", {"metadata": {"finalizers": None}}
+        await http.made(PODS, pod(finalizers=["example.org/a"]))
+        await http("POST", f"{held}/binding", {"target": {"name": "n1"}})
+        await http("DELETE", f"{held}?gracePeriodSeconds=30")
+        assert (await http("PATCH", held, free, Content_Type=MERGE))[0] == 200
+        await http.got(held)  # its containers have 30 seconds
+        assert (await http("DELETE", f"{held}?gracePeriodSeconds=0"))[0] == 200
+        assert (await http("GET", held))[0] == 404
+
+    async def test_of_many_who_take_finalizers_away_the_last_ends_it(self, http: Http) -> None:
+        names = [f"example.org/f{n}" for n in range(6)]
+        await http.made(PODS, pod(finalizers=names))
+
+        async def take(name: str) -> int:
+            change = {"metadata": {"$deleteFromPrimitiveList/finalizers": [name]}}
+            return (await http("PATCH", f"{PODS}/p1", change, Content_Type=STRATEGIC))[0]
+
+        codes = await asyncio.gather(*(take(name) for name in names[:3]), http("DELETE", f"{PODS}/p1"))
+        assert codes[:3] == [200] * 3
+        assert codes[3][0] == 200
+        assert await asyncio.gather(*(take(name) for name in names[3:])) == [200] * 3
+        assert (await http("GET", f"{PODS}/p1"))[0] == 404
 
     async def test_an_unknown_propagation_policy(self, http: Http) -> None:
         await http.made(RCS, rc())

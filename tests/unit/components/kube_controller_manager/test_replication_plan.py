@@ -1,5 +1,7 @@
 """How many pods to create and which to delete, with literals."""
 
+from msgspec.structs import replace
+
 from labkit.api.types import (
     Condition,
     Container,
@@ -11,7 +13,7 @@ from labkit.api.types import (
     ReplicationController,
     ReplicationControllerSpec,
 )
-from labkit.components.kube_controller_manager.replication import in_deletion_order, new_pod, plan
+from labkit.components.kube_controller_manager.replication import in_deletion_order, new_pod, owner, plan, whose
 
 WEB = {"app": "web"}
 
@@ -89,13 +91,22 @@ def test_the_least_useful_goes_first() -> None:
     assert plan(rc(4), shuffled).deletes == [unassigned, pending]
 
 
-def test_one_that_is_being_deleted_wants_none() -> None:
+def test_of_one_that_is_being_deleted_nothing_is_wanted() -> None:
     ending = rc(3)
     ending.metadata.deletion_timestamp = "2015-06-01T00:00:00Z"
-    pods = [pod("a"), pod("b")]
-    assert plan(ending, pods).creates == 0
-    assert {each.metadata.name for each in plan(ending, pods).deletes} == {"a", "b"}
-    assert plan(ending, []) == (0, [])
+    assert plan(ending, [pod("a"), pod("b")]) == (0, [])
+    assert whose(ending, [pod("a")]) == ([], [])
+
+
+def test_owners_follow_labels() -> None:
+    mine, free, lost, another, elsewhere = (pod(name) for name in ("mine", "free", "lost", "another", "elsewhere"))
+    mine.metadata.owner_references = lost.metadata.owner_references = [owner(rc(1))]
+    lost.metadata.labels = {"app": "quarantine"}
+    another.metadata.owner_references = [replace(owner(rc(1)), uid="u2")]
+    elsewhere.metadata.namespace = "prod"
+    over = pod("over", phase="Failed")
+    assert whose(rc(1), [mine, free, lost, another, elsewhere, over]) == ([free], [lost])
+    assert whose(rc(1), [mine]) == ([], [])
 
 
 def test_a_new_pod_is_the_template_with_its_origin() -> None:
@@ -103,8 +114,8 @@ def test_a_new_pod_is_the_template_with_its_origin() -> None:
     assert (made.metadata.generate_name, made.metadata.name, made.metadata.namespace) == ("web-", "", "default")
     assert made.metadata.labels == WEB
     assert made.spec.containers[0].image == "redis"
-    (owner,) = made.metadata.owner_references
-    assert (owner.kind, owner.name, owner.uid, owner.controller) == ("ReplicationController", "web", "u1", True)
+    (its,) = made.metadata.owner_references
+    assert (its.kind, its.name, its.uid, its.controller) == ("ReplicationController", "web", "u1", True)
     assert made.metadata.annotations == {
         "note": "x",
         # letter by letter what 1.0 writes
