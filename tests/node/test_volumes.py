@@ -16,7 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from labkit.api.types import ConfigMap, Namespace, ObjectMeta, Pod, Secret, copy
+from labkit.api.types import ConfigMap, Namespace, ObjectMeta, Pod, PodStatus, Secret, copy
 from labkit.client.rest import Client
 from labkit.cluster import read
 from labkit.components.kube_apiserver.server import Server
@@ -61,6 +61,10 @@ async def node(name: str, tmp_path: Path) -> AsyncIterator[OneNode]:
     settings = {"node": name, "pause_image": PAUSE, "relist_seconds": 10.0, "sync_seconds": 0.5}
     async with one_node(Docker(SOCKET, name), tmp_path, within=30, mounts=LinuxMounts(), **settings) as node:
         yield node
+
+
+def all_running(status: PodStatus) -> bool:
+    return all(one.state is not None and one.state.running is not None for one in status.container_statuses)
 
 
 def mounts_below(path: Path) -> set[tuple[str, str]]:
@@ -128,6 +132,29 @@ async def test_after_a_reboot_the_secret_is_there_again(node: OneNode, tmp_path:
     node.start_kubelet()
     await node.status(lambda status: running(status) and status.container_statuses[0].restart_count == 1)
     assert await inside(node, "cat", "/v/k") == "v"
+
+
+async def test_a_part_of_a_volume_that_containers_write_to(node: OneNode, tmp_path: Path) -> None:
+    """Two containers, two parts; a link that leads out of the volume is not followed."""
+    here = {"name": "v", "mountPath": "/v"}
+    one = STAYS | {"volumeMounts": [here | {"subPath": "a/one"}]}
+    all_of = STAYS | {"name": "d", "volumeMounts": [here]}
+    pod = await node.create(one, all_of, volumes=[{"name": "v", "emptyDir": {}}])
+    await node.status(lambda status: len(status.container_statuses) == 2 and all_running(status))
+    assert await inside(node, "sh", "-c", "echo 1 > /v/x; ls /v") == "x\n"
+    assert await inside(node, "cat", "/v/a/one/x", container="d") == "1\n"
+    await inside(node, "sh", "-c", "rm -r /v/a; mkdir /v/a; ln -s /etc /v/a/one", container="d")
+    directory = tmp_path / "pods" / pod.metadata.uid
+    await node.create(
+        one, volumes=[{"name": "v", "hostPath": {"path": f"{directory}/volumes/kubernetes.io~empty-dir/v"}}], name="bad"
+    )
+    why = "volume \"v\": subPath 'a/one': 'one' is a link, which could lead out of the volume"
+    await node.told("failed", "spec.containers{c}", f"Error: {why}", "bad")
+    for name in ("p", "bad"):
+        await node.client.delete(Pod, name, "default", grace_period_seconds=0)
+        await node.gone(name)
+    await eventually(lambda: not directory.exists(), 20)
+    assert mounts_below(tmp_path) == set()
 
 
 async def test_a_git_repository(node: OneNode, tmp_path: Path) -> None:

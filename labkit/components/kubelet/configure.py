@@ -23,7 +23,7 @@ from labkit.components.kubelet.runtime import (
     Resources,
     container_name,
 )
-from labkit.components.kubelet.volume_files import is_written_by_kubelet, place_name
+from labkit.components.kubelet.volume_files import is_read_only, place_name
 
 
 @dataclass(frozen=True)
@@ -125,9 +125,10 @@ def _mapping(port: ContainerPort) -> PortMapping:
 
 
 def _mounts(pod: Pod, spec: Spec, volumes: Mapping[str, str]) -> tuple[Mount, ...]:
-    ours = {volume.name for volume in pod.spec.volumes if is_written_by_kubelet(volume)}
+    read_only = {volume.name for volume in pod.spec.volumes if is_read_only(volume)}
     mounts = [
-        Mount(volumes[place_name(m)], m.mount_path, bool(m.read_only) or m.name in ours) for m in spec.volume_mounts
+        Mount(volumes[place_name(m)], m.mount_path, bool(m.read_only) or m.name in read_only)
+        for m in spec.volume_mounts
     ]
     if last_words := volumes.get(""):
         mounts.append(Mount(last_words, spec.termination_message_path or "/dev/termination-log"))

@@ -24,6 +24,7 @@ from labkit.client.backoff import delay
 from labkit.client.events import EventRecorder
 from labkit.client.informer import Informer
 from labkit.client.rest import Client
+from labkit.components.kubelet.claims import Claims
 from labkit.components.kubelet.collector import Collector
 from labkit.components.kubelet.disks import Disks
 from labkit.components.kubelet.images import Images
@@ -55,8 +56,9 @@ class Kubelet:
         self.trace = trace or Tracer("kubelet")
         self.settings = settings
         self.runtime = runtime
-        self.volumes = Volumes(settings.root_dir, mounts or LinuxMounts())
+        self.volumes = Volumes(settings.root_dir, mounts or LinuxMounts(), settings.address)
         self.sources = Sources(client)
+        self.claims = Claims(client)
         self.recorder = EventRecorder(client, "kubelet", settings.node, trace=self.trace)
         self.pods = Informer(client, Pod, field_selector=f"spec.nodeName={settings.node}", trace=self.trace)
         self.services = Informer(client, Service, trace=self.trace)
@@ -213,7 +215,7 @@ class Kubelet:
                 worker.wake("relist found its containers gone")
         for uid in self.volumes.pods() - set(self.workers) if self.static.ready else ():
             self.trace.log("directory without a pod removed", uid=uid)
-            await asyncio.to_thread(self.volumes.tear_down, uid)
+            await self.volumes.tear_down(uid)
 
     # -- workers --------------------------------------------------------------------------------------------
 
@@ -224,6 +226,7 @@ class Kubelet:
             images=self.images,
             volumes=self.volumes,
             sources=self.sources,
+            claims=self.claims,
             reports=self.reports,
             recorder=self.recorder,
             services=lambda: [self.services.store[name] for name in sorted(self.services.store)],

@@ -1,10 +1,16 @@
-"""File systems in memory, made and ended with mount(8) and umount(8); and the list of what is mounted where."""
+"""What is mounted where; file systems in memory, and directories once more, made and ended with mount(8).
 
+What another machine has to answer for is in remote_mounts.py.
+"""
+
+import os
 import re
 import subprocess
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from labkit.components.kubelet import remote_mounts
+from labkit.components.kubelet.remote_mounts import Remote
 from labkit.components.kubelet.volume_files import VolumeFailure
 
 SECONDS = 20
@@ -23,8 +29,20 @@ class Mounts(Protocol):
         """Make `path` a file system in memory, of at most `size` bytes (0: the kernel's bound); as it is when it is one
         already. Raises VolumeFailure."""
 
+    def again(self, descriptor: int, path: Path) -> None:
+        """Make `path`, which is there, what the descriptor stands for. Raises VolumeFailure."""
+
     def end(self, path: Path) -> None:
         """Unmount. Raises VolumeFailure."""
+
+    async def attach(self, remote: Remote, path: Path, log: Path) -> None:
+        """Mount a file system of another machine. Raises VolumeFailure."""
+
+    async def detach(self, path: Path) -> None:
+        """Unmount it, also when its server is away. Raises VolumeFailure."""
+
+    async def answers(self, path: Path) -> bool:
+        """Whether what is mounted there works."""
 
     def below(self, path: Path) -> list[Mounted]:
         """What is mounted at or below the path, in the order in which it must be ended."""
@@ -39,8 +57,21 @@ class LinuxMounts:
         options = f"mode={mode:o},nosuid,nodev" + (f",size={size}" if size else "")
         _run("mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path))
 
+    def again(self, descriptor: int, path: Path) -> None:
+        # --no-canonicalize: mount must not look up the name that the link of the descriptor shows.
+        _run("mount", "--no-canonicalize", "-o", "bind", f"/proc/{os.getpid()}/fd/{descriptor}", str(path))
+
     def end(self, path: Path) -> None:
         _run("umount", str(path))
+
+    async def attach(self, remote: Remote, path: Path, log: Path) -> None:
+        await remote_mounts.mount(remote, path, log)
+
+    async def detach(self, path: Path) -> None:
+        await remote_mounts.unmount(path)
+
+    async def answers(self, path: Path) -> bool:
+        return await remote_mounts.answers(path)
 
     def below(self, path: Path) -> list[Mounted]:
         return mounted_below(Path("/proc/self/mountinfo").read_text(), path.resolve())

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from math import inf
 
 from labkit.api.types import Pod, key
+from labkit.components.kubelet.claims import ApiServerAway, Resolved
 from labkit.components.kubelet.shared import Shared
 from labkit.components.kubelet.sources import SourceFailure, referred_by_volumes
 from labkit.components.kubelet.volume_files import VolumeFailure, files_of, is_written_by_kubelet
@@ -27,6 +28,7 @@ class PodVolumes:
         self._ended = False
         self._making: asyncio.Task[None] | None = None
         self._failure: Exception | None = None
+        self._resolved: Resolved | None = None
         self._lock = asyncio.Lock()  # one at a time: make, refresh, end
 
     async def make(self, pod: Pod, *, anew: bool) -> bool:
@@ -52,12 +54,21 @@ class PodVolumes:
         try:
             async with self._lock:
                 found = await self._shared.sources.read(referred_by_volumes(pod), pod.metadata.namespace)
-                self.places = await self._shared.volumes.set_up(pod, found)
+                self.places = await self._shared.volumes.set_up(pod, found, await self._resolve(pod))
             self._made = True
         except (VolumeFailure, SourceFailure, OSError) as exc:
             self._failure = exc
         if self._left:
             self._on_made()
+
+    async def _resolve(self, pod: Pod) -> Resolved:
+        """What its claims stand for; while the API server is away what they stood for before."""
+        try:
+            self._resolved = await self._shared.claims.resolve(pod)
+        except ApiServerAway:
+            if self._resolved is None:
+                raise
+        return self._resolved
 
     async def refresh(self, pod: Pod, since: float = inf) -> None:
         """Bring the files up to date with secrets and config maps read after `since` (monotonic), and with the pod."""
@@ -84,7 +95,7 @@ class PodVolumes:
         self._ended = True
         await self.stop()
         async with self._lock:
-            await asyncio.to_thread(self._shared.volumes.tear_down, uid)
+            await self._shared.volumes.tear_down(uid)
 
     async def stop(self) -> None:
         """Leave them as they are."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from labkit.api.types import Pod, Service
 from labkit.client.events import EventRecorder
+from labkit.components.kubelet.claims import Claims
 from labkit.components.kubelet.images import Images
 from labkit.components.kubelet.plan import plan
 from labkit.components.kubelet.report import Reports
@@ -26,6 +27,7 @@ class Shared:
     images: Images
     volumes: Volumes
     sources: Sources
+    claims: Claims
     reports: Reports
     recorder: EventRecorder
     services: Callable[[], Sequence[Service]]

@@ -38,6 +38,12 @@ def is_written_by_kubelet(volume: Volume) -> bool:
     return bool(volume.secret or volume.config_map or volume.downward_api)
 
 
+def is_read_only(volume: Volume) -> bool:
+    """Whether no container may write to it, whatever its mount says."""
+    claim = volume.persistent_volume_claim
+    return is_written_by_kubelet(volume) or bool(claim and claim.read_only)
+
+
 def place_name(mount: VolumeMount) -> str:
     """What of a volume is mounted: `data`, or `data/a/part`."""
     return f"{mount.name}/{mount.sub_path}" if mount.sub_path else mount.name

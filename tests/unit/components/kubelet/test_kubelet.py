@@ -246,9 +246,9 @@ class TestImages:
 
 class TestRefusals:
     async def test_a_volume_that_cannot_be_mounted(self, node: OneNode) -> None:
-        await node.create(volumes=[{"name": "m", "nfs": {"server": "s", "path": "/x"}}])
+        await node.create(volumes=[{"name": "m", "rbd": {"monitors": ["s"], "image": "i", "fsType": "ext4"}}])
         status = await node.status(lambda s: waiting("ContainerCreating")(s) and message_of(s))
-        why = 'volume "m": nfs is not mounted by this kubelet yet'
+        why = 'volume "m": rbd is of a kind that this kubelet does not mount'
         assert why in message_of(status)
         assert (await node.events())[0][0] == "failedMount"
         assert (await node.events())[0][2].startswith(

@@ -143,7 +143,7 @@ class TestVolumes:
         assert Path(places["s"], "user").read_bytes() == b"root"
         assert Path(places["c"], "index.html").read_text() == "hello"
         assert stat.S_IMODE((volumes.root / "pods").stat().st_mode) == 0o700
-        volumes.tear_down("uid-web")
+        await volumes.tear_down("uid-web")
         assert mounts.sizes == {}
         assert volumes.pods() == set()
 
@@ -157,17 +157,17 @@ class TestVolumes:
         words = volumes.termination_log("uid-web", "c")
         assert words.stat().st_mode & 0o777 == 0o666
         assert volumes.pods() == {"uid-web"}
-        volumes.tear_down("uid-web")
+        await volumes.tear_down("uid-web")
         assert volumes.pods() == set()
         assert (outside / "kept").exists()
-        volumes.tear_down("uid-web")
+        await volumes.tear_down("uid-web")
 
     async def test_what_somebody_else_mounted_stays(self, volumes: Volumes) -> None:
         place = Path((await volumes.set_up(one(emptyDir={}), {}))["v"]) / "theirs"
         place.mkdir()
         volumes.mounts.in_memory(place, 0o755)
         with pytest.raises(VolumeFailure, match=f"still mounted: {place}"):
-            volumes.tear_down("uid-web")
+            await volumes.tear_down("uid-web")
         assert place.is_dir()
 
     async def test_refresh(self, volumes: Volumes) -> None:
@@ -200,16 +200,22 @@ class TestVolumes:
         for sub_path in ("nope", "../..", "/etc/passwd"):
             with pytest.raises(VolumeFailure, match=r"is not in it \(there: index.html, logo\)"):
                 parts("c", sub_path)
-        with pytest.raises(VolumeFailure, match="is offered for secret, configMap and downwardAPI"):
-            parts("e", "x")
+        place = Path(parts("e", "a/part")["e/a/part"])
+        assert place == volumes.root / "pods/uid-web/volume-subpaths/e/a/0"
+        assert isinstance(volumes.mounts, FakeMounts)
+        assert volumes.mounts.parts == {place: f"{places['e']}/a/part"}
+        assert Path(parts("e", "other")["e/other"]) == place  # mounted anew
+        (Path(places["e"]) / "out").symlink_to("/etc")
+        with pytest.raises(VolumeFailure, match=r"subPath 'out': 'out' is a link"):
+            parts("e", "out")
+        await volumes.tear_down("uid-web")
+        assert volumes.mounts.parts == {}
+        assert volumes.pods() == set()
 
     @pytest.mark.parametrize(
         ("source", "told"),
         [
             ({"emptyDir": {"medium": "Huge"}}, 'volume "v": emptyDir medium Huge is not offered'),
-            ({"nfs": {"server": "s", "path": "/"}}, 'volume "v": nfs is not mounted by this kubelet yet: use emptyDir'),
-            ({"persistentVolumeClaim": {"claimName": "c"}},
-             'volume "v": persistentVolumeClaims are not bound in this cluster yet: use emptyDir'),
             ({"rbd": {"image": "i"}}, 'volume "v": rbd is of a kind that this kubelet does not mount: use emptyDir'),
         ],
     )  # fmt: skip
