@@ -10,12 +10,13 @@ from typing import Annotated
 import typer
 
 from labkit.api.errors import ApiError
-from labkit.cli import learn, machines
+from labkit.cli import learn, machines, workloads
 from labkit.cli.terminal import INTERRUPTED, fail
 from labkit.client.kubeconfig import KubeconfigError
 from labkit.cluster import ClusterError
 from labkit.provision.errors import CommandFailed
 from labkit.provision.own import OwnFileError
+from labkit.rolling_update import UpdateError
 
 app = typer.Typer(
     name="labkit",
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 app.add_typer(machines.app)
 app.add_typer(learn.app)
+app.add_typer(workloads.app)
 
 
 @app.callback()
@@ -44,7 +46,7 @@ def main() -> None:
         app(prog_name="labkit")
     except (ClusterError, KubeconfigError, OwnFileError) as exc:
         fail(str(exc), 2)
-    except CommandFailed as exc:
+    except (CommandFailed, UpdateError) as exc:
         fail(str(exc), exc.exit_code)
     except ApiError as exc:
         fail(f"kube-apiserver: {exc}", 3)

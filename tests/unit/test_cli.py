@@ -35,7 +35,21 @@ def labkit(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
 
 @pytest.mark.parametrize(
     "command",
-    ["up", "down", "destroy", "status", "lab", "walkthrough", "ssh", "logs", "push", "kubeconfig", "doctor", "init"],
+    [
+        "up",
+        "down",
+        "destroy",
+        "status",
+        "lab",
+        "walkthrough",
+        "ssh",
+        "logs",
+        "push",
+        "kubeconfig",
+        "doctor",
+        "init",
+        "rolling-update",
+    ],
 )
 def test_every_command_explains_itself(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
