@@ -1,0 +1,37 @@
+"""Which line of labkit's source made a rule.
+
+kube-proxy's rules are known by where they stand (components/kube_proxy/makers.py), those of the machine's network by the
+chain LAB-NET: they stand word for word in the script that writes them. Docker's, and a learner's, are nobody's here.
+"""
+
+import re
+from pathlib import Path
+
+from labkit.components.kube_proxy import makers as kube_proxy
+from labkit.probe.report import Maker
+from labkit.trace import where
+
+NFTABLES_TABLE = "kube-proxy"
+LAB_NET = "labkit/templates/machine/files/usr/local/sbin/lab-net"
+_ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def tell(table: str, chain: str, rule: str) -> Maker | None:
+    """None when it is no rule of labkit's."""
+    if function := kube_proxy.maker(table, chain, rule):
+        found = where(function)
+        return Maker(function=found["function"].partition(":")[2], file=found["file"], line=found["line"])
+    if chain == "LAB-NET" or rule.endswith("-j LAB-NET"):
+        return Maker(function="", file=LAB_NET, line=_line_of(rule))
+    return None
+
+
+def _line_of(rule: str) -> int:
+    """The line of the script with this rule's comment, or the same ending; its first line when none has."""
+    comment = re.search(r'--comment "[^"]+"', rule)
+    wanted = (f"{comment[0]} -j", rule.rpartition(" -j ")[2]) if comment else (rule, "")
+    try:
+        lines = (_ROOT / LAB_NET).read_text().splitlines()
+    except OSError:
+        return 1
+    return next((number for number, line in enumerate(lines, 1) if all(word in line for word in wanted)), 1)
