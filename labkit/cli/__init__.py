@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from labkit.api.errors import ApiError
-from labkit.cli import learn, machines, workloads
+from labkit.cli import learn, look, machines, workloads
 from labkit.cli.terminal import INTERRUPTED, fail
 from labkit.client.kubeconfig import KubeconfigError
 from labkit.cluster import ClusterError
@@ -30,6 +30,7 @@ app = typer.Typer(
 app.add_typer(machines.app)
 app.add_typer(learn.app)
 app.add_typer(workloads.app)
+app.add_typer(look.app)
 
 
 @app.callback()

@@ -1,7 +1,7 @@
 """The kernel's memory of connections: what a request was addressed to, and who really answers.
 
     tcp 6 119 TIME_WAIT src=10.244.2.2 dst=10.0.0.11 sport=40001 dport=6379      as the client sent it
-                        src=10.244.2.1 dst=10.244.2.2 sport=34273 dport=40001    as the answer comes, before it is changed
+                        src=10.244.2.1 dst=10.244.2.2 sport=34273 dport=40001    as the answer comes, yet unchanged
 
 Source: conntrack(8).
 """

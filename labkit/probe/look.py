@@ -3,13 +3,14 @@
 import json
 import re
 import subprocess
+import threading
 from collections.abc import Iterable
 
-from labkit.probe import conntrack, rules, sockets
+from labkit.probe import conntrack, makers, rules, sockets
 from labkit.probe.netns import NoSuchPod
-from labkit.probe.nfttrace import TraceFailed, Traced, tracing
+from labkit.probe.nfttrace import Traced, TraceFailed, tracing
 from labkit.probe.report import Attempt, Flow, Proxy, Report, Request, Route, Socket
-from labkit.probe.sending import Client, Sender, Watched
+from labkit.probe.sending import TICK_SECONDS, Client, Sender, Watched
 
 ROUTES = 16  # to so many endpoints the route is told
 
@@ -30,13 +31,18 @@ def look(request: Request) -> Report:
 
 def _look(request: Request, client: Sender | Watched) -> Report:
     proxy = sockets.kube_proxy()
+    if proxy:
+        proxy.chooser = makers.chooser(proxy.mode)
     watcher = Watcher(request, proxy)
     ip, _, port = request.target.partition(":")
     match = f"ip daddr {ip} {request.protocol} sport {client.port} {request.protocol} dport {port}"
     with tracing(request.protocol, match, request.backends) as trace:
         client.begin()
-        while not client.advance(watcher.through):
+        waiting = threading.Thread(target=_wait, args=(client, watcher))  # so that the answer is timed when it comes
+        waiting.start()
+        while waiting.is_alive():
             watcher.sample(client)
+            waiting.join(TICK_SECONDS)
         watcher.sample(client)
         packets = trace.packets()
         first = next((each for each in packets if each.role.startswith("client")), None)
@@ -47,6 +53,11 @@ def _look(request: Request, client: Sender | Watched) -> Report:
         outgoing=watcher.outgoing, attempts=attempts(packets, watcher.flow), routes=routes(request.backends),
         service_rules=rules.naming(request.service, f"{ip}/32", f" {ip} . "),
     )  # fmt: skip
+
+
+def _wait(client: Client, watcher: "Watcher") -> None:
+    while not client.advance(watcher.through):
+        pass
 
 
 class Watcher:
@@ -89,7 +100,9 @@ def attempts(packets: Iterable[Traced], flow: Flow | None) -> list[Attempt]:
         there = each.packet
         came = came or each.role.startswith("client")
         if each.role == "attempt" and came:
-            made.setdefault((there.source, there.destination), Attempt(source=there.source, destination=there.destination))
+            made.setdefault(
+                (there.source, there.destination), Attempt(source=there.source, destination=there.destination)
+            )
         elif each.role == "refusal" and (attempt := made.get((there.destination, there.source))):
             attempt.answer = "refused"
     direct = flow is not None and any(flow.reply.source == destination for _, destination in made)
@@ -107,6 +120,4 @@ def route(ip: str) -> Route:
     if done.returncode:
         return Route(to=ip, trouble=re.sub(r"^RTNETLINK answers: ", "", done.stderr.strip()))
     found = json.loads(done.stdout)[0]
-    return Route(
-        to=ip, via=found.get("gateway", ""), dev=found.get("dev", ""), source=found.get("prefsrc", "")
-    )
+    return Route(to=ip, via=found.get("gateway", ""), dev=found.get("dev", ""), source=found.get("prefsrc", ""))

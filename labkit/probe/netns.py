@@ -5,7 +5,6 @@ Source: setns(2); network_namespaces(7).
 """
 
 import ctypes
-import os
 import subprocess
 import threading
 from collections.abc import Callable
@@ -39,7 +38,7 @@ def is_own(path: str) -> bool:
 
 def same(one: str, other: str) -> bool:
     try:
-        return os.stat(one).st_ino == os.stat(other).st_ino
+        return Path(one).stat().st_ino == Path(other).stat().st_ino
     except OSError:  # a process that has ended has none
         return False
 

@@ -26,7 +26,9 @@ PING_PORT = 9  # "discard"; the datagram is dropped before it is sent
 READY_SECONDS = 20.0  # nft reads the whole ruleset first
 BACKENDS = 64  # so many endpoints are watched for the proxy's attempts
 
-_LINE = re.compile(r"trace id (?P<id>\w+) \w+ (?P<table>\S+) (?P<chain>\S+) (?P<what>packet:|rule|verdict|policy)(?P<rest>.*)")
+_LINE = re.compile(
+    r"trace id (?P<id>\w+) \w+ (?P<table>\S+) (?P<chain>\S+) (?P<what>packet:|rule|verdict|policy)(?P<rest>.*)"
+)
 _RULE = re.compile(r"\s*(?P<text>.*?) # handle (?P<handle>\d+) \(verdict (?P<verdict>.*)\)\s*$")
 _ADDRESSES = re.compile(r"ip saddr (\S+) ip daddr (\S+) .*(?:tcp|udp) sport (\d+) (?:tcp|udp) dport (\d+)")
 

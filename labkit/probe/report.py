@@ -94,11 +94,12 @@ class Socket(_Record):
 
 
 class Proxy(_Record):
-    """The process kube-proxy of this machine. mode: its --proxy-mode."""
+    """The process kube-proxy of this machine. mode: its --proxy-mode. chooser: what hands out endpoints in it."""
 
     pid: int
     mode: str
     command: str
+    chooser: Maker | None = None
 
 
 class Route(_Record):
@@ -112,8 +113,8 @@ class Route(_Record):
 
 
 Ending = Literal["answered", "connected", "sent", "closed", "reset", "refused", "silent", "unreachable", ""]
-"""answered: bytes came. connected: and nothing more was asked. sent: a datagram, no answer. closed: the other side ended
-the connection without a byte. silent: no answer to the first packet. "": somebody else sent."""
+"""answered: bytes came. connected: and nothing more was asked. sent: a datagram, no answer. closed: the other side
+ended the connection without a byte. silent: no answer to the first packet. "": somebody else sent."""
 
 
 class Report(_Record):

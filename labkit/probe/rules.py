@@ -21,7 +21,9 @@ def looks(steps: list[Step], packet: Packet) -> list[Look]:
     found: list[Look] = []
     for step in steps:
         if step.what == "packet":
-            found.append(Look(table=step.table, chain=step.chain, packet=step.packet or packet, interface=step.interface))
+            found.append(
+                Look(table=step.table, chain=step.chain, packet=step.packet or packet, interface=step.interface)
+            )
         elif step.what == "rule" and found:
             found[-1].hits.append(_hit(step))
     return [look for look in found if look.hits]

@@ -1,8 +1,8 @@
 """The request itself: one TCP connection, or one datagram, made step by step so that others can look meanwhile.
 
-    open      in the pod's namespace; bound, so that its port is known before anything is sent
-    begin     connect
-    advance   again and again until True: the ending is known
+open      in the pod's namespace; bound, so that its port is known before anything is sent
+begin     connect
+advance   again and again until True: the ending is known
 """
 
 import errno

@@ -1,7 +1,7 @@
 """Whose sockets: what `ss` says, and which process is kube-proxy.
 
-A connection through the userspace proxy is two sockets of its process: the one that it accepted from the client, and the
-one that it opened to an endpoint right after.
+A connection through the userspace proxy is two sockets of its process: the one that it accepted from the client, and
+the one that it opened to an endpoint right after.
 """
 
 import re
@@ -56,9 +56,7 @@ def outgoing(
 ) -> Socket | None:
     """The proxy's new socket to an endpoint; of several the one whose descriptor is nearest to the accepted one's."""
     wanted, known = set(backends), {(each.local, each.peer) for each in before}
-    found = [
-        each for each in every if each.pid == pid and each.peer in wanted and (each.local, each.peer) not in known
-    ]
+    found = [each for each in every if each.pid == pid and each.peer in wanted and (each.local, each.peer) not in known]
     return min(found, key=lambda each: abs(each.fd - (beside.fd if beside else 0)), default=None)
 
 

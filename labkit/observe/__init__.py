@@ -1,0 +1,8 @@
+"""What happens in a cluster, drawn: `labkit packet` follows one request from a client to a pod and back.
+
+ends      the words of the command line: from where, to what                        ends.From, ends.To
+question  the same among the cluster's objects: addresses, machine, endpoints       question.Question, or Refused
+packet    asks the machines (labkit/probe runs there)                               packet.Evidence
+journey   what it means: stations on machines, the way back, what is wrong          journey.Journey   <- the decision
+picture   on a terminal; svg: for a handout
+"""

@@ -1,0 +1,256 @@
+"""What the evidence means: the request's way as stations on machines, its way back, and what is wrong.
+
+client --> rules of the machine --> (kube-proxy) --> endpoint          one Station each, with the packet that leaves it
+"""
+
+import ipaddress
+
+import msgspec
+
+from labkit.api.types import key
+from labkit.cluster import Cluster
+from labkit.observe.faults import Fault, find
+from labkit.observe.packet import Evidence, last_leg
+from labkit.probe.report import Hit, Look, Maker, Packet, Report
+
+
+class _Record(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
+    pass
+
+
+class Rule(_Record):
+    """A rule that the packet met. function, source: who made it, empty for rules of others."""
+
+    text: str
+    verdict: str
+    function: str = ""
+    source: str = ""
+
+
+class Station(_Record):
+    """kind: pod, machine, host, rules, proxy. leaves: the packet as it goes on; changed: what was changed in it."""
+
+    kind: str
+    machine: str
+    title: str
+    notes: list[str] = []
+    rules: list[Rule] = []
+    leaves: Packet | None = None
+    changed: str = ""
+
+
+class Back(_Record):
+    packet: Packet
+    note: str
+
+
+class Journey(_Record):
+    """One request, told. `result` is what the client saw."""
+
+    start: str
+    to: str
+    protocol: str
+    mode: str
+    result: str
+    well: bool
+    stations: list[Station]
+    back: list[Back] = []
+    faults: list[Fault] = []
+
+
+def tell(evidence: Evidence, cluster: Cluster) -> Journey:
+    """The decision: from what was seen to what it means."""
+    question, report = evidence.question, evidence.report
+    wrong = find(evidence, cluster)
+    return Journey(
+        start=str(question.start), to=question.to, protocol=question.protocol, mode=mode(report), result=result(report),
+        well=not wrong, stations=_stations(evidence, cluster), back=_back(report) if reached(report) else [],
+        faults=wrong,
+    )  # fmt: skip
+
+
+def as_json(journey: Journey) -> str:
+    """Indented, for people and for jq."""
+    return msgspec.json.format(msgspec.json.encode(journey), indent=2).decode() + "\n"
+
+
+def mode(report: Report) -> str:
+    """By the rules that were hit; else what kube-proxy was told to be."""
+    for look in report.looks:
+        for hit in look.hits:
+            if hit.table == "kube-proxy":
+                return "nftables"
+            if hit.chain.startswith(("KUBE-PORTALS-", "KUBE-NODEPORT-")):
+                return "userspace"
+            if hit.chain.startswith("KUBE-"):
+                return "iptables"
+    return report.proxy.mode if report.proxy else "unknown"
+
+
+def result(report: Report) -> str:
+    after = f" after {report.milliseconds:g} ms" if report.milliseconds else ""
+    said = report.answer.encode("unicode_escape").decode()
+    told = {
+        "answered": f'answered "{said if len(said) <= 60 else said[:60] + "..."}"{after}',
+        "connected": f"connected{after}",
+        "sent": "sent; no answer, and UDP promises none",
+        "closed": f"closed by the other side without a byte{after}",
+        "reset": f"reset{after}",
+        "refused": f"refused{after}",
+        "silent": "no answer",
+        "unreachable": "no way there",
+    }
+    return told.get(report.ending, report.trouble)
+
+
+def reached(report: Report) -> bool:
+    """Whether an endpoint took the request."""
+    if report.outgoing:
+        return report.outgoing.state == "ESTAB" or report.ending == "answered"
+    direct = report.flow is not None and not _through_proxy(report)
+    return direct and report.ending in ("answered", "connected", "sent", "closed")
+
+
+def _through_proxy(report: Report) -> bool:
+    return bool(report.listening or report.accepted or report.attempts or report.outgoing)
+
+
+def _stations(evidence: Evidence, cluster: Cluster) -> list[Station]:
+    question, report = evidence.question, evidence.report
+    machine = question.machine.name
+    sent = Packet(source=report.client or "?", destination=question.target)
+    kind = {"pod": "pod", "node": "machine", "host": "host"}[question.start.kind]
+    where = "host" if kind == "host" else machine
+    stations = [Station(kind=kind, machine=where, title=str(question.start), leaves=sent)]
+    stations += [station for look in report.looks for station in _rules(look, report, machine)]
+    if _through_proxy(report) or (report.proxy and report.proxy.mode == "userspace" and report.flow):
+        stations.append(_proxy(evidence))
+    if end := _endpoint(evidence, cluster):
+        stations.append(end)
+    return stations
+
+
+def _rules(look: Look, report: Report, machine: str) -> list[Station]:
+    """A station for the rules that mattered; others' that let it pass are only counted."""
+    shown = [hit for hit in look.hits if matters(hit)]
+    if not shown:
+        return []
+    others = len(look.hits) - len(shown)
+    notes = [f"and {others} more that let it pass"] if others else []
+    leaves, changed = _after(look, report)
+    rules = [Rule(text=hit.rule, verdict=hit.verdict, **_source(hit.maker)) for hit in shown]
+    came = f"came in by {look.interface}" if look.interface else ""
+    title = f"{look.table} {look.chain}"
+    return [
+        Station(kind="rules", machine=machine, title=title, notes=[*([came] if came else []), *notes], rules=rules,
+                leaves=leaves, changed=changed)
+    ]  # fmt: skip
+
+
+def matters(hit: Hit) -> bool:
+    """kube-proxy's rules, those that end the packet, and those that change its address."""
+    if hit.verdict == "drop" or " -j REJECT" in hit.rule:
+        return True
+    if hit.maker and "LAB-NET" not in hit.rule and hit.chain != "LAB-NET":
+        return True
+    return any(word in hit.rule for word in ("MASQUERADE", "SNAT", "DNAT", "REDIRECT"))
+
+
+def _source(maker: Maker | None) -> dict[str, str]:
+    return {"function": maker.function, "source": f"{maker.file}:{maker.line}"} if maker else {}
+
+
+def _after(look: Look, report: Report) -> tuple[Packet | None, str]:
+    """The packet behind this chain, and the change in words; conntrack knows both ends of each change."""
+    flow, packet = report.flow, look.packet
+    if any(hit.verdict == "drop" or " -j REJECT" in hit.rule for hit in look.hits):
+        return None, "refused here"
+    if flow is None:
+        return packet, ""
+    if look.chain in ("PREROUTING", "OUTPUT") and look.table != "filter" and flow.reply.source != packet.destination:
+        now = Packet(source=packet.source, destination=flow.reply.source)
+        return now, f"destination {packet.destination} becomes {flow.reply.source}"
+    if flow.reply.destination != packet.source and flow.reply.source == packet.destination:
+        now = Packet(source=flow.reply.destination, destination=packet.destination)
+        return now, f"source {packet.source} becomes {flow.reply.destination}"
+    return packet, ""
+
+
+def _proxy(evidence: Evidence) -> Station:
+    report, machine = evidence.report, evidence.question.machine.name
+    proxy, leg = report.proxy, last_leg(report)
+    notes = []
+    for each in report.listening:
+        holder = "systemd, which keeps it while kube-proxy is away" if each.pid == 1 else f"process {each.pid}"
+        notes.append(f"listens on {each.local} ({holder})")
+    if report.accepted:
+        notes.append(f"accepted {report.accepted.peer} (descriptor {report.accepted.fd})")
+    for attempt in report.attempts:
+        if attempt.answer or not report.outgoing or attempt.source != report.outgoing.local:
+            notes.append(f"tried {attempt.destination}: {attempt.answer or 'no answer'}")
+    count = len(evidence.question.backends)
+    rules = []
+    if proxy and proxy.chooser and count:
+        chosen = f"the next of {count} endpoints" if count > 1 else "the only endpoint"
+        rules = [Rule(text=f"takes {chosen}", verdict="", **_source(proxy.chooser))]
+    changed = "a connection of its own" if leg and _through_proxy(report) else ""
+    leaves = Packet(source=leg[0], destination=leg[1]) if leg and (report.outgoing or report.attempts) else None
+    title = f"kube-proxy, process {proxy.pid}" if proxy else "kube-proxy is not running"
+    return Station(kind="proxy", machine=machine, title=title, notes=notes, rules=rules, leaves=leaves,
+                   changed=changed if leaves else "")  # fmt: skip
+
+
+def _endpoint(evidence: Evidence, cluster: Cluster) -> Station | None:
+    """Where it ends: the chosen endpoint, if the request got so far that one was chosen."""
+    question, report = evidence.question, evidence.report
+    leg = last_leg(report)
+    if leg is None or leg[1] not in question.backends:
+        return None
+    ip = leg[1].partition(":")[0]
+    pod = next((each for each in evidence.objects.pods if each.status.pod_ip == ip), None)
+    machine = pod.spec.node_name if pod else _machine_of(ip, cluster)
+    notes = []
+    if machine != question.machine.name:
+        notes += [
+            f"by {each.via or 'no gateway'}, {each.dev}" for each in report.routes if each.to == ip and not each.trouble
+        ]
+    if evidence.far:
+        state = evidence.far.flow.state or "known" if evidence.far.flow else ""
+        notes.append(
+            f"{machine}'s conntrack has the connection: {state}"
+            if state
+            else f"{machine}'s conntrack has no such connection"
+        )
+    if reached(report):
+        notes.append(result(report))
+    return Station(
+        kind="pod" if pod else "machine",
+        machine=machine or "?",
+        title=f"pod {key(pod)}" if pod else f"endpoint {leg[1]}",
+        notes=notes,
+    )
+
+
+def _machine_of(ip: str, cluster: Cluster) -> str:
+    for machine in cluster.machines:
+        if ip == machine.address or ipaddress.ip_address(ip) in ipaddress.ip_network(cluster.pod_cidr(machine)):
+            return machine.name
+    return ""
+
+
+def _back(report: Report) -> list[Back]:
+    """The answer's way: each packet, and who changes what in it."""
+    flow, found = report.flow, []
+    if report.outgoing:
+        answer = Packet(source=report.outgoing.peer, destination=report.outgoing.local)
+        found.append(Back(packet=answer, note="the endpoint answers kube-proxy, who asked it"))
+        if flow:
+            found.append(Back(packet=flow.reply, note="kube-proxy passes it on to the client's connection"))
+    elif flow:
+        hidden = flow.reply.destination != flow.original.source
+        note = "to the machine that had put its own address there" if hidden else "the endpoint answers the client"
+        found.append(Back(packet=flow.reply, note=note))
+    if flow and (flow.reply.source != flow.original.destination or flow.reply.destination != flow.original.source):
+        last = Packet(source=flow.original.destination, destination=flow.original.source)
+        found.append(Back(packet=last, note="conntrack puts the addresses back: the client never saw another"))
+    return found

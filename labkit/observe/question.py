@@ -1,0 +1,230 @@
+"""From names to addresses: where the request starts, where it is sent, and who should answer.
+
+What cannot be asked is refused here, before anything is sent: a name that nothing has (with those that come near), a
+pod that does not run, an address outside of the lab, and from the host anything but a machine's own address.
+"""
+
+import difflib
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from labkit.api.types import Endpoints, Object, Pod, Service, ServicePort, key
+from labkit.cluster import Cluster, Machine
+from labkit.observe.ends import From, To
+
+T = TypeVar("T", bound=Object)
+
+WRONG, NOT_WELL = 2, 1
+
+
+class Refused(Exception):
+    """Nothing was sent. exit_code: 2 for a name or an address that is wrong, 1 for a thing that is not well."""
+
+    def __init__(self, message: str, exit_code: int = WRONG) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+@dataclass
+class Objects:
+    """What the API server knows."""
+
+    pods: list[Pod] = field(default_factory=list)
+    services: list[Service] = field(default_factory=list)
+    endpoints: list[Endpoints] = field(default_factory=list)
+
+
+@dataclass
+class Question:
+    """One request. target, backends: IP:PORT. machine: where it starts, for the host: where it arrives."""
+
+    start: From
+    machine: Machine
+    target: str
+    protocol: str
+    service: Service | None = None
+    port: ServicePort | None = None
+    backends: list[str] = field(default_factory=list)
+    pod: Pod | None = None
+    """The client, if it is one."""
+
+    @property
+    def port_name(self) -> str:
+        """`default/redis-master:`, as comments of rules have it."""
+        return f"{key(self.service)}:{self.port.name}" if self.service and self.port else ""
+
+    @property
+    def to(self) -> str:
+        """For people: the service's port, and the address if it is not the service's own."""
+        if not (self.service and self.port):
+            return self.target
+        by = f" by {self.target}" if self.target != f"{self.service.spec.cluster_ip}:{self.port.port}" else ""
+        return f"{key(self.service)}:{self.port.port}{by}"
+
+
+def ask(start: From, to: To, objects: Objects, cluster: Cluster, via: str = "") -> Question:
+    """The question in addresses. via: go through the node port of this machine. Raises Refused."""
+    pod = _client(start, objects) if start.kind == "pod" else None
+    machine = _machine(start, pod, cluster, via)
+    service, port = _service(to, objects, cluster)
+    target = to.ip and f"{to.ip}:{to.port}"
+    if service and port:
+        if via or (start.kind == "host" and not target):
+            target = _door(service, port, machine, via, cluster)
+        target = target or f"{_cluster_ip(service)}:{port.port}"
+    _must_stay_inside(start, target, cluster)
+    if start.kind == "host":
+        machine = next(each for each in cluster.machines if each.address == target.partition(":")[0])
+    found = backends(service, port, objects) if service and port else [target]
+    protocol = "udp" if port and port.protocol == "UDP" else "tcp"
+    return Question(start, machine, target, protocol, service, port, found, pod)
+
+
+def _client(start: From, objects: Objects) -> Pod:
+    pod = _named(start.name, start.namespace, objects.pods, "pod")
+    if pod.status.phase != "Running":
+        where = f"on {pod.spec.node_name}" if pod.spec.node_name else "no machine was found for it yet"
+        raise Refused(
+            f"pod {key(pod)} is {pod.status.phase or 'not known to any kubelet'} ({where}); a request needs one"
+            f" that runs: kubectl describe pod {pod.metadata.name} --namespace={pod.metadata.namespace}", NOT_WELL,
+        )  # fmt: skip
+    return pod
+
+
+def _machine(start: From, pod: Pod | None, cluster: Cluster, via: str) -> Machine:
+    name = pod.spec.node_name if pod else start.name if start.kind == "node" else via or _first(cluster).name
+    try:
+        return cluster.machine(name)
+    except KeyError as exc:
+        raise Refused(f"{exc.args[0]}{_near(name, [each.name for each in cluster.machines])}") from exc
+
+
+def _first(cluster: Cluster) -> Machine:
+    return (cluster.agents or cluster.machines)[0]
+
+
+def _service(to: To, objects: Objects, cluster: Cluster) -> tuple[Service | None, ServicePort | None]:
+    if to.ip:
+        return _owner(to, objects, cluster)
+    service = _named(to.service, to.namespace, objects.services, "service")
+    ports = service.spec.ports
+    found = [each for each in ports if to.port in (str(each.port), each.name)] if to.port else ports
+    if len(found) == 1 or (found and to.port):
+        return service, found[0]
+    listed = ", ".join(f"{each.port}{f' ({each.name})' if each.name else ''}" for each in ports) or "no ports"
+    if not to.port:
+        raise Refused(f"service {key(service)} has several ports, choose one: {listed}")
+    if door := next((each for each in ports if str(each.node_port) == to.port), None):
+        raise Refused(
+            f"{to.port} is the node port of {key(service)}:{door.port}: --via {_first(cluster).name} goes through it"
+        )
+    raise Refused(f"service {key(service)} has no port {to.port}: it has {listed}")
+
+
+def _owner(to: To, objects: Objects, cluster: Cluster) -> tuple[Service | None, ServicePort | None]:
+    """Whose address that is: a service's own, or a machine's with a node port."""
+    machines = [machine.address for machine in cluster.machines]
+    for service in objects.services:
+        for port in service.spec.ports:
+            own = to.ip in addresses(service) and to.port == str(port.port)
+            if own or (to.ip in machines and to.port == str(port.node_port)):
+                return service, port
+    if _in(to.ip, cluster.networks.services):
+        holders = [f"{key(each)} on {_ports(each)}" for each in objects.services if to.ip in addresses(each)]
+        raise Refused(
+            f"no service has {to}"
+            + (f": {to.ip} is {holders[0]}" if holders else f", nor {to.ip} at all: kubectl get services")
+        )
+    return None, None
+
+
+def addresses(service: Service) -> list[str]:
+    """Every address under which a service is reached."""
+    spec = service.spec
+    ingress = [each.ip for each in service.status.load_balancer.ingress]
+    every = [spec.cluster_ip, *spec.deprecated_public_ips, *spec.public_ips, *spec.external_ips, *ingress]
+    return [ip for ip in dict.fromkeys(every) if ip and ip != "None"]
+
+
+def _cluster_ip(service: Service) -> str:
+    if service.spec.cluster_ip in ("", "None"):
+        raise Refused(f"service {key(service)} is headless: it has no address, its name leads to its pods: labkit dns")
+    return service.spec.cluster_ip
+
+
+def _door(service: Service, port: ServicePort, machine: Machine, via: str, cluster: Cluster) -> str:
+    """A machine's address at which the service is reached from anywhere: its node port, else a public IP."""
+    door = _machine(From("node", via), None, cluster, "") if via else machine
+    if port.node_port:
+        return f"{door.address}:{port.node_port}"
+    for each in [door] if via else cluster.machines:
+        if each.address in addresses(service):
+            return f"{each.address}:{port.port}"
+    name = f"{service.metadata.namespace}/{service.metadata.name}"
+    raise Refused(
+        f"service {name} has neither a node port nor a machine's address among its public IPs; {_cluster_ip(service)}"
+        " means nothing outside of the machines, so nothing was sent. From one of them:"
+        f" labkit packet node/{door.name} {name}:{port.port}; or make it a service of type NodePort"
+    )
+
+
+def _must_stay_inside(start: From, target: str, cluster: Cluster) -> None:
+    ip = target.partition(":")[0]
+    if start.kind == "host" and ip not in [machine.address for machine in cluster.machines]:
+        where = (
+            "is in the service range, which only the machines know"
+            if _in(ip, cluster.networks.services)
+            else "is no machine's"
+        )
+        listed = ", ".join(f"{machine.name} {machine.address}" for machine in cluster.machines)
+        raise Refused(
+            f"from the host, requests go only to a machine's own address ({listed}); {ip} {where}: nothing was sent"
+        )
+    networks = cluster.networks
+    inside = any(_in(ip, network) for network in (networks.machines, networks.pods, networks.services))
+    if not inside:
+        raise Refused(
+            f"{ip} is outside of the lab ({networks.machines}, {networks.pods}, {networks.services}): nothing was sent"
+        )
+
+
+def backends(service: Service, port: ServicePort, objects: Objects) -> list[str]:
+    """The endpoints of a service port, as kube-proxy sees them."""
+    mine = [each for each in objects.endpoints if key(each) == key(service)]
+    return [
+        f"{address.ip}:{there.port}"
+        for each in mine
+        for subset in each.subsets
+        for there in subset.ports
+        if there.name == port.name
+        for address in subset.addresses
+    ]
+
+
+def _named(name: str, namespace: str, objects: Iterable[T], kind: str) -> T:
+    every = list(objects)
+    for each in every:
+        if (each.metadata.namespace, each.metadata.name) == (namespace, name):
+            return each
+    elsewhere = [key(each) for each in every if each.metadata.name == name]
+    if elsewhere:
+        raise Refused(f"there is no {kind} {namespace}/{name}, but {', '.join(elsewhere)}")
+    known = [each.metadata.name for each in every if each.metadata.namespace == namespace]
+    raise Refused(f"there is no {kind} {name} in namespace {namespace}{_near(name, known)}")
+
+
+def _near(name: str, known: list[str]) -> str:
+    found = (
+        difflib.get_close_matches(name, known, n=3, cutoff=0.5) or [each for each in known if each.startswith(name)][:3]
+    )
+    return f"; did you mean {' or '.join(found)}?" if found else f"; there is {', '.join(sorted(known)[:8]) or 'none'}"
+
+
+def _ports(service: Service) -> str:
+    return ", ".join(f"{each.port}/{each.protocol}" for each in service.spec.ports)
+
+
+def _in(ip: str, network: str) -> bool:
+    return ipaddress.ip_address(ip) in ipaddress.ip_network(network)
