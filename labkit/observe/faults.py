@@ -160,7 +160,7 @@ def _no_answer(evidence: Evidence) -> Iterator[Fault]:
 def _dead(evidence: Evidence, address: str, what: str) -> Fault:
     ip, _, port = address.partition(":")
     pod = next((each for each in evidence.objects.pods if each.status.pod_ip == ip), None)
-    holder = f"pod {key(pod)} on {pod.spec.node_name}, {_state(pod)}" if pod else "no pod has this address"
+    holder = f"pod {key(pod)}, {_state(pod)}" if pod else "no pod has this address"
     why = f"nothing listens on port {port} there" if what == "refused" else "is it there at all?"
     mend = (
         f"kubectl logs {pod.metadata.name} --namespace={pod.metadata.namespace}" if pod else "kubectl get pods -o wide"

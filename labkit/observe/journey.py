@@ -89,9 +89,8 @@ def mode(report: Report) -> str:
 
 def result(report: Report) -> str:
     after = f" after {report.milliseconds:g} ms" if report.milliseconds else ""
-    said = report.answer.encode("unicode_escape").decode()
     told = {
-        "answered": f'answered "{said if len(said) <= 60 else said[:60] + "..."}"{after}',
+        "answered": f"answered {readable(report.answer)}{after}",
         "connected": f"connected{after}",
         "sent": "sent; no answer, and UDP promises none",
         "closed": f"closed by the other side without a byte{after}",
@@ -101,6 +100,18 @@ def result(report: Report) -> str:
         "unreachable": "no way there",
     }
     return told.get(report.ending, report.trouble)
+
+
+def readable(answer: bytes) -> str:
+    """`"+PONG\\r\\n"`, or how much it was."""
+    try:
+        text = answer.decode()
+    except UnicodeDecodeError:
+        return f"with {len(answer)} bytes"
+    if not text.replace("\r", "").replace("\n", "").replace("\t", "").isprintable():
+        return f"with {len(answer)} bytes"
+    said = text.encode("unicode_escape").decode()
+    return f'"{said if len(said) <= 60 else said[:60] + "..."}"'
 
 
 def reached(report: Report) -> bool:
@@ -123,7 +134,7 @@ def _stations(evidence: Evidence, cluster: Cluster) -> list[Station]:
     where = "host" if kind == "host" else machine
     stations = [Station(kind=kind, machine=where, title=str(question.start), leaves=sent)]
     stations += [station for look in report.looks for station in _rules(look, report, machine)]
-    if _through_proxy(report) or (report.proxy and report.proxy.mode == "userspace" and report.flow):
+    if _through_proxy(report):
         stations.append(_proxy(evidence))
     if end := _endpoint(evidence, cluster):
         stations.append(end)
@@ -180,9 +191,9 @@ def _proxy(evidence: Evidence) -> Station:
     report, machine = evidence.report, evidence.question.machine.name
     proxy, leg = report.proxy, last_leg(report)
     notes = []
-    for each in report.listening:
-        holder = "systemd, which keeps it while kube-proxy is away" if each.pid == 1 else f"process {each.pid}"
-        notes.append(f"listens on {each.local} ({holder})")
+    if report.listening:
+        away = "" if proxy else ": systemd keeps it open meanwhile" if report.listening[0].pid == 1 else ""
+        notes.append(f"local port {report.listening[0].local}{away}")
     if report.accepted:
         notes.append(f"accepted {report.accepted.peer} (descriptor {report.accepted.fd})")
     for attempt in report.attempts:
@@ -210,10 +221,9 @@ def _endpoint(evidence: Evidence, cluster: Cluster) -> Station | None:
     pod = next((each for each in evidence.objects.pods if each.status.pod_ip == ip), None)
     machine = pod.spec.node_name if pod else _machine_of(ip, cluster)
     notes = []
-    if machine != question.machine.name:
-        notes += [
-            f"by {each.via or 'no gateway'}, {each.dev}" for each in report.routes if each.to == ip and not each.trouble
-        ]
+    for each in report.routes:
+        if each.to == ip and machine != question.machine.name and not each.trouble:
+            notes.append(f"over {each.dev}, " + (f"by {each.via}" if each.via else "directly"))
     if evidence.far:
         state = evidence.far.flow.state or "known" if evidence.far.flow else ""
         notes.append(
@@ -223,12 +233,8 @@ def _endpoint(evidence: Evidence, cluster: Cluster) -> Station | None:
         )
     if reached(report):
         notes.append(result(report))
-    return Station(
-        kind="pod" if pod else "machine",
-        machine=machine or "?",
-        title=f"pod {key(pod)}" if pod else f"endpoint {leg[1]}",
-        notes=notes,
-    )
+    title = f"pod {key(pod)}" if pod else f"{machine or 'somebody'}, {leg[1]}"
+    return Station(kind="pod" if pod else "machine", machine=machine or "?", title=title, notes=notes)
 
 
 def _machine_of(ip: str, cluster: Cluster) -> str:

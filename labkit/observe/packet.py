@@ -124,7 +124,7 @@ def from_host(shell: Shell, question: Question, say: bytes, seconds: float) -> R
         sock.bind((finder.getsockname()[0], 0))
         sock.settimeout(seconds)
         client = "{}:{}".format(*sock.getsockname())
-        result: list[tuple[Ending, str]] = []
+        result: list[tuple[Ending, bytes]] = []
 
         def on_line(line: str) -> None:
             if line == "armed":
@@ -133,11 +133,11 @@ def from_host(shell: Shell, question: Question, say: bytes, seconds: float) -> R
         asked = msgspec.json.encode(request(question, say, seconds, client))
         ran = shell.run(PROBE, timeout=seconds + 40, input=asked, what="looking at the request", on_line=on_line)
     report = _decoded(ran.out)
-    report.ending, report.answer = result[0] if result else ("", "")
+    report.ending, report.answer = result[0] if result else ("", b"")
     return report
 
 
-def _send(sock: socket.socket, target: tuple[str, int], say: bytes) -> tuple[Ending, str]:
+def _send(sock: socket.socket, target: tuple[str, int], say: bytes) -> tuple[Ending, bytes]:
     try:
         sock.connect(target)
         if say:
@@ -146,18 +146,18 @@ def _send(sock: socket.socket, target: tuple[str, int], say: bytes) -> tuple[End
             sock.settimeout(1.0)
         data = sock.recv(400)
     except ConnectionRefusedError:
-        return "refused", ""
+        return "refused", b""
     except ConnectionResetError:
-        return "reset", ""
+        return "reset", b""
     except TimeoutError:
         try:
             sock.getpeername()
         except OSError:
-            return "silent", ""
-        return ("sent" if sock.type == socket.SOCK_DGRAM else "connected"), ""
+            return "silent", b""
+        return ("sent" if sock.type == socket.SOCK_DGRAM else "connected"), b""
     except OSError:
-        return "unreachable", ""
-    return ("answered" if data else "closed"), data.decode(errors="backslashreplace")
+        return "unreachable", b""
+    return ("answered" if data else "closed"), data
 
 
 def last_leg(report: Report) -> tuple[str, str] | None:

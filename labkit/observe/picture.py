@@ -78,7 +78,13 @@ def _station(station: Station, width: int, first: bool, last: bool) -> Iterator[
 
 
 def _rule(rule: Rule, number: int, width: int) -> list[Text]:
-    shown = [*_wrapped(Text.assemble((f"{number} ", NOTE), (rule.text, RULE)), width, "    ")]
+    shown = [
+        *_wrapped(
+            Text.assemble((f"{number} " if rule.verdict else "", NOTE), (rule.text, RULE if rule.verdict else NOTE)),
+            width,
+            "    ",
+        )
+    ]
     if rule.source:
         function = f"{rule.function}  " if rule.function else ""
         shown.append(Text.assemble(("  └ ", NOTE), (function, f"bold {MAKER}"), (rule.source, MAKER)))

@@ -120,7 +120,7 @@ def _card(paper: _Paper, station: Station, colour: str) -> None:
 def _content(station: Station) -> list[tuple[str, str]]:
     found = [("note", note) for note in station.notes]
     for rule in station.rules:
-        style = "rule" if rule.text.startswith("-A ") or rule.verdict else "note"
+        style = "rule" if rule.verdict else "note"
         pieces = textwrap.wrap(
             rule.text.replace(" -j ", " -j\0"),
             COLUMNS,

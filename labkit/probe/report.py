@@ -122,7 +122,8 @@ class Report(_Record):
 
     trouble: str = ""
     ending: Ending = ""
-    answer: str = ""
+    answer: bytes = b""
+    """Its first bytes (base64 in JSON)."""
     milliseconds: float = 0.0
     client: str = ""
     looks: list[Look] = []

@@ -27,7 +27,7 @@ class Client(Protocol):
 
     client: str
     ending: Ending
-    answer: str
+    answer: bytes
     milliseconds: float
 
     def begin(self) -> None: ...
@@ -46,7 +46,7 @@ class Sender:
         self.request = request
         self.client = ""
         self.ending: Ending = ""
-        self.answer = ""
+        self.answer = b""
         self.milliseconds = 0.0
         path = netns.of_pod(request.pod) if request.pod else request.netns
         self.own = not path or netns.is_own(path)
@@ -116,7 +116,7 @@ class Sender:
             self._end_by(exc.errno or errno.EIO)
             return
         self.milliseconds = round((time.monotonic() - self._began) * 1000, 2)
-        self.answer = data.decode(errors="backslashreplace")
+        self.answer = data
         self.ending = "answered" if data or self.request.protocol == "udp" else "closed"
 
     def _end_by(self, code: int) -> None:
@@ -133,7 +133,7 @@ class Watched:
     """Somebody else sends; we know when it has come by conntrack."""
 
     ending: Ending = ""
-    answer = ""
+    answer = b""
     milliseconds = 0.0
     own = False
 

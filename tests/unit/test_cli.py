@@ -40,6 +40,7 @@ def labkit(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
         "down",
         "destroy",
         "status",
+        "packet",
         "lab",
         "walkthrough",
         "ssh",
@@ -204,3 +205,19 @@ def test_a_kubeconfig_needs_a_cluster_that_is_up(
     clusters.init("lab")
     assert labkit(monkeypatch, "kubeconfig") == 2
     assert "labkit up" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["pod/client", "-"], "Quote the request"),
+        (["pod/client", "web", "--jsn"], "--jsn"),
+        (["client", "web"], "pod/NAME"),
+    ],
+)
+def test_packet_teaches_what_it_was_not_told(
+    words: list[str], expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clusters.init("lab")
+    assert labkit(monkeypatch, "packet", *words) == 2
+    assert expected in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""A cluster of three machines, a service with two pods, and what a probe saw: literals for the tests of `labkit packet`."""
+"""Three machines, services and pods, and what a probe saw: literals for the tests of `labkit packet`."""
 
 from pathlib import Path
 

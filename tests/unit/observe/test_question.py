@@ -43,7 +43,7 @@ def test_the_host_goes_through_a_machine_s_own_address() -> None:
     ("start", "to", "expected"),
     [
         ("host", "redis-master", "neither a node port nor"),
-        ("host", "10.0.0.11:6379", "only to a machine's own address .*10.0.0.11 is in the service range.*nothing was sent"),
+        ("host", "10.0.0.11:6379", "10.0.0.11 is in the service range.*nothing was sent"),
         ("host", "10.244.3.5:6379", "10.244.3.5 is no machine's"),
         ("host", "192.0.2.1:80", "nothing was sent"),
         ("pod/client", "192.0.2.1:80", "outside of the lab"),
@@ -67,6 +67,6 @@ def test_a_wrong_name_or_address_is_refused(start: str, to: str, expected: str) 
 
 
 def test_a_pod_that_does_not_run_cannot_ask() -> None:
-    with pytest.raises(Refused, match="Pending .no machine was found for it yet.") as refused:
+    with pytest.raises(Refused, match="is Pending") as refused:
         question("pod/waiting", "web")
     assert refused.value.exit_code == 1

@@ -1,0 +1,48 @@
+"""Each rule is traced back to the function that made it."""
+
+import inspect
+from pathlib import Path
+
+import labkit
+from labkit.components.kube_proxy import iptables
+from labkit.components.kube_proxy import makers as kube_proxy
+from labkit.components.kube_proxy.iptables import FIRST, LAST, render
+from labkit.components.kube_proxy.userspace import service_ports
+from labkit.probe import makers
+from tests.unit.components.kube_proxy import recorded
+from tests.unit.components.kube_proxy.test_iptables import portals
+
+
+def test_every_rule_of_the_userspace_mode_is_known_by_its_place() -> None:
+    services = recorded.services("everywhere")
+    assert service_ports(services)
+    rules = [*FIRST, *LAST, *render(portals(services), "0.0.0.0", "10.245.1.12")]
+    assert len(rules) > 30
+    for rule in rules:
+        assert kube_proxy.maker("nat", rule.chain, str(rule)) is rule.made_by, rule
+
+
+def test_the_line_told_is_the_line_of_the_function() -> None:
+    made = makers.tell("nat", "KUBE-PORTALS-HOST", "-A KUBE-PORTALS-HOST -d 10.0.0.11/32 -j DNAT --to-destination y")
+    assert made is not None
+    lines = inspect.getsource(iptables).splitlines()
+    assert made.function == "host_portal"
+    assert made.file == "labkit/components/kube_proxy/iptables.py"
+    assert lines[made.line - 1].startswith("def host_portal(")
+
+
+def test_the_machine_s_own_rules_are_found_in_the_script_that_writes_them() -> None:
+    comment = '-m comment --comment "lab-net: no such service"'
+    rule = f"-A LAB-NET -d 10.0.0.0/16 -p tcp {comment} -j REJECT --reject-with tcp-reset"
+    made = makers.tell("filter", "LAB-NET", rule)
+    assert made is not None
+    assert made.file.endswith("/lab-net")
+    line = (Path(labkit.__path__[0]).parent / made.file).read_text().splitlines()[made.line - 1]
+    assert line.startswith("-A LAB-NET ")
+    assert line.endswith("--reject-with tcp-reset")
+
+
+def test_docker_s_and_a_learner_s_rules_are_nobody_s() -> None:
+    for chain, rule in (("DOCKER", "-A DOCKER -i docker0 -j RETURN"), ("PREROUTING", "-A PREROUTING -j DOCKER")):
+        assert makers.tell("nat", chain, rule) is None
+    assert makers.tell("filter", "KUBE-PORTALS-HOST", "-A KUBE-PORTALS-HOST -j x") is None
