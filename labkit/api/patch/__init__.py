@@ -3,7 +3,7 @@
     application/json-patch+json              json_patch.apply         RFC 6902, a list of operations
     application/merge-patch+json             merge.apply              RFC 7386, null removes
     application/strategic-merge-patch+json   strategic.apply          lists joined by key, with directives
-    application/apply-patch+yaml             strategic.apply          kubectl apply --server-side: what it says wins
+    application/apply-patch+yaml             strategic.apply          YAML or JSON: kubectl apply --server-side
 
 The documents that are given stay as they are.
 """
@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from labkit.api.errors import BadRequest, UnsupportedMediaType
-from labkit.api.patch import json_patch, merge, strategic
+from labkit.api.patch import apply_yaml, json_patch, merge, strategic
 from labkit.api.types import Part
 
 JSON_PATCH = "application/json-patch+json"
@@ -36,7 +36,7 @@ def apply(content_type: str, document: Any, body: bytes, what: type[Part]) -> An
             f"the body of the request was in an unknown format - accepted media types include: "
             f"{JSON_PATCH}, {MERGE}, {STRATEGIC}, {APPLY}"
         )
-    patch = _parse(body)
+    patch = _parse(body, dialect)
     if dialect != JSON_PATCH and not isinstance(patch, dict):
         raise BadRequest(f"a {dialect} body is an object, not a {type(patch).__name__}")
     try:
@@ -47,8 +47,8 @@ def apply(content_type: str, document: Any, body: bytes, what: type[Part]) -> An
         raise BadRequest("the patch exceeds the maximum depth") from exc
 
 
-def _parse(body: bytes) -> Any:
+def _parse(body: bytes, dialect: str) -> Any:
     try:
-        return msgspec.json.decode(body)
+        return apply_yaml.load(body) if dialect == APPLY else msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise BadRequest(f"the patch is not JSON: {exc}") from exc

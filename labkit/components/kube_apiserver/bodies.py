@@ -6,13 +6,13 @@ refused as by the original.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from labkit.api import codec, patch, protobuf
-from labkit.api.errors import BadRequest, UnsupportedMediaType
+from labkit.api.errors import BadRequest, Fault, Invalid, UnsupportedMediaType
 from labkit.api.types import DeleteOptions
 from labkit.components.kube_apiserver.messages import JSON, Request
 
@@ -82,6 +82,37 @@ def is_dry_run(request: Request, options: DeleteOptions | None = None) -> bool:
     if asked not in ("", "All"):
         raise BadRequest(f"dryRun: unsupported value {asked!r}: expected All")
     return asked == "All"
+
+
+def check_match(query: Mapping[str, str], *, watch: bool = False) -> None:
+    """resourceVersionMatch: NotOlderThan (what a list at a resourceVersion is), or Exact. Raises Invalid, in the words
+    of Kubernetes 1.19, which brought it."""
+    match, version = query.get("resourceVersionMatch", ""), query.get("resourceVersion", "")
+    field = "resourceVersionMatch"
+    if "sendInitialEvents" in query and not watch:
+        field, why = "sendInitialEvents", "Forbidden: sendInitialEvents is forbidden for list"
+    elif not match or "sendInitialEvents" in query:
+        return
+    elif watch:
+        why = "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+    elif not version:
+        why = "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"
+    elif query.get("continue"):
+        why = "Forbidden: resourceVersionMatch is forbidden when continue is provided"
+    elif match not in ("Exact", "NotOlderThan"):
+        why = f'Unsupported value: "{match}": supported values: "Exact", "NotOlderThan", ""'
+    elif match == "Exact" and version == "0":
+        why = 'Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+    else:
+        return
+    reason = "FieldValueNotSupported" if why.startswith("Uns") else "FieldValueForbidden"
+    raise Invalid.of("ListOptions.meta.k8s.io", "", [Fault(reason, field, why)])
+
+
+def is_exact(query: Mapping[str, str], limit: int) -> bool:
+    """Whether a list is to be as of its resourceVersion, not later; with a limit, also when that is not said."""
+    match = query.get("resourceVersionMatch", "")
+    return match == "Exact" or (not match and limit > 0 and query.get("resourceVersion", "") not in ("", "0"))
 
 
 def number(text: str, name: str) -> int:

@@ -35,7 +35,10 @@ from labkit.storage.registry import ATTEMPTS, Intent, Registry
 from labkit.storage.selection import Selection
 
 REVISION_SECONDS = 3.0  # so long a read waits for a resourceVersion that is not here yet
+TOO_OLD = "The resourceVersion for the provided list is too old."
+CONTINUE_TOO_OLD = "The provided continue parameter is too old to display a consistent list result: list again"
 WATCH_SECONDS = 1800.0  # a watch lasts at random one to two times this, as 1.0's --min-request-timeout
+Entries = list[Entry]
 
 
 class Resources:
@@ -66,10 +69,15 @@ class Resources:
         query = request.query
         selection = selection_of(request, at, kind)
         limit = bodies.number(query.get("limit", ""), "limit")
+        bodies.check_match(query)
         if query.get("continue"):
             return await self._list_on(request, at, kind, selection, limit)
         asked = query.get("resourceVersion", "")
         await (self._reached(asked) if asked else self._cache.current())
+        if bodies.is_exact(query, limit):
+            revision = watching.parse_revision(asked)
+            entries = await self._stored(at, selection, revision, TOO_OLD)
+            return _part(request, at, kind, selection, entries, revision, limit)
         revision = self._cache.revision
         entries = selection.of(self.registries[at.resource].shelf.within(at.namespace))
         return _part(request, at, kind, selection, entries, revision, limit)
@@ -77,18 +85,26 @@ class Resources:
     async def _list_on(self, request: Request, at: Route, kind: Kind, selection: Selection, limit: int) -> Answer:
         """The next part of a list: read from the store as of the first part's revision."""
         after, revision = answers.read_token(request.query["continue"])
+        entries = await self._stored(at, selection, revision, CONTINUE_TOO_OLD, after)
+        return _part(request, at, kind, selection, entries, revision, limit)
+
+    async def _stored(self, at: Route, selection: Selection, revision: int, too_old: str, after: str = "") -> Entries:
+        """What there was at a revision, behind the path `after`. Raises Expired, with the text `too_old`."""
         shelf = self.registries[at.resource].shelf
         prefix = f"{shelf.prefix}{at.namespace}/" if at.namespace else shelf.prefix
         try:
-            page = await self._cache.storage.list(prefix, after=f"{shelf.prefix}{after}", revision=revision)
+            page = await self._cache.storage.list(
+                prefix, after=f"{shelf.prefix}{after}" if after else "", revision=revision
+            )
         except Compacted as error:
-            text = "The provided continue parameter is too old to display a consistent list result: list again"
-            raise Expired(text) from error
-        entries = [shelf.codec.entry(key[len(shelf.prefix) :], value, at_) for key, value, at_ in page.items]
-        return _part(request, at, kind, selection, selection.of(entries), revision, limit)
+            raise Expired(too_old) from error
+        return selection.of(
+            [shelf.codec.entry(key[len(shelf.prefix) :], value, then) for key, value, then in page.items]
+        )
 
     async def watch(self, request: Request, at: Route, kind: Kind) -> Stream:
         query = request.query
+        bodies.check_match(query, watch=True)
         seconds = bodies.number(query.get("timeoutSeconds", ""), "timeoutSeconds")
         asked, from_state = query.get("resourceVersion", ""), watching.begins_with_state(request)
         watch = watching.Watch(

@@ -223,6 +223,13 @@ class TestPatch:
         kind = "application/apply-patch+yaml"
         assert (await http("PATCH", f"{PODS}/p1?fieldManager=kubectl", pod(), Content_Type=kind))[0] == 201
         assert (await http("PATCH", f"{PODS}/p1?fieldManager=kubectl", pod(), Content_Type=kind))[0] == 200
+        text = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c1}\ndata:\n  key: |\n    one\n    two\n"
+        maps = "/api/v1/namespaces/default/configmaps"
+        code, made = await http("PATCH", f"{maps}/c1?fieldManager=me", text, Content_Type=kind)
+        assert (code, made["data"]) == (201, {"key": "one\ntwo\n"})
+        refused = failed(await http("PATCH", f"{maps}/c1?fieldManager=me", b"a:\n  b: c\n d", Content_Type=kind))
+        assert refused[:2] == (400, "BadRequest")
+        assert "error converting YAML to JSON: yaml: line 3" in refused[2]
 
 
 class TestScale:
@@ -430,6 +437,50 @@ class TestList:
         assert {part["metadata"]["resourceVersion"] for part in (first, second, third)} == {
             first["metadata"]["resourceVersion"]
         }
+
+    async def test_exactly_then(self, http: Http, server: Server) -> None:
+        for n in range(3):
+            await http.made(PODS, pod(f"p{n}", labels={"n": str(n)}))
+        then = (await http.got(PODS))["metadata"]["resourceVersion"]
+        await http("DELETE", f"{PODS}/p1")
+        await http.made(PODS, pod("p9"))
+
+        async def names(query: str) -> list[str]:
+            listing = await http.got(f"{PODS}?resourceVersion={then}{query}")
+            assert "Match=NotOlderThan" in query or listing["metadata"]["resourceVersion"] == then
+            return [item["metadata"]["name"] for item in listing["items"]]
+
+        assert await names("&resourceVersionMatch=Exact") == ["p0", "p1", "p2"]
+        assert await names("&resourceVersionMatch=Exact&labelSelector=n%3D1") == ["p1"]
+        assert await names("&resourceVersionMatch=NotOlderThan") == ["p0", "p2", "p9"]
+        assert await names("&limit=2") == ["p0", "p1"]
+        first = await http.got(f"{PODS}?resourceVersion={then}&resourceVersionMatch=Exact&limit=2")
+        rest = await http.got(f"{PODS}?limit=2&continue={first['metadata']['continue']}")
+        assert [item["metadata"]["name"] for item in rest["items"]] == ["p2"]
+        await server.storage.compact(await server.storage.revision())
+        gone = failed(await http("GET", f"{PODS}?resourceVersion={then}&resourceVersionMatch=Exact"))
+        assert gone == (410, "Expired", "The resourceVersion for the provided list is too old.")
+        early = await http("GET", f"{PODS}?resourceVersion=999999&resourceVersionMatch=Exact")
+        assert failed(early)[:2] == (504, "Timeout")
+
+    @pytest.mark.parametrize(
+        ("query", "says"),
+        [
+            ("resourceVersionMatch=Exact",
+             "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"),
+            ("resourceVersionMatch=Sometimes&resourceVersion=5",
+             'Unsupported value: "Sometimes": supported values: "Exact", "NotOlderThan", ""'),
+            ("resourceVersionMatch=Exact&resourceVersion=0",
+             'Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"'),
+            ("resourceVersionMatch=Exact&resourceVersion=5&continue=x",
+             "Forbidden: resourceVersionMatch is forbidden when continue is provided"),
+            ("resourceVersionMatch=Exact&resourceVersion=5&watch=true",
+             "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"),
+        ],
+    )  # fmt: skip
+    async def test_a_match_that_does_not_fit(self, http: Http, query: str, says: str) -> None:
+        refused = failed(await http("GET", f"{PODS}?{query}"))
+        assert refused == (422, "Invalid", f'ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: {says}')
 
     async def test_a_part_of_forgotten_history_is_gone(self, http: Http, server: Server) -> None:
         for n in range(3):
