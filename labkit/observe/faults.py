@@ -29,7 +29,7 @@ def find(evidence: Evidence, cluster: Cluster) -> list[Fault]:
         machine = evidence.question.machine.name
         return [Fault(text=f"{machine}: {evidence.report.trouble}", mend=f"labkit ssh {machine}")]
     found = [*_no_endpoints(evidence), *_no_proxy(evidence), *_no_rule(evidence)]
-    found += [*_no_route(evidence, cluster), *_dead_endpoints(evidence), *_no_answer(evidence)]
+    found += [*_idle_proxy(evidence), *_no_route(evidence, cluster), *_dead_endpoints(evidence), *_no_answer(evidence)]
     if not found and evidence.report.ending in FAILED:
         found.append(_unexplained(evidence))
     return found
@@ -81,6 +81,24 @@ def _no_proxy(evidence: Evidence) -> Iterator[Fault]:
     yield Fault(
         text=f"kube-proxy is not running on {machine}; {what}",
         mend=f"labkit logs kube-proxy -m {machine}; labkit ssh {machine} systemctl start kube-proxy",
+    )
+
+
+def _idle_proxy(evidence: Evidence) -> Iterator[Fault]:
+    """The rules lead to kube-proxy's process, and it goes no further."""
+    report, machine = evidence.report, evidence.question.machine.name
+    flow, backends = report.flow, evidence.question.backends
+    if not (report.proxy and report.proxy.mode == "userspace" and flow and backends and translated(evidence)):
+        return
+    if report.outgoing or report.attempts or flow.reply.source in backends:
+        return
+    port = flow.reply.source.rpartition(":")[2]
+    if report.listening:
+        text = f"kube-proxy, process {report.proxy.pid}, has the request at its port {port} and does not carry it on"
+    else:
+        text = f"the rules lead to port {port} of {machine}, where nobody listens"
+    yield Fault(
+        text=text, mend=f"labkit logs kube-proxy -m {machine}; labkit ssh {machine} systemctl restart kube-proxy"
     )
 
 

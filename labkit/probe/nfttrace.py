@@ -92,6 +92,8 @@ def parse(lines: list[str], own_table: str) -> list[Traced]:
             continue
         identity, addressed = match["id"], _ADDRESSES.search(match["rest"])
         if match["table"] != own_table:
+            if identity not in current and addressed and (known := _same(found, _packet(addressed))):
+                current[identity] = known
             if identity in current:
                 current[identity].steps.append(_step(match, addressed))
         elif match["what"] == "packet:" and addressed:
@@ -100,6 +102,11 @@ def parse(lines: list[str], own_table: str) -> list[Traced]:
             current[identity] = Traced(match["chain"], headers[identity])
             found.append(current[identity])
     return found
+
+
+def _same(found: list[Traced], packet: Packet) -> Traced | None:
+    """The marked packet that goes on under another id, as it does when it is forwarded: it has kept its source."""
+    return next((each for each in reversed(found) if each.packet.source == packet.source), None)
 
 
 def _step(match: re.Match[str], addressed: re.Match[str] | None) -> Step:

@@ -18,7 +18,9 @@ trace id 665f9c8a ip {OWN} refusal policy accept
 trace id 665f9c8a ip nat PREROUTING packet: {_SYN}
 trace id 665f9c8a ip nat PREROUTING rule  counter packets 0 bytes 0 jump KUBE-X # handle 16 (verdict jump KUBE-X)
 trace id 665f9c8a ip nat KUBE-X rule meta l4proto tcp tcp dport 80 redirect to :43827 # handle 11 (verdict accept)
-trace id 99999999 ip nat PREROUTING packet: {_SYN}
+trace id 99999999 ip nat PREROUTING packet: {_SYN.replace("38707", "38708")}
+trace id 77777777 ip filter FORWARD packet: {_SYN}
+trace id 77777777 ip filter FORWARD rule ip daddr 10.0.0.0/16 reject # handle 4 (verdict drop)
 trace id 665f9c8a ip {OWN} attempt packet: oif "cbr0" {_OUT}
 trace id 665f9c8a ip {OWN} attempt rule meta nftrace set 1 # handle 10 (verdict continue)
 trace id 665f9c8a ip filter OUTPUT policy accept
@@ -35,6 +37,8 @@ def test_packets_are_told_apart_though_the_kernel_uses_an_id_twice() -> None:
         ("packet", "PREROUTING", 0, ""),
         ("rule", "PREROUTING", 16, "jump KUBE-X"),
         ("rule", "KUBE-X", 11, "accept"),
+        ("packet", "FORWARD", 0, ""),
+        ("rule", "FORWARD", 4, "drop"),
     ]
     assert client.steps[0].interface == "cbr0"
     assert client.steps[2].text == "meta l4proto tcp tcp dport 80 redirect to :43827"

@@ -1,0 +1,164 @@
+"""`labkit packet` on real rules, a real kube-proxy and real connections: its way, and each step that can be missing."""
+
+import asyncio
+import json
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from labkit.api.types import EndpointPort, ServicePort
+from labkit.observe.journey import Journey
+from labkit.testing.eventually import eventually
+from tests.node.netns import NODE_IP, POD_IPS
+from tests.node.packets import chains, functions, journey
+from tests.node.world import World, world
+
+A, B = POD_IPS["pod-a"], POD_IPS["pod-b"]
+PORT = (EndpointPort(port=8000, protocol="TCP"),)
+WEB = "10.0.0.12"
+ELSEWHERE = "10.244.3.9"  # a pod of agent2, which does not exist here
+
+
+@pytest.fixture
+async def lab(tmp_path: Path) -> AsyncIterator[World]:
+    async with world(tmp_path) as made:
+        yield made
+
+
+async def web(lab: World, *addresses: str) -> None:
+    """The service web, 10.0.0.12:80 and node port 30080, with these endpoints."""
+    await lab.service("web", WEB, ServicePort(port=80, protocol="TCP", node_port=30080), type="NodePort")
+    await lab.endpoints("web", *addresses, ports=PORT)
+
+
+def text(told: Journey) -> str:
+    return "\n".join(fault.text for fault in told.faults)
+
+
+async def test_the_way_through_the_userspace_proxy(lab: World) -> None:
+    await lab.backend("pod-a", 8000)
+    await web(lab, A)
+    proxy = await lab.proxy()
+    told = await journey(lab, "pod/pod-b", "web:80")
+    assert (told.well, told.mode) == (True, "userspace"), told
+    assert told.result.startswith('answered "pod-a\\n"')
+    assert chains(told) == ["PREROUTING", "KUBE-PORTALS-CONTAINER"]
+    assert functions(told) == ["jump_to_portals", "container_portal", "Balancer.next"]
+    client, rules, carrier, end = told.stations
+    local_port = re.search(r"--to-ports (\d+)", rules.rules[1].text)
+    assert client.leaves
+    assert rules.leaves
+    assert carrier.leaves
+    assert local_port
+    assert client.leaves.source.startswith(f"{B}:")
+    assert client.leaves.destination == f"{WEB}:80"
+    assert rules.leaves.destination == f"10.244.2.1:{local_port[1]}"
+    assert carrier.title == f"kube-proxy, process {proxy.process.pid}"
+    assert carrier.leaves.destination == f"{A}:8000"
+    assert end.title == "pod default/pod-a"
+    assert [back.packet.source for back in told.back] == [f"{A}:8000", f"10.244.2.1:{local_port[1]}", f"{WEB}:80"]
+
+    node = await journey(lab, "node/agent1", "web")
+    assert (node.well, chains(node)) == (True, ["OUTPUT", "KUBE-PORTALS-HOST"])
+    itself = await journey(lab, "pod/pod-a", "web")
+    assert itself.well, text(itself)
+    host = await journey(lab, "host", "web")
+    assert (host.well, host.stations[0].machine) == (True, "host"), text(host)
+    assert chains(host) == ["PREROUTING", "PREROUTING", "KUBE-NODEPORT-CONTAINER"]
+    assert host.stations[-1].title == "pod default/pod-a"
+
+
+async def test_a_datagram(lab: World) -> None:
+    await lab.udp_backend("pod-a", 8000)
+    await lab.service("echo", "10.0.0.16", ServicePort(port=9999, protocol="UDP"))
+    await lab.endpoints("echo", A, ports=(EndpointPort(port=8000, protocol="UDP"),))
+    await lab.proxy()
+    told = await journey(lab, "pod/pod-b", "echo")
+    assert told.well, text(told)
+    assert told.result.startswith('answered "pod-a labkit packet\\n"')
+    assert functions(told) == ["jump_to_portals", "container_portal", "Balancer.next"]
+    assert told.stations[-1].title == "pod default/pod-a"
+
+
+async def test_endpoints_that_are_missing_dead_or_out_of_reach(lab: World) -> None:
+    await lab.backend("pod-b", 8000)
+    await web(lab)
+    await lab.proxy()
+    none = await journey(lab, "pod/pod-b", "web")
+    assert text(none) == "service default/web has no selector and nobody has made endpoints for it"
+    assert none.result.startswith("closed")
+    await lab.endpoints("web", A, B, ports=PORT)  # nobody listens on pod-a
+
+    async def one_refused() -> bool:
+        told = await journey(lab, "node/agent1", "web")
+        return f"endpoint {A}:8000 refused: nothing listens" in text(told) and told.result.startswith("answered")
+
+    await eventually(one_refused, within=20, expect="one of two endpoints was refused, the other answered")
+    await lab.endpoints("web", ELSEWHERE, ports=PORT)
+
+    async def no_route() -> bool:
+        told = text(await journey(lab, "pod/pod-b", "web", seconds=1.5))
+        return "agent1 has no route to 10.244.3.0/24, the pods of agent2" in told and "did not answer" in told
+
+    await eventually(no_route, within=20, expect="the route to agent2 is missed")
+
+
+async def test_rules_that_were_flushed_and_a_proxy_that_is_gone(lab: World) -> None:
+    await lab.backend("pod-a", 8000)
+    await web(lab, A)
+    proxy = await lab.proxy()
+    assert (await journey(lab, "pod/pod-b", "web")).well
+    proxy.process.send_signal(signal.SIGSTOP)  # so that it does not put back what we take away
+    stuck = await journey(lab, "pod/pod-b", "web", seconds=1)
+    assert "has the request at its port" in text(stuck)
+    await lab.run("node", "iptables", "-t", "nat", "-D", "PREROUTING", "1")
+    jump = await journey(lab, "pod/pod-b", "web")
+    assert "rules on agent1 name default/web:, but the packet met none of them" in text(jump)
+    assert jump.result.startswith("refused")
+    assert any("REJECT" in rule for rule in [each.text for station in jump.stations for each in station.rules])
+    await lab.run("node", "sh", "-c", "for c in PORTALS-HOST PORTALS-CONTAINER NODEPORT-HOST NODEPORT-CONTAINER; do"
+                  " iptables -t nat -F KUBE-$c; done")  # fmt: skip
+    flushed = await journey(lab, "node/agent1", "web")
+    assert text(flushed) == (
+        "no rule on agent1 names default/web:: not written yet, or flushed; kube-proxy puts it back within 5 s"
+    )
+    proxy.process.send_signal(signal.SIGCONT)
+
+    async def well_again() -> bool:
+        return (await journey(lab, "pod/pod-b", "web")).well
+
+    await eventually(well_again, within=15)
+    await proxy.stop()
+    gone = await journey(lab, "pod/pod-b", "web")
+    assert "kube-proxy is not running on agent1; the rules that it left still stand" in text(gone)
+    assert gone.result.startswith("refused")
+
+
+async def test_it_leaves_nothing_behind(lab: World) -> None:
+    await lab.backend("pod-a", 8000)
+    await web(lab, A)
+    await lab.proxy()
+    before = await lab.run("node", "nft", "list", "tables")
+    assert (await journey(lab, "pod/pod-b", "web")).well
+    assert await lab.run("node", "nft", "list", "tables") == before
+    request = json.dumps({"target": f"{NODE_IP}:30080", "client": "10.245.1.13:1", "seconds": 50}).encode()
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        command = lab.spaces["node"].command(sys.executable, "-m", "labkit.probe")
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(request)
+        process.stdin.close()
+        assert await asyncio.wait_for(process.stdout.readline(), 20) == b"armed\n"
+        assert "labkit-packet-" in await lab.run("node", "nft", "list", "tables")
+        process.send_signal(number)
+        await process.wait()
+        left = await lab.run("node", "nft", "list", "tables")
+        assert ("labkit-packet-" in left) is (number is signal.SIGKILL)
+    assert (await journey(lab, "pod/pod-b", "web")).well
+    assert await lab.run("node", "nft", "list", "tables") == before, "the next one sweeps up after one that was killed"
