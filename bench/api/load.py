@@ -45,7 +45,7 @@ class Files(msgspec.Struct):
         return context
 
     def tls(self) -> Tls:
-        return Tls(*(Path(file).read_bytes() for file in (self.ca, self.certificate, self.key)))
+        return Tls(*(Path(file) for file in (self.ca, self.certificate, self.key)))
 
 
 class Where(msgspec.Struct):

@@ -100,7 +100,7 @@ def _client(server: ApiServer, name: str) -> Client:
 def _tls(etcd: EtcdServer) -> Tls:
     assert etcd.authority is not None
     certificate, key = etcd.authority.issue("reader")
-    return Tls(etcd.authority.ca.read_bytes(), certificate.read_bytes(), key.read_bytes())
+    return Tls(etcd.authority.ca, certificate, key)
 
 
 @asynccontextmanager

@@ -222,7 +222,7 @@ async def record(etcd: EtcdServer, start: int, until: int) -> list[Transition]:
     """What etcd has to say."""
     assert etcd.authority
     certificate, key = etcd.authority.issue("kube-apiserver")
-    storage = Etcd(etcd.address, Tls(etcd.authority.ca.read_bytes(), certificate.read_bytes(), key.read_bytes()))
+    storage = Etcd(etcd.address, Tls(etcd.authority.ca, certificate, key))
     steps: list[Transition] = []
     async with contextlib.aclosing(storage.replay("/registry/configmaps/", start)) as replay:
         while not steps or steps[-1].revision < until:

@@ -49,7 +49,7 @@ def storage_of(flags: Settings) -> Storage:
     tls = None
     if flags.etcd_certfile:
         files = (flags.etcd_cafile, flags.etcd_certfile, flags.etcd_keyfile)
-        tls = Tls(*(Path(file).read_bytes() for file in files))
+        tls = Tls(*(Path(file) for file in files))
     return Etcd(",".join(servers), tls)
 
 
