@@ -36,7 +36,6 @@ from labkit.testing.eventually import eventually
 from tests.node.apiserver import ApiServer, api_server
 from tests.node.real_etcd import Authority, EtcdServer
 from tests.node.test_apiserver_kubectl import installed
-from tests.node.test_storage_contract import closed
 
 KEY = "/registry/configmaps/default/c"
 
@@ -227,7 +226,7 @@ async def record(etcd: EtcdServer, start: int, until: int) -> list[Transition]:
     async with contextlib.aclosing(storage.replay("/registry/configmaps/", start)) as replay:
         while not steps or steps[-1].revision < until:
             steps += await anext(replay)
-    await closed(storage)
+    await storage.close()
     return steps
 
 

@@ -14,7 +14,6 @@ from labkit.storage.etcd import Etcd
 from labkit.testing.eventually import eventually
 from labkit.trace import Tracer
 from tests.node.real_etcd import EtcdServer, etcd_server
-from tests.node.test_storage_contract import closed
 from tests.watch_histories import OPS, Op, play
 
 
@@ -48,7 +47,7 @@ async def test_a_deletion_that_was_compacted_while_the_cache_did_not_look(server
     assert "compacted under the watch" in log.getvalue()
     task.cancel()
     await asyncio.wait([task])
-    await closed(storage)
+    await storage.close()
 
 
 async def _play(server: EtcdServer, ops: list[Op]) -> None:
@@ -57,4 +56,4 @@ async def _play(server: EtcdServer, ops: list[Op]) -> None:
     try:
         await play(storage, ops)
     finally:
-        await closed(storage)
+        await storage.close()
