@@ -145,8 +145,26 @@ def _dns(cluster: Cluster) -> Iterator[str]:
     elif cluster.dns.address in (str(services[0]), str(services[1]), str(services[-1])):
         yield f"dns.address: {cluster.dns.address} is taken: {services[1]} is the service kubernetes, expected another"
     for index, forwarder in enumerate(cluster.dns.forwarders):
-        if not _is_in(forwarder, Network("0.0.0.0/0")):
-            yield f"dns.forwarders[{index}]: {forwarder!r}, expected an IPv4 address"
+        if wrong := _no_forwarder(cluster, forwarder):
+            yield f"dns.forwarders[{index}]: {forwarder!r}{wrong}, expected an IPv4 address outside of the cluster"
+        elif forwarder in cluster.dns.forwarders[:index]:
+            yield f"dns.forwarders[{index}]: {forwarder} is listed before, expected each address once"
+
+
+def _no_forwarder(cluster: Cluster, address: str) -> str:
+    """Why kube-dns cannot ask that address: it would ask itself, or a service, which only leads back to it."""
+    networks = cluster.networks
+    if not _is_in(address, Network("0.0.0.0/0")):
+        return " is no address"
+    ip = ipaddress.IPv4Address(address)
+    if ip.is_loopback or ip.is_multicast or ip.is_unspecified:
+        return " is no other machine"
+    if machine := next((each.name for each in cluster.machines if each.address == address), ""):
+        return f" is {machine}"
+    for field, cidr in (("services", networks.services), ("pods", networks.pods)):
+        if _is_in(address, Network(cidr)):
+            return f" is in networks.{field} {cidr}"
+    return ""
 
 
 def _each(cluster: Cluster) -> list[tuple[str, Machine]]:

@@ -1,5 +1,7 @@
 """`GET /healthz` -> `ok`: what every component answers on a loopback port, so that people and labs can ask.
 
+A component that counts things tells them under /metrics.
+
 A component that waits for something says what: 500 and one line of text.
 """
 
@@ -16,7 +18,12 @@ def healthy() -> str:
 
 
 @asynccontextmanager
-async def healthz(port: int, trouble: Callable[[], str] = healthy, address: str = "127.0.0.1") -> AsyncIterator[int]:
+async def healthz(
+    port: int,
+    trouble: Callable[[], str] = healthy,
+    address: str = "127.0.0.1",
+    metrics: Callable[[], str] | None = None,
+) -> AsyncIterator[int]:
     """Serve /healthz inside the block; yields the port (0 asks for a free one).
 
     `trouble()` returns "" when all is well, else what is wrong. OSError when the port is taken.
@@ -25,7 +32,7 @@ async def healthz(port: int, trouble: Callable[[], str] = healthy, address: str 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), REQUEST_SECONDS)
-            writer.write(response(head, trouble()))
+            writer.write(response(head, trouble(), metrics))
             await asyncio.wait_for(writer.drain(), REQUEST_SECONDS)
         except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
             pass
@@ -39,12 +46,14 @@ async def healthz(port: int, trouble: Callable[[], str] = healthy, address: str 
         server.close()  # who is still asking is not waited for
 
 
-def response(head: bytes, wrong: str) -> bytes:
+def response(head: bytes, wrong: str, metrics: Callable[[], str] | None = None) -> bytes:
     """The whole HTTP answer to a request's head."""
     words = head.split(None, 2)
     path = words[1].partition(b"?")[0] if len(words) > 1 else b""
     if words[:1] not in ([b"GET"], [b"HEAD"]):
         status, text = "405 Method Not Allowed", "only GET and HEAD\n"
+    elif path == b"/metrics" and metrics:
+        status, text = "200 OK", metrics()
     elif path not in (b"/healthz", b"/healthz/"):
         status, text = "404 Not Found", "try /healthz\n"
     elif wrong:

@@ -9,7 +9,8 @@ mkdir -p "$tools/debs" "$tools/bin"
 sudo=
 [ "$(id -u)" = 0 ] || sudo=$(command -v sudo || true)
 missing=
-for pair in iptables:iptables ip:iproute2 dig:dnsutils conntrack:conntrack nft:nftables busybox:busybox-static; do
+for pair in iptables:iptables ip:iproute2 dig:dnsutils conntrack:conntrack nft:nftables busybox:busybox-static \
+    musl-gcc:musl-tools; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
 done
 updated=

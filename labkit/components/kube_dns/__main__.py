@@ -15,7 +15,8 @@ from labkit.systemd import notify_ready
 
 _ABOUT = """\
 Answers for the names of Services: NAME.NAMESPACE.svc.cluster.local and the older NAME.NAMESPACE.cluster.local, with
-addresses (A), ports (SRV) and, for addresses, names (PTR). Other names are refused at once; nobody outside is asked.
+addresses (A), ports (SRV) and, for addresses, names (PTR). Other names are refused at once, unless --forwarders says
+whom to ask (dns.forwarders in cluster.json). It counts: curl 127.0.0.1:8081/metrics on the master.
 Try it: dig @10.245.1.11 redis-master.default.svc.cluster.local; its log: journalctl -u kube-dns -o cat."""
 
 
@@ -36,9 +37,9 @@ async def serve(flags: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with Client.from_kubeconfig(flags.kubeconfig) as client:
-        dns = Dns(client, flags.domain)
+        dns = Dns(client, flags.domain, flags.forwarders)
         async with (
-            healthz(flags.healthz_port, dns.trouble),
+            healthz(flags.healthz_port, dns.trouble, metrics=dns.metrics),
             dns.server.listening(flags.dns_bind_address, flags.dns_port),
         ):
             working = asyncio.create_task(dns.run())
@@ -73,9 +74,28 @@ def parse_flags(arguments: list[str]) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--dns-port", type=int, default=53, metavar="PORT", help="default 53")
     parser.add_argument(
-        "--healthz-port", type=int, default=8081, metavar="PORT", help="http://127.0.0.1:PORT/healthz (default 8081)"
+        "--healthz-port",
+        type=int,
+        default=8081,
+        metavar="PORT",
+        help="http://127.0.0.1:PORT/healthz and /metrics (default 8081)",
     )
-    return parser.parse_args(arguments)
+    parser.add_argument(
+        "--forwarders", type=_forwarders, default=(), metavar="IP,IP",
+        help="ask these about names outside of the cluster's domain (default: nobody)",
+    )  # fmt: skip
+    flags = parser.parse_args(arguments)
+    if flags.dns_bind_address in flags.forwarders:
+        parser.error(f"--forwarders: {flags.dns_bind_address} is kube-dns itself, expected other servers")
+    return flags
+
+
+def _forwarders(text: str) -> tuple[str, ...]:
+    found = tuple(_address(each.strip()) for each in text.split(",") if each.strip())
+    for each in found:
+        if (ip := ipaddress.IPv4Address(each)).is_loopback or ip.is_multicast or ip.is_unspecified:
+            raise argparse.ArgumentTypeError(f"{each} is no other machine's address, expected one such as 192.168.1.1")
+    return found
 
 
 def _address(text: str) -> str:

@@ -3,11 +3,13 @@ or that the name is not ours.
 
     name exists, has that type      NOERROR  the records
     name exists, not that type      NOERROR  nothing, and the zone's SOA     NODATA: no AAAA must not hide the A
-    in our domain, does not exist   NXDOMAIN nothing, and the zone's SOA
-    not in our domain               REFUSED  at once: nobody outside is asked
+    in a zone of ours, no such name NXDOMAIN nothing, and the zone's SOA
+    not in our zones                REFUSED  at once; or forwarded, if cluster.json lists forwarders (forward.py)
+    one label, as a typo has it     NXDOMAIN too: musl would wait 5 s after REFUSED, as it does for any other name
+    a whole zone (AXFR, IXFR)       REFUSED
     nothing is known yet            SERVFAIL: "no such name" would be remembered
 
-Source: RFC 1035, RFC 2308 (negative answers), RFC 8020 (a name with names below it exists).
+Source: RFC 1035, RFC 2308 (negative answers), RFC 8020 (a name with names below it exists), RFC 8482 (ANY).
 """
 
 from dataclasses import dataclass, field
@@ -17,6 +19,7 @@ from labkit.components.kube_dns.records import Record, Records
 
 TTL = 30  # seconds that an answer may be remembered; kube2sky's
 NEGATIVE_TTL = 5  # ... and a denial: a learner who creates the service now asks again soon
+_TRANSFERS = ("AXFR", "IXFR")
 
 
 class Question(NamedTuple):
@@ -28,32 +31,40 @@ class Question(NamedTuple):
 
 @dataclass(frozen=True)
 class Answer:
-    """rcode as DNS names it. denial: the zone's SOA goes into the authority section."""
+    """rcode as DNS names it. denied: the zone whose SOA goes into the authority section, "" for none."""
 
     rcode: str
     answers: list[Record] = field(default_factory=list)
     additional: list[Record] = field(default_factory=list)
-    denial: bool = False
+    denied: str = ""
 
 
 def answer(question: Question, records: Records | None) -> Answer:
     """records is None until Services and Endpoints have been read for the first time."""
     if records is None:
         return Answer("SERVFAIL")
-    if not records.contains(question.name):
+    if _is_plain(question.name, records.domain):
+        return Answer("NXDOMAIN")
+    zone = records.zone(question.name)
+    if not zone or question.type in _TRANSFERS:
         return Answer("REFUSED")
     types = records.at(question.name)
     if types is None:
-        return Answer("NXDOMAIN", denial=True)
-    if question.name == records.domain:
-        types = {"SOA": [soa(records)]}
-    wanted = types if question.type == "ANY" else {question.type: types.get(question.type, [])}
-    found = [Record(question.name, kind, data) for kind, group in wanted.items() for data in group]
-    return Answer("NOERROR", found, _targets(found, records), denial=not found)
+        return Answer("NXDOMAIN", denied=zone)
+    if question.name == zone:
+        types = {"SOA": [soa(records)]} | types
+    kind = next(iter(types), "A") if question.type == "ANY" else question.type  # for ANY one type is enough
+    found = [Record(question.name, kind, data) for data in types.get(kind, [])]
+    return Answer("NOERROR", found, _targets(found, records), denied="" if found else zone)
+
+
+def _is_plain(name: str, domain: str) -> bool:
+    """One label that leads to no zone of ours: no server on earth is asked for it, so it does not exist."""
+    return name.count(".") == 1 and name != "." and not f".{domain}".endswith(f".{name}")
 
 
 def soa(records: Records) -> str:
-    """The zone's SOA: primary server, mailbox, serial, refresh, retry, expire, how long a denial is remembered."""
+    """A zone's SOA: primary server, mailbox, serial, refresh, retry, expire, how long a denial is remembered."""
     domain = records.domain
     return f"ns.dns.{domain} hostmaster.{domain} {records.serial} 28800 7200 604800 {NEGATIVE_TTL}"
 

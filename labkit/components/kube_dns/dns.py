@@ -2,6 +2,7 @@
 
     Services, Endpoints --watch--> records_of --> Records                        records.py
     packet --> Server --> cache --> respond --> answer(question, records) --> packet    server.py, wire.py, answer.py
+                                       '--> not the cluster's name, and there are forwarders            forward.py
 
 Pods reach it as they reach any Service: at a cluster IP (10.0.0.10), through kube-proxy.
 Source: cluster/addons/dns of Kubernetes 0.18, where kube2sky wrote records into an etcd that SkyDNS read: here they are
@@ -13,21 +14,30 @@ import asyncio
 from labkit.api.types import Endpoints, Service, key
 from labkit.client.informer import Informer
 from labkit.client.rest import Client
+from labkit.components.kube_dns import counts
+from labkit.components.kube_dns.forward import Forwarder
 from labkit.components.kube_dns.records import Record, Records, records_of
-from labkit.components.kube_dns.server import Server
-from labkit.components.kube_dns.wire import respond
+from labkit.components.kube_dns.server import Reply, Server
+from labkit.components.kube_dns.wire import is_outside, respond, servfail
 from labkit.trace import Tracer
 
 
 class Dns:
     """Keeps the records in step: `run()` works until it is cancelled."""
 
-    def __init__(self, client: Client, domain: str = "cluster.local.", trace: Tracer | None = None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        domain: str = "cluster.local.",
+        forwarders: tuple[str, ...] = (),
+        trace: Tracer | None = None,
+    ) -> None:
         self.trace = trace or Tracer("kube-dns")
         self.records = Records(domain)
         self.services = Informer(client, Service, trace=self.trace)
         self.endpoints = Informer(client, Endpoints, trace=self.trace)
         self.server = Server(self._respond)
+        self.forwarder = Forwarder(forwarders)
         self.ready = asyncio.Event()
         self.services.on_change(self._service_changed)
         self.endpoints.on_change(self._endpoints_changed)
@@ -36,6 +46,7 @@ class Dns:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.services.run(), name="services")
             group.create_task(self.endpoints.run(), name="endpoints")
+            group.create_task(counts.tell(self.server.counts, self.trace), name="counts")
             await self.services.synced()
             await self.endpoints.synced()
             self.server.forget()
@@ -45,8 +56,19 @@ class Dns:
     def trouble(self) -> str:
         return "" if self.ready.is_set() else "waiting for the API server"
 
-    def _respond(self, packet: bytes, tcp: bool = False) -> bytes | None:
+    def metrics(self) -> str:
+        forwards = {f'forwards_total{{result="{result}"}}': number for result, number in self.forwarder.counts.items()}
+        return self.server.counts.text(
+            cached_answers=self.server.cached, services=len(self.services.store), serial=self.records.serial, **forwards
+        )
+
+    def _respond(self, packet: bytes, tcp: bool = False) -> Reply:
+        if self.forwarder.addresses and is_outside(packet, self.records):
+            return self._forward(packet, tcp)
         return respond(packet, self.records if self.ready.is_set() else None, tcp=tcp)
+
+    async def _forward(self, packet: bytes, tcp: bool) -> bytes:
+        return await self.forwarder.ask(packet, tcp=tcp) or servfail(packet)
 
     def _service_changed(self, old: Service | None, new: Service | None) -> None:
         what = "added" if old is None else "deleted" if new is None else "updated"

@@ -11,7 +11,8 @@
     10-244-2-7.redis-master.default.svc.cluster.local., which SRV and PTR records point to.
 
 Names are in lower case and end with the root's dot. Source: cluster/addons/dns/kube2sky of Kubernetes 0.18 (A records
-under both names); the DNS specification of later Kubernetes (SRV, PTR).
+under both names); the DNS specification of later Kubernetes (SRV, PTR); RFC 6303 (names of private addresses: the
+server that is asked denies them itself, nobody outside can know them).
 """
 
 from collections import Counter
@@ -21,6 +22,7 @@ from typing import NamedTuple
 from labkit.api.types import Endpoints, EndpointSubset, Service
 
 PRIORITY = WEIGHT = 10  # kube2sky's
+PRIVATE = tuple(f"{net}.in-addr.arpa." for net in ("10", *(f"{n}.172" for n in range(16, 32)), "168.192", "127"))
 
 
 class Record(NamedTuple):
@@ -115,13 +117,19 @@ class Records:
     def at(self, name: str) -> dict[str, list[str]] | None:
         """Type -> data at a name; empty for one that only has names below it, None for one that does not exist."""
         found = self._at.get(name)
-        if found is None and (name == self.domain or self._above[name]):
+        if found is None and (name == self.domain or name in PRIVATE or self._above[name]):
             return {}
         return found
 
-    def contains(self, name: str) -> bool:
-        """Whether a name is ours to answer for: in the cluster's domain, or the reverse of an address that we gave."""
-        return name == self.domain or name.endswith("." + self.domain) or name in self._at
+    def zone(self, name: str) -> str:
+        """The zone of ours that a name is in: the cluster's domain, or the reverse of private addresses; "" for none.
+
+        The reverse of another address that we gave (Endpoints may lead anywhere) is a zone by itself.
+        """
+        for zone in (self.domain, *(PRIVATE if name.endswith(".in-addr.arpa.") else ())):
+            if name == zone or name.endswith("." + zone):
+                return zone
+        return name if name in self._at else ""
 
     def _add(self, record: Record) -> None:
         self._at.setdefault(record.name, {}).setdefault(record.type, []).append(record.data)

@@ -23,7 +23,20 @@ PLAIN_BYTES = 512  # what a client without EDNS takes over UDP
 OUR_BYTES = 1232  # what we send over UDP at most: no fragments on any network
 TCP_BYTES = 65535
 
-TYPES = {"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28, "SRV": 33, "ANY": 255}
+TYPES = {
+    "A": 1,
+    "NS": 2,
+    "CNAME": 5,
+    "SOA": 6,
+    "PTR": 12,
+    "MX": 15,
+    "TXT": 16,
+    "AAAA": 28,
+    "SRV": 33,
+    "IXFR": 251,
+    "AXFR": 252,
+    "ANY": 255,
+}
 _NAMES = {number: name for name, number in TYPES.items()}
 _RCODES = {"NOERROR": 0, "FORMERR": 1, "SERVFAIL": 2, "NXDOMAIN": 3, "NOTIMP": 4, "REFUSED": 5, "BADVERS": 16}
 
@@ -67,6 +80,33 @@ def respond(packet: bytes, records: Records | None, *, tcp: bool = False) -> byt
     return pack(query, reply, records, limit)
 
 
+def is_outside(packet: bytes, records: Records) -> bool:
+    """Whether a packet asks for a name with a dot in no zone of ours: what forwarders, if there are any, are asked."""
+    if len(packet) < _HEADER.size or packet[2] & 0xF8:
+        return False
+    try:
+        query = parse(packet)
+    except Malformed:
+        return False
+    kind, name = query.question.type, query.question.name
+    return query.in_class and kind not in ("AXFR", "IXFR") and "." in name[:-1] and not records.zone(name)
+
+
+def servfail(packet: bytes) -> bytes:
+    """ "Somebody should know, but I could not find out", to a question that can be read."""
+    return pack(parse(packet), Answer("SERVFAIL"), None, TCP_BYTES)
+
+
+def is_formerr(packet: bytes) -> bool:
+    return packet[3] & 0xF == _RCODES["FORMERR"]
+
+
+def same_question(answer: bytes, asked: bytes) -> bool:
+    """Whether a packet answers a question that was sent: the same id, and the question in the same spelling."""
+    end = _read_name(asked, _HEADER.size)[1] + 4
+    return len(answer) >= end and answer[2] & 0x80 != 0 and (answer[:2], answer[12:end]) == (asked[:2], asked[12:end])
+
+
 def parse(packet: bytes) -> Query:
     """The one question of a packet; Malformed for anything else."""
     ident, flags, questions, answers, authority, additional = _HEADER.unpack_from(packet)
@@ -86,7 +126,7 @@ def pack(query: Query, reply: Answer, records: Records | None, limit: int) -> by
     rcode = _RCODES[reply.rcode]
     edns = [struct.pack("!BHHBBHH", 0, _OPT, OUR_BYTES, rcode >> 4, 0, 0, 0)] if query.edns_bytes else []
     found = [_resource(record, query.question.name) for record in reply.answers]
-    denied = [_denial(records)] if reply.denial and records else []
+    denied = [_denial(records, reply.denied)] if reply.denied and records else []
     extra = [_resource(record, query.question.name) for record in reply.additional]
     flags = _QR | query.flags & _RD | (rcode & 0xF) | (_AA if reply.rcode in ("NOERROR", "NXDOMAIN") else 0)
     header = _HEADER.pack(query.ident, flags, 1, len(found), len(denied), len(extra) + len(edns))
@@ -119,12 +159,14 @@ def _read_name(packet: bytes, start: int) -> tuple[str, int]:
 
 
 def _with_edns(query: Query, packet: bytes, start: int) -> Query:
-    """The query with what its OPT record says, if that is the first additional record."""
+    """The query with what its OPT record says, if that is the first additional record, as all resolvers send it."""
     if len(packet) < start + 11:
         raise Malformed("an additional record is cut off")
-    root, kind, size, _, version = struct.unpack_from("!BHHBB", packet, start)
+    root, kind, size, _, version, _, length = struct.unpack_from("!BHHBBHH", packet, start)
     if root or kind != _OPT:
         return query
+    if len(packet) < start + 11 + length:
+        raise Malformed("the options of EDNS are cut off")
     return query._replace(edns_bytes=max(size, PLAIN_BYTES), edns_version=version)
 
 
@@ -137,8 +179,8 @@ def _resource(record: Record, asked: str, ttl: int = TTL) -> bytes:
     return owner + struct.pack("!HHIH", TYPES[record.type], _IN, ttl, len(data)) + data
 
 
-def _denial(records: Records) -> bytes:
-    return _resource(Record(records.domain, "SOA", soa(records)), "", NEGATIVE_TTL)
+def _denial(records: Records, zone: str) -> bytes:
+    return _resource(Record(zone, "SOA", soa(records)), "", NEGATIVE_TTL)
 
 
 def _name(text: str) -> bytes:

@@ -102,10 +102,12 @@ def test_two_services_may_share_a_name() -> None:
     assert records.at(shared.name) == {"PTR": ["b."]}
 
 
-def test_ours_is_the_domain_and_the_reverse_of_what_we_gave() -> None:
+def test_our_zones_are_the_domain_and_the_reverse_of_private_addresses() -> None:
     records = Records("Cluster.Local")
     records.put("default/redis-master", records_of(REDIS, None, DOMAIN))
-    assert records.contains("anything.cluster.local.")
-    assert records.contains("11.0.0.10.in-addr.arpa.")
-    for name in ("example.com.", "notcluster.local.", "local.", ".", "12.0.0.10.in-addr.arpa."):
-        assert not records.contains(name)
+    records.put("default/outside", [Record("8.8.8.8.in-addr.arpa.", "PTR", "8-8-8-8.outside.default.svc.")])
+    assert records.zone("anything.cluster.local.") == "cluster.local."
+    assert records.zone("11.0.0.10.in-addr.arpa.") == "10.in-addr.arpa."
+    assert records.zone("8.8.8.8.in-addr.arpa.") == "8.8.8.8.in-addr.arpa."
+    for name in ("example.com.", "notcluster.local.", "local.", ".", "9.8.8.8.in-addr.arpa.", "110.in-addr.arpa."):
+        assert not records.zone(name)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from labkit.api.types import EndpointPort, ServicePort
 from labkit.components.kube_dns.records import Records, records_of
-from labkit.components.kube_dns.wire import OUR_BYTES, respond
+from labkit.components.kube_dns.wire import OUR_BYTES, is_outside, respond
 from tests.unit.components.kube_dns.test_records import DOMAIN, REDIS, endpoints, service
 
 NAME = "redis-master.default.svc.cluster.local"
@@ -105,6 +105,45 @@ def test_what_does_not_fit_is_truncated_and_fits_over_tcp() -> None:
     assert len(whole.rr) == 100
 
 
+def test_the_soa_of_a_denial_is_the_one_of_its_zone() -> None:
+    denied = {name: str(ask(name, "PTR").auth[0].rname) for name in ("a.cluster.local", "12.0.0.10.in-addr.arpa")}
+    assert denied == {"a.cluster.local": "cluster.local.", "12.0.0.10.in-addr.arpa": "10.in-addr.arpa."}
+
+
+@pytest.mark.parametrize("kind", ["AXFR", "IXFR"])
+def test_no_zone_is_handed_out(kind: str) -> None:
+    for tcp in (False, True):
+        assert said(ask("cluster.local", kind, tcp=tcp)) == ("REFUSED", [], [])
+
+
+def test_any_is_answered_with_one_type() -> None:
+    assert said(ask("cluster.local", "ANY"))[0] == "NOERROR"
+    assert said(ask(NAME, "ANY")) == ("NOERROR", ["10.0.0.11"], [])
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "outside"),
+    [
+        ("www.example.com", "A", True),
+        ("www.example.com", "AXFR", False),
+        ("example", "A", False),
+        ("", "NS", False),
+        ("nope.cluster.local", "A", False),
+        ("9.9.9.10.in-addr.arpa", "PTR", False),
+        ("8.8.8.8.in-addr.arpa", "PTR", True),
+    ],
+)
+def test_what_forwarders_are_asked(name: str, kind: str, outside: bool) -> None:
+    assert is_outside(DNSRecord.question(name, kind).pack(), RECORDS) is outside
+
+
+def test_forwarders_are_asked_nothing_that_is_no_plain_question() -> None:
+    packet = bytearray(DNSRecord.question("www.example.com").pack())
+    assert is_outside(bytes(packet), RECORDS)
+    for damaged in (packet[:11], packet[:-1], packet[:2] + b"\x80" + packet[3:], packet[:2] + b"\x28" + packet[3:]):
+        assert not is_outside(bytes(damaged), RECORDS)
+
+
 def test_srv_brings_addresses_along() -> None:
     reply = ask(f"_redis._tcp.{NAME}", "SRV")
     assert [str(rr.rdata) for rr in reply.ar] == ["10.0.0.11"]
@@ -132,6 +171,7 @@ def header(questions: int = 1, flags: int = 0x0100) -> bytes:
         header() + b"\1a\0\0\1",
         header() + b"\xc0\x0c\0\1\0\1",
         header() + b"\x40a\0\0\1\0\1",
+        header()[:11] + b"\1" + b"\1a\0\0\1\0\1" + b"\0\0\x29\4\xd0\0\0\0\0\0\4ab",
         header() + (b"\x3f" + b"a" * 63) * 4 + b"\0\0\1\0\1",
         DNSRecord.question(NAME).pack()[:-3],
         DNSRecord.question(NAME).pack()[:11] + b"\1" + DNSRecord.question(NAME).pack()[12:],
