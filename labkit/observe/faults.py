@@ -28,6 +28,14 @@ def find(evidence: Evidence, cluster: Cluster) -> list[Fault]:
     if evidence.report.trouble:
         machine = evidence.question.machine.name
         return [Fault(text=f"{machine}: {evidence.report.trouble}", mend=f"labkit ssh {machine}")]
+    if (
+        (near := evidence.near)
+        and evidence.question.sender
+        and not evidence.report.client.rpartition(":")[2].strip("0")
+    ):
+        there, machine = evidence.question.machine, evidence.question.sender.name
+        text = near.trouble or f"what it sent to {evidence.question.target} never came to {there.name}"
+        return [Fault(text=f"{machine}: {text}", mend=f"labkit ssh {machine} ip route get {there.address}")]
     found = [*_no_endpoints(evidence), *_no_proxy(evidence), *_no_rule(evidence)]
     found += [*_idle_proxy(evidence), *_no_route(evidence, cluster), *_dead_endpoints(evidence), *_no_answer(evidence)]
     if not found and evidence.report.ending in FAILED:

@@ -64,8 +64,8 @@ def tell(evidence: Evidence, cluster: Cluster) -> Journey:
     wrong = find(evidence, cluster)
     return Journey(
         start=str(question.start), to=question.to, protocol=question.protocol, mode=mode(report), result=result(report),
-        well=not wrong, stations=_stations(evidence, cluster), back=_back(report) if reached(report) else [],
-        faults=wrong,
+        well=not wrong, stations=_stations(evidence, cluster), faults=wrong,
+        back=_back(report, evidence.near) if reached(report) else [],
     )  # fmt: skip
 
 
@@ -127,12 +127,13 @@ def _through_proxy(report: Report) -> bool:
 
 
 def _stations(evidence: Evidence, cluster: Cluster) -> list[Station]:
-    question, report = evidence.question, evidence.report
+    question, report, near = evidence.question, evidence.report, evidence.near
     machine = question.machine.name
-    sent = Packet(source=report.client or "?", destination=question.target)
+    sent = Packet(source=(near or report).client or "?", destination=question.target)
     kind = {"pod": "pod", "node": "machine", "host": "host"}[question.start.kind]
-    where = "host" if kind == "host" else machine
+    where = "host" if kind == "host" else (question.sender or question.machine).name
     stations = [Station(kind=kind, machine=where, title=str(question.start), leaves=sent)]
+    stations += [station for look in (near.looks if near else []) for station in _rules(look, near or report, where)]
     stations += [station for look in report.looks for station in _rules(look, report, machine)]
     if _through_proxy(report):
         stations.append(_proxy(evidence))
@@ -178,13 +179,17 @@ def _after(look: Look, report: Report) -> tuple[Packet | None, str]:
         return None, "refused here"
     if flow is None:
         return packet, ""
-    if look.chain in ("PREROUTING", "OUTPUT") and look.table != "filter" and flow.reply.source != packet.destination:
+    if _says(look, "dnat", "redirect") and flow.reply.source != packet.destination:
         now = Packet(source=packet.source, destination=flow.reply.source)
         return now, f"destination {packet.destination} becomes {flow.reply.source}"
-    if flow.reply.destination != packet.source and flow.reply.source == packet.destination:
+    if _says(look, "masquerade", "snat") and flow.reply.destination != packet.source:
         now = Packet(source=flow.reply.destination, destination=packet.destination)
         return now, f"source {packet.source} becomes {flow.reply.destination}"
     return packet, ""
+
+
+def _says(look: Look, *targets: str) -> bool:
+    return any(target in hit.rule.lower() for hit in look.hits for target in targets)
 
 
 def _proxy(evidence: Evidence) -> Station:
@@ -244,7 +249,7 @@ def _machine_of(ip: str, cluster: Cluster) -> str:
     return ""
 
 
-def _back(report: Report) -> list[Back]:
+def _back(report: Report, near: Report | None) -> list[Back]:
     """The answer's way: each packet, and who changes what in it."""
     flow, found = report.flow, []
     if report.outgoing:
@@ -259,4 +264,7 @@ def _back(report: Report) -> list[Back]:
     if flow and (flow.reply.source != flow.original.destination or flow.reply.destination != flow.original.source):
         last = Packet(source=flow.original.destination, destination=flow.original.source)
         found.append(Back(packet=last, note="conntrack puts the addresses back: the client never saw another"))
+    if near and near.flow and near.flow.reply.destination != near.flow.original.source:
+        last = Packet(source=near.flow.original.destination, destination=near.flow.original.source)
+        found.append(Back(packet=last, note="the sending machine puts the client's address back"))
     return found

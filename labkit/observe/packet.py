@@ -27,6 +27,7 @@ from labkit.provision.ssh import Ssh
 
 PROBE = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin /opt/labkit/venv/bin/python -m labkit.probe"
 API_SECONDS = 10.0
+ARMING_SECONDS = 20.0  # so long the sender may take until it sends
 HELLO = b"labkit packet\n"
 
 
@@ -50,11 +51,15 @@ Reach = Callable[[Machine], AbstractContextManager[Shell]]
 
 @dataclass
 class Evidence:
-    """What was asked and what was seen. far: conntrack of the endpoint's machine, None when nobody was asked."""
+    """What was asked and what was seen. far: conntrack of the endpoint's machine, None when nobody was asked.
+
+    near: what the sending machine saw, when `report` is that of another one, to which it sent.
+    """
 
     question: Question
     report: Report
     objects: Objects
+    near: Report | None = None
     far: Report | None = None
     far_trouble: str = ""
 
@@ -83,10 +88,14 @@ def investigate(
     reach: how a machine is reached, over SSH unless told otherwise.
     """
     to: Reach = reach or functools.partial(Ssh, cluster)
-    send = from_host if question.start.kind == "host" else probe
+    near: Report | None = None
     with to(question.machine) as shell:
-        evidence = Evidence(question, send(shell, question, say, seconds), found)
-    report = evidence.report
+        if question.sender:
+            with to(question.sender) as sending:
+                near, report = between(sending, shell, question, say, seconds)
+        else:
+            report = (from_host if question.start.kind == "host" else probe)(shell, question, say, seconds)
+    evidence = Evidence(question, report, found, near)
     far = far_machine(evidence, cluster)
     leg = last_leg(report)
     if far and leg:
@@ -105,14 +114,35 @@ def request(question: Question, say: bytes, seconds: float, client: str = "") ->
     pod = question.pod
     return Request(
         target=question.target, protocol="udp" if question.protocol == "udp" else "tcp",
-        pod=f"{pod.metadata.namespace}/{pod.metadata.name}" if pod else "", client=client,
-        send=say or _hello(question), service=question.port_name, backends=question.backends, seconds=seconds,
+        pod=f"{pod.metadata.namespace}/{pod.metadata.name}" if pod and not client else "", client=client,
+        send=say or hello(question), service=question.port_name, backends=question.backends, seconds=seconds,
     )  # fmt: skip
 
 
 def probe(shell: Shell, question: Question, say: bytes, seconds: float) -> Report:
     asked = msgspec.json.encode(request(question, say, seconds))
     return _decoded(shell.run(PROBE, timeout=seconds + 40, input=asked, what="looking at the request").out)
+
+
+def between(sending: Shell, arriving: Shell, question: Question, say: bytes, seconds: float) -> tuple[Report, Report]:
+    """One machine sends, another watches it arrive; the ending is what came of it for the sender."""
+    assert question.sender
+    watch = request(question, b"", seconds + ARMING_SECONDS, f"{question.sender.address}:0")
+    send = request(question, say, seconds)
+    send.backends, send.hold = [question.target], 1.0
+    sent: list[Report] = []
+
+    def on_line(line: str) -> None:
+        if line == "armed":
+            ran = sending.run(PROBE, timeout=seconds + 40, input=msgspec.json.encode(send), what="sending the request")
+            sent.append(_decoded(ran.out))
+
+    ran = arriving.run(
+        PROBE, timeout=seconds + 60, input=msgspec.json.encode(watch), what="watching the request", on_line=on_line
+    )
+    report, near = _decoded(ran.out), sent[0] if sent else Report(trouble="it was not sent")
+    report.ending, report.answer, report.milliseconds = near.ending, near.answer, near.milliseconds
+    return near, report
 
 
 def from_host(shell: Shell, question: Question, say: bytes, seconds: float) -> Report:
@@ -128,7 +158,7 @@ def from_host(shell: Shell, question: Question, say: bytes, seconds: float) -> R
 
         def on_line(line: str) -> None:
             if line == "armed":
-                result.append(_send(sock, (ip, int(port)), say or _hello(question)))
+                result.append(_send(sock, (ip, int(port)), say or hello(question)))
 
         asked = msgspec.json.encode(request(question, say, seconds, client))
         ran = shell.run(PROBE, timeout=seconds + 40, input=asked, what="looking at the request", on_line=on_line)
@@ -184,7 +214,7 @@ def far_machine(evidence: Evidence, cluster: Cluster) -> Machine | None:
     return None
 
 
-def _hello(question: Question) -> bytes:
+def hello(question: Question) -> bytes:
     """Something to say where silence is no request: UDP, and to port 53 a question about a name of the cluster."""
     if question.protocol != "udp":
         return b""

@@ -38,7 +38,7 @@ class Objects:
 
 @dataclass
 class Question:
-    """One request. target, backends: IP:PORT. machine: where it starts, for the host: where it arrives."""
+    """One request. target, backends: IP:PORT. machine: whose rules give it its way: where it starts, or arrives."""
 
     start: From
     machine: Machine
@@ -49,6 +49,8 @@ class Question:
     backends: list[str] = field(default_factory=list)
     pod: Pod | None = None
     """The client, if it is one."""
+    sender: Machine | None = None
+    """Where it starts, if it goes to another machine's node port from there."""
 
     @property
     def port_name(self) -> str:
@@ -75,11 +77,24 @@ def ask(start: From, to: To, objects: Objects, cluster: Cluster, via: str = "") 
             target = _door(service, port, machine, via, cluster)
         target = target or f"{_cluster_ip(service)}:{port.port}"
     _must_stay_inside(start, target, cluster)
-    if start.kind == "host":
-        machine = next(each for each in cluster.machines if each.address == target.partition(":")[0])
+    sender, machine = _ways(start, target, port, machine, cluster)
     found = backends(service, port, objects) if service and port else [target]
     protocol = "udp" if port and port.protocol == "UDP" else "tcp"
-    return Question(start, machine, target, protocol, service, port, found, pod)
+    return Question(start, machine, target, protocol, service, port, found, pod, sender)
+
+
+def _ways(
+    start: From, target: str, port: ServicePort | None, machine: Machine, cluster: Cluster
+) -> tuple[Machine | None, Machine]:
+    """The machine that sends, if not the one whose rules count, and that one: a node port's packets are let out by
+    the first machine as they are."""
+    ip, _, number = target.partition(":")
+    owner = next((each for each in cluster.machines if each.address == ip), machine)
+    if start.kind == "host":
+        return None, owner
+    if port and number == str(port.node_port) and owner != machine:
+        return machine, owner
+    return None, machine
 
 
 def _client(start: From, objects: Objects) -> Pod:

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import threading
+import time
 from collections.abc import Iterable
 
 from labkit.probe import conntrack, makers, rules, sockets
@@ -34,9 +35,10 @@ def _look(request: Request, client: Sender | Watched) -> Report:
     if proxy:
         proxy.chooser = makers.chooser(proxy.mode)
     watcher = Watcher(request, proxy)
-    ip, _, port = request.target.partition(":")
-    match = f"ip daddr {ip} {request.protocol} sport {client.port} {request.protocol} dport {port}"
-    with tracing(request.protocol, match, request.backends) as trace:
+    ip = request.target.partition(":")[0]
+    with tracing(request.protocol, _match(request, client), request.backends) as trace:
+        if isinstance(client, Watched):
+            client.arrived = lambda: next((each.packet for each in trace.packets() if _is_client(each)), None)
         client.begin()
         waiting = threading.Thread(target=_wait, args=(client, watcher))  # so that the answer is timed when it comes
         waiting.start()
@@ -45,14 +47,27 @@ def _look(request: Request, client: Sender | Watched) -> Report:
             waiting.join(TICK_SECONDS)
         watcher.sample(client)
         packets = trace.packets()
-        first = next((each for each in packets if each.role.startswith("client")), None)
+        first = next((each for each in packets if _is_client(each)), None)
         looks = rules.looks(first.steps, first.packet) if first else []
+    time.sleep(request.hold)
     return Report(
         ending=client.ending, answer=client.answer, milliseconds=client.milliseconds, client=client.client,
         looks=looks, flow=watcher.flow, proxy=proxy, listening=watcher.listening, accepted=watcher.accepted,
         outgoing=watcher.outgoing, attempts=attempts(packets, watcher.flow), routes=routes(request.backends),
         service_rules=rules.naming(request.service, f"{ip}/32", f" {ip} . "),
     )  # fmt: skip
+
+
+def _match(request: Request, client: Sender | Watched) -> str:
+    """The client's packets, as an nft expression."""
+    protocol = request.protocol
+    ip, _, port = request.target.partition(":")
+    source = f"{protocol} sport {client.port}" if client.port else f"ip saddr {client.client.partition(':')[0]}"
+    return f"ip daddr {ip} {source} {protocol} dport {port}"
+
+
+def _is_client(packet: Traced) -> bool:
+    return packet.role.startswith("client")
 
 
 def _wait(client: Client, watcher: "Watcher") -> None:
@@ -98,7 +113,7 @@ def attempts(packets: Iterable[Traced], flow: Flow | None) -> list[Attempt]:
     came = False
     for each in packets:
         there = each.packet
-        came = came or each.role.startswith("client")
+        came = came or _is_client(each)
         if each.role == "attempt" and came:
             made.setdefault(
                 (there.source, there.destination), Attempt(source=there.source, destination=there.destination)

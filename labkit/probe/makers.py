@@ -42,8 +42,9 @@ def _line_of(rule: str) -> int:
     """The line of the script with this rule's comment, or the same ending; its first line when none has."""
     comment = re.search(r'--comment "[^"]+"', rule)
     wanted = (f"{comment[0]} -j", rule.rpartition(" -j ")[2]) if comment else (rule, "")
-    try:
-        lines = (_ROOT / LAB_NET).read_text().splitlines()
-    except OSError:
-        return 1
-    return next((number for number, line in enumerate(lines, 1) if all(word in line for word in wanted)), 1)
+    for script in (_ROOT / LAB_NET, Path("/usr/local/sbin/lab-net")):  # in the repository, on a machine
+        if script.exists():
+            for number, line in enumerate(script.read_text().splitlines(), 1):
+                if all(word in line for word in wanted):
+                    return number
+    return 1

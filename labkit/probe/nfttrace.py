@@ -98,6 +98,8 @@ def parse(lines: list[str], own_table: str) -> list[Traced]:
                 current[identity].steps.append(_step(match, addressed))
         elif match["what"] == "packet:" and addressed:
             headers[identity] = _packet(addressed)
+        elif identity in current and current[identity].packet == headers.get(identity):
+            continue  # marked already: the client's packet goes to an endpoint as it is
         elif match["what"] == "rule" and identity in headers:  # the rule that marks it
             current[identity] = Traced(match["chain"], headers[identity])
             found.append(current[identity])
@@ -116,7 +118,7 @@ def _step(match: re.Match[str], addressed: re.Match[str] | None) -> Step:
     elif step.what == "packet":
         step.packet = _packet(addressed) if addressed else None
         came = re.search(r'\biif "([^"]+)"', match["rest"])
-        step.interface = came[1] if came else ""
+        step.interface = came[1] if came and " oif " not in match["rest"] else ""
     else:
         step.verdict = match["rest"].strip()
     return step

@@ -22,7 +22,7 @@ class Request(_Record):
     netns: str = ""
     """From this network namespace (a path); without one, a pod or a client: from the machine itself."""
     client: str = ""
-    """Somebody else sends, from this address: say `armed` on a line of its own, then only watch."""
+    """Somebody else sends, from this address (port 0: from any): say `armed` on a line of its own, then only watch."""
     send: bytes = b""
     """What to say once connected (base64 in JSON). A datagram without a byte is one, too."""
     service: str = ""
@@ -30,6 +30,8 @@ class Request(_Record):
     backends: list[str] = []
     """The service port's endpoints."""
     seconds: float = 5.0
+    hold: float = 0.0
+    """Keep the connection open for so long after its ending is known: another machine looks at it."""
 
 
 class Packet(_Record):

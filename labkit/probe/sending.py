@@ -9,11 +9,12 @@ import errno
 import select
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-from labkit.probe import conntrack, netns
-from labkit.probe.report import Ending, Request
+from labkit.probe import netns
+from labkit.probe.report import Ending, Packet, Request
 
 TICK_SECONDS = 0.02
 GREETING_SECONDS = 0.2  # so long a connection that is through may take to say something by itself
@@ -130,7 +131,7 @@ class Sender:
 
 
 class Watched:
-    """Somebody else sends; we know when it has come by conntrack."""
+    """Somebody else sends; `arrived` tells its first packet, once it has come."""
 
     ending: Ending = ""
     answer = b""
@@ -141,6 +142,7 @@ class Watched:
         self.request = request
         self.client = request.client
         self.port = int(request.client.rpartition(":")[2])
+        self.arrived: Callable[[], Packet | None] = lambda: None
         self._seen = 0.0
 
     def begin(self) -> None:
@@ -150,8 +152,8 @@ class Watched:
     def advance(self, through: bool) -> bool:
         time.sleep(TICK_SECONDS)
         now = time.monotonic()
-        if not self._seen and conntrack.find(self.request.protocol, self.client, self.request.target):
-            self._seen = now
+        if not self._seen and (packet := self.arrived()):
+            self.client, self._seen = packet.source, now
         enough = self._seen and now - self._seen >= (GREETING_SECONDS if through else WATCH_SECONDS)
         return bool(enough) or now - self._began >= self.request.seconds
 

@@ -36,7 +36,14 @@ def test_the_host_goes_through_a_machine_s_own_address() -> None:
     assert (there.target, there.machine.name) == ("10.245.1.13:30080", "agent2")
     assert question("host", "public").target == "10.245.1.13:8080"
     assert question("host", "10.245.1.11:30080").machine.name == "master"
-    assert question("pod/client", "web", via="agent2").machine.name == "agent1", "the pod's own machine sends"
+
+
+def test_another_machine_s_node_port_has_a_sender_and_the_machine_whose_rules_count() -> None:
+    asked = question("pod/client", "web", via="agent2")
+    assert asked.sender is not None
+    assert (asked.sender.name, asked.machine.name, asked.target) == ("agent1", "agent2", "10.245.1.13:30080")
+    assert question("pod/client", "web", via="agent1").sender is None
+    assert question("host", "web", via="agent2").sender is None
 
 
 @pytest.mark.parametrize(
