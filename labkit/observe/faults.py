@@ -37,7 +37,9 @@ def find(evidence: Evidence, cluster: Cluster) -> list[Fault]:
         text = near.trouble or f"what it sent to {evidence.question.target} never came to {there.name}"
         return [Fault(text=f"{machine}: {text}", mend=f"labkit ssh {machine} ip route get {there.address}")]
     found = [*_no_endpoints(evidence), *_no_proxy(evidence), *_no_rule(evidence)]
-    found += [*_idle_proxy(evidence), *_no_route(evidence, cluster), *_dead_endpoints(evidence), *_no_answer(evidence)]
+    found += [*_idle_proxy(evidence), *_no_route(evidence, cluster)]
+    if not any("no route" in fault.text for fault in found):
+        found += [*_dead_endpoints(evidence), *_no_answer(evidence)]
     if not found and evidence.report.ending in FAILED:
         found.append(_unexplained(evidence))
     return found
@@ -120,7 +122,7 @@ def _no_rule(evidence: Evidence) -> Iterator[Fault]:
     again = "kube-proxy puts it back within 5 s" if report.proxy else "nobody puts it back while kube-proxy is away"
     if report.service_rules:
         text = (
-            f"{report.service_rules} rules on {machine} name {what}, but the packet met none of them: a jump to their"
+            f"rules on {machine} name {what} ({report.service_rules}), but the packet met none of them: a jump to their"
             f" chain, or the rule for this address, is missing; {again}"
         )
     else:
@@ -166,11 +168,13 @@ def _no_route(evidence: Evidence, cluster: Cluster) -> Iterator[Fault]:
 def _dead_endpoints(evidence: Evidence) -> Iterator[Fault]:
     report = evidence.report
     taken = report.outgoing and report.outgoing.state == "ESTAB"
+    tried: dict[tuple[str, str], int] = {}
     for each in report.attempts:
-        if taken and report.outgoing and each.source == report.outgoing.local:
-            continue
-        what = "refused" if each.answer == "refused" else "did not answer"
-        yield _dead(evidence, each.destination, what)
+        if not (taken and report.outgoing and each.source == report.outgoing.local):
+            failed = each.destination, "refused" if each.answer == "refused" else "did not answer"
+            tried[failed] = tried.get(failed, 0) + 1
+    for (destination, what), times in tried.items():
+        yield _dead(evidence, destination, what if times == 1 else f"{what}, {times} times")
 
 
 def _no_answer(evidence: Evidence) -> Iterator[Fault]:
@@ -187,7 +191,7 @@ def _dead(evidence: Evidence, address: str, what: str) -> Fault:
     ip, _, port = address.partition(":")
     pod = next((each for each in evidence.objects.pods if each.status.pod_ip == ip), None)
     holder = f"pod {key(pod)}, {_state(pod)}" if pod else "no pod has this address"
-    why = f"nothing listens on port {port} there" if what == "refused" else "is it there at all?"
+    why = f"nothing listens on port {port} there" if what.startswith("refused") else "is it there at all?"
     mend = (
         f"kubectl logs {pod.metadata.name} --namespace={pod.metadata.namespace}" if pod else "kubectl get pods -o wide"
     )

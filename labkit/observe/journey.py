@@ -178,14 +178,17 @@ def _after(look: Look, report: Report) -> tuple[Packet | None, str]:
     if any(hit.verdict == "drop" or " -j REJECT" in hit.rule for hit in look.hits):
         return None, "refused here"
     if flow is None:
-        return packet, ""
-    if _says(look, "dnat", "redirect") and flow.reply.source != packet.destination:
+        return (None, "its destination is changed, and nobody took it there") if _says(look, *_DNAT) else (packet, "")
+    if _says(look, *_DNAT) and flow.reply.source != packet.destination:
         now = Packet(source=packet.source, destination=flow.reply.source)
         return now, f"destination {packet.destination} becomes {flow.reply.source}"
     if _says(look, "masquerade", "snat") and flow.reply.destination != packet.source:
         now = Packet(source=flow.reply.destination, destination=packet.destination)
         return now, f"source {packet.source} becomes {flow.reply.destination}"
     return packet, ""
+
+
+_DNAT = ("dnat", "redirect")
 
 
 def _says(look: Look, *targets: str) -> bool:

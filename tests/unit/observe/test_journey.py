@@ -125,7 +125,7 @@ def test_a_rule_or_a_jump_was_flushed() -> None:
         "ending": "refused",
     }  # fmt: skip
     assert "no rule on agent1 names default/redis-master:" in faults(seen(**gone, service_rules=0))
-    assert "2 rules on agent1 name default/redis-master:, but the packet met none" in faults(seen(**gone))
+    assert "rules on agent1 name default/redis-master: (2), but the packet met none" in faults(seen(**gone))
     assert "nobody puts it back" in faults(seen(**gone | {"proxy": None}, service_rules=0))
 
 
@@ -142,7 +142,7 @@ def test_a_route_is_missing(route: Route, expected: str) -> None:
     told = faults(seen(**lost))
     assert told.startswith("agent1 has no route to 10.244.3.0/24, the pods of agent2")
     assert expected in told
-    assert "endpoint 10.244.3.5:6379 did not answer" in told
+    assert "did not answer" not in told, "one cause, one fault"
 
 
 def test_an_endpoint_refuses() -> None:
