@@ -10,7 +10,7 @@ import msgspec
 from labkit.api.types import key
 from labkit.cluster import Cluster
 from labkit.observe.faults import Fault, find
-from labkit.observe.packet import Evidence, last_leg
+from labkit.observe.packet import Evidence, last_leg, new_destination
 from labkit.probe.report import Hit, Look, Maker, Packet, Report
 
 
@@ -150,13 +150,19 @@ def _rules(look: Look, report: Report, machine: str) -> list[Station]:
     others = len(look.hits) - len(shown)
     notes = [f"and {others} more that let it pass"] if others else []
     leaves, changed = _after(look, report)
-    rules = [Rule(text=hit.rule, verdict=hit.verdict, **_source(hit.maker)) for hit in shown]
+    rules = [Rule(text=_told(hit), verdict=hit.verdict, **_source(hit.maker)) for hit in shown]
     came = f"came in by {look.interface}" if look.interface else ""
     title = f"{look.table} {look.chain}"
     return [
         Station(kind="rules", machine=machine, title=title, notes=[*([came] if came else []), *notes], rules=rules,
                 leaves=leaves, changed=changed)
     ]  # fmt: skip
+
+
+def _told(hit: Hit) -> str:
+    """The rule; one that looks into a map does not say by itself where it led."""
+    led = hit.verdict.startswith(("goto ", "jump ")) and "vmap" in hit.rule
+    return f"{hit.rule} → {hit.verdict}" if led else hit.rule
 
 
 def matters(hit: Hit) -> bool:
@@ -178,7 +184,11 @@ def _after(look: Look, report: Report) -> tuple[Packet | None, str]:
     if any(hit.verdict == "drop" or " -j REJECT" in hit.rule for hit in look.hits):
         return None, "refused here"
     if flow is None:
-        return (None, "its destination is changed, and nobody took it there") if _says(look, *_DNAT) else (packet, "")
+        if not _says(look, *_DNAT):
+            return packet, ""
+        target = new_destination(look)
+        now = Packet(source=packet.source, destination=target) if target else None
+        return now, f"destination {packet.destination} becomes {target or 'a local port'}"
     if _says(look, *_DNAT) and flow.reply.source != packet.destination:
         now = Packet(source=packet.source, destination=flow.reply.source)
         return now, f"destination {packet.destination} becomes {flow.reply.source}"

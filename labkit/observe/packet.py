@@ -7,6 +7,7 @@ then:         the machine of the endpoint that was chosen, if another: did it se
 
 import asyncio
 import functools
+import re
 import socket
 import struct
 from collections.abc import Callable
@@ -19,7 +20,7 @@ import msgspec
 from labkit.api.types import Endpoints, Pod, Service
 from labkit.cluster import Cluster, Machine
 from labkit.observe.question import Objects, Question
-from labkit.probe.report import Ending, Report, Request
+from labkit.probe.report import Ending, Look, Report, Request
 from labkit.provision import admin
 from labkit.provision.channel import Result
 from labkit.provision.errors import CommandFailed
@@ -27,6 +28,7 @@ from labkit.provision.ssh import Ssh
 
 PROBE = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin /opt/labkit/venv/bin/python -m labkit.probe"
 API_SECONDS = 10.0
+_TARGET = re.compile(r"(?:--to-destination |dnat (?:ip )?to )([0-9.]+:[0-9]+)")
 ARMING_SECONDS = 20.0  # so long the sender may take until it sends
 HELLO = b"labkit packet\n"
 
@@ -198,7 +200,15 @@ def last_leg(report: Report) -> tuple[str, str] | None:
         return report.attempts[-1].source, report.attempts[-1].destination
     if report.flow:
         return report.flow.reply.destination, report.flow.reply.source
+    if target := next((found for look in report.looks if (found := new_destination(look))), ""):
+        return report.client, target  # refused: conntrack has forgotten it, the rule that was hit names the endpoint
     return None
+
+
+def new_destination(look: Look) -> str:
+    """IP:PORT that the rules of a chain have put into the packet, "" if none of them names one."""
+    found = [_TARGET.search(hit.rule) for hit in look.hits]
+    return next((each[1] for each in reversed(found) if each), "")
 
 
 def far_machine(evidence: Evidence, cluster: Cluster) -> Machine | None:

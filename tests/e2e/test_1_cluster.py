@@ -221,6 +221,23 @@ def test_halt_and_up_bring_back_routes_units_pods_and_data(lab: Lab) -> None:
     )
 
 
+def test_a_packet_is_followed_from_a_machine_and_from_the_host(lab: Lab, tmp_path: Path) -> None:
+    drawing = tmp_path / "packet.svg"
+    told = lab.labkit("packet", "node/agent1", "redis-master:6379", "--send", "PING\\r\\n", "--svg", str(drawing))
+    assert "host_portal  labkit/components/kube_proxy/iptables.py:" in told
+    assert 'answered "+PONG' in told
+    assert drawing.read_text().startswith("<svg")
+    assert "nothing was sent" in lab.labkit("packet", "host", "10.0.0.11:6379", rc=2)
+    lab.on("master", "kubectl expose rc redis-master --name=open --port=6379 --type=NodePort")
+
+    def from_the_host() -> bool:
+        found = json.loads(lab.labkit("packet", "host", "open", "--json", rc=None))
+        return bool(found["well"]) and found["stations"][0]["machine"] == "host"
+
+    eventually(from_the_host, 60, "a node port answers the host")
+    lab.kubectl("delete", "service", "open")
+
+
 def test_a_killed_machine_comes_back(lab: Lab) -> None:
     node = lab.kubectl("get", "pods", "-l", "name=redis-master", "-o", "jsonpath={.items[0].spec.nodeName}")
     other = "agent1" if node == "agent2" else "agent2"
