@@ -20,10 +20,11 @@ from tests.node.world import World
 
 
 class Shell:
-    """The node, where a pod's name stands for its namespace: no docker runs in it."""
+    """A machine, where a pod's name stands for its namespace: no docker runs in it. agent2 is the one outside."""
 
-    def __init__(self, lab: World) -> None:
+    def __init__(self, lab: World, machine: str) -> None:
         self.lab = lab
+        self.space = lab.spaces["outside" if machine == "agent2" else "node"]
 
     def __enter__(self) -> Self:
         return self
@@ -36,7 +37,7 @@ class Shell:
         what: str = "", on_line: Callable[[str], None] | None = None,
     ) -> Result:  # fmt: skip
         arguments = command.partition("-m labkit.probe")[2].split()
-        words = self.lab.spaces["node"].command(sys.executable, "-m", "labkit.probe", *arguments)
+        words = self.space.command(sys.executable, "-m", "labkit.probe", *arguments)
         with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             assert process.stdin
             assert process.stdout
@@ -76,7 +77,7 @@ async def journey(lab: World, start: str, to: str, *, seconds: float = 3.0, say:
     question = ask(*parse([start, to]), known, cluster())
 
     def look() -> Any:
-        return investigate(question, known, cluster(), say, seconds, lambda _: Shell(lab))
+        return investigate(question, known, cluster(), say, seconds, lambda machine: Shell(lab, machine.name))
 
     return tell(await lab.inside("outside", look), cluster())
 

@@ -70,6 +70,11 @@ async def test_the_way_through_the_userspace_proxy(lab: World) -> None:
     assert (host.well, host.stations[0].machine) == (True, "host"), text(host)
     assert chains(host) == ["PREROUTING", "PREROUTING", "KUBE-NODEPORT-CONTAINER"]
     assert host.stations[-1].title == "pod default/pod-a"
+    other = await journey(lab, "node/agent2", f"{NODE_IP}:30080")
+    assert other.well, text(other)
+    assert [station.machine for station in other.stations] == ["agent2", "agent1", "agent1", "agent1"]
+    assert other.stations[0].leaves
+    assert other.stations[0].leaves.source.startswith("10.245.1.13:")
 
 
 async def test_a_datagram(lab: World) -> None:
