@@ -11,6 +11,7 @@ interruption, goes on from there. Source: pkg/kubectl/rolling_updater.go of Kube
 """
 
 import asyncio
+import contextlib
 import hashlib
 import time
 from collections.abc import Callable, Mapping
@@ -76,7 +77,7 @@ async def rolling_update(
         tell("At end of loop: " + names.format(there, replicas))
     await _clean(client, new)
     tell(f"Update succeeded. Deleting {old.metadata.name}")
-    await client.delete(ReplicationController, old.metadata.name, old.metadata.namespace)
+    await _delete(client, old, times)
 
 
 async def change_image(client: Client, old: ReplicationController, image: str, times: Times, tell: Tell) -> None:
@@ -84,7 +85,7 @@ async def change_image(client: Client, old: ReplicationController, image: str, t
     told_apart = await marked(client, old)
     new = with_image(told_apart, image)
     await rolling_update(client, told_apart, new, times, tell)
-    await renamed(client, new, old.metadata.name, tell)
+    await renamed(client, new, old.metadata.name, times, tell)
 
 
 async def roll_back(
@@ -167,6 +168,18 @@ async def _change(
             return await client.update(found)
         except Conflict:
             continue
+
+
+async def _delete(client: Client, rc: ReplicationController, times: Times) -> None:
+    """Without its pods, and until it is gone: the garbage collector first lets go of what it owns."""
+    deadline = time.monotonic() + times.timeout
+    with contextlib.suppress(NotFound):
+        await client.delete(ReplicationController, rc.metadata.name, rc.metadata.namespace)
+        while True:
+            await client.get(ReplicationController, rc.metadata.name, rc.metadata.namespace)
+            if time.monotonic() > deadline:
+                raise UpdateError(f"{rc.metadata.name} is still being deleted after {times.timeout:g} s")
+            await asyncio.sleep(times.poll)
 
 
 async def turned_back(client: Client, old: ReplicationController, new: ReplicationController) -> ReplicationController:
@@ -257,7 +270,7 @@ async def _label_pods(client: Client, namespace: str, selector: Mapping[str, str
             continue
 
 
-async def renamed(client: Client, rc: ReplicationController, name: str, tell: Tell) -> None:
+async def renamed(client: Client, rc: ReplicationController, name: str, times: Times, tell: Tell) -> None:
     """The same controller under the old name: deleted without its pods, and created again."""
     tell(f"Renaming {rc.metadata.name} to {name}")
     found = await client.get(ReplicationController, rc.metadata.name, rc.metadata.namespace)
@@ -266,5 +279,5 @@ async def renamed(client: Client, rc: ReplicationController, name: str, tell: Te
         found.metadata, name=name, uid="", resource_version="", self_link="", creation_timestamp=None, generation=None
     )
     again.status = type(again.status)()
-    await client.delete(ReplicationController, found.metadata.name, found.metadata.namespace)
+    await _delete(client, found, times)
     await client.create(again)

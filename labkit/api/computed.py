@@ -13,7 +13,7 @@ Discovery and the schema show every row: a row is here only when the API server 
 from typing import NamedTuple
 
 from labkit.api import types
-from labkit.api.kinds import Resource
+from labkit.api.kinds import KINDS, Resource
 
 COMPUTED = (
     Resource(type=types.ComponentStatus, resource="componentstatuses", singular="componentstatus", short_names=("cs",),
@@ -63,7 +63,7 @@ def place_of(path: str) -> Place | None:
 def groups() -> dict[str, dict[str, list[Resource]]]:
     """Group -> version -> resources, the core group left out."""
     found: dict[str, dict[str, list[Resource]]] = {}
-    for row in COMPUTED:
+    for row in (*KINDS.values(), *COMPUTED):
         if row.group:
             found.setdefault(row.group, {}).setdefault(row.version, []).append(row)
     return found

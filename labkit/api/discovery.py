@@ -88,7 +88,7 @@ def _json(value: Any) -> bytes:
 
 def _core() -> list[Resource]:
     """All resources of v1 but bindings, which have no kind of their own."""
-    rows = [*KINDS.values(), *(row for row in computed.COMPUTED if not row.group)]
+    rows = [row for row in (*KINDS.values(), *computed.COMPUTED) if not row.group]
     return sorted(rows, key=lambda row: row.resource)
 
 

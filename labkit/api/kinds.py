@@ -1,4 +1,4 @@
-"""The table of kinds: what exists in API v1, under which path, and where etcd keeps it.
+"""The table of kinds: what exists in API v1 (and Lease, of a later group), under which path, and where etcd keeps it.
 
 One row is all that a kind needs for being routed, stored, listed, watched and found by kubectl; what makes it special
 (defaults, validation, what may change) is its strategy in `api/strategies.py`.
@@ -29,6 +29,11 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def kind(self) -> str:
         return self.type.KIND
+
+    @property
+    def root(self) -> str:
+        """Where its paths begin: `/api/v1`, `/apis/coordination.k8s.io/v1`."""
+        return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
 
     @property
     def list_kind(self) -> str:
@@ -83,6 +88,8 @@ _TABLE = (
          subresources=("status",)),
     Kind(type=types.Event, resource="events", singular="event", short_names=("ev",),
          storage_prefix="/registry/events", error_name="event"),
+    Kind(type=types.Lease, resource="leases", singular="lease", group="coordination.k8s.io",
+         storage_prefix="/registry/leases", error_name="leases.coordination.k8s.io"),
 )  # fmt: skip
 
 KINDS: dict[str, Kind] = {kind.resource: kind for kind in _TABLE}

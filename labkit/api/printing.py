@@ -103,6 +103,7 @@ _COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("Data", _of(lambda one: len(one.data) + len(one.binary_data)), type="integer"),
         _AGE,
     ),
+    "Lease": (_NAME, Column("Holder", _of(lambda one: one.spec.holder_identity)), _AGE),
     "ServiceAccount": (_NAME, Column("Secrets", _of(lambda one: len(one.secrets)), type="integer"), _AGE),
     "LimitRange": (_NAME, Column("Created At", _of(lambda one: one.metadata.creation_timestamp), type="date")),
     "ResourceQuota": (

@@ -69,6 +69,13 @@ def _time(text: str) -> str | None:
         raise ScalarError(str(exc)) from exc
 
 
+def _micro_time(text: str) -> str | None:
+    try:
+        return times.canonical_micro(text)
+    except times.TimeError as exc:
+        raise ScalarError(str(exc)) from exc
+
+
 def _amount(amount: str | int | float) -> str:
     try:
         return quantity.canonical(amount)
@@ -76,7 +83,7 @@ def _amount(amount: str | int | float) -> str:
         raise ScalarError(str(exc)) from exc
 
 
-_SCALARS: dict[str, Visitor] = {"Time": _time, "Quantity": _amount}
+_SCALARS: dict[str, Visitor] = {"Time": _time, "MicroTime": _micro_time, "Quantity": _amount}
 
 
 def _of_struct(what: type[msgspec.Struct]) -> Visitor | None:

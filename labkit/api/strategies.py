@@ -22,6 +22,7 @@ from labkit.api.types import (
     ConfigMap,
     Endpoints,
     Event,
+    Lease,
     LimitRange,
     Namespace,
     NamespaceStatus,
@@ -231,6 +232,10 @@ class _PersistentVolumeClaimStrategy(Strategy[PersistentVolumeClaim]):
         new.spec = old.spec
 
 
+class _LeaseStrategy(Strategy[Lease]):
+    without_version = "invalid"  # of two who want it one must lose
+
+
 _STRATEGIES: dict[type[Object], type[Strategy[Any]]] = {
     Namespace: _NamespaceStrategy,
     Node: _NodeStrategy,
@@ -241,6 +246,7 @@ _STRATEGIES: dict[type[Object], type[Strategy[Any]]] = {
     Event: _EventStrategy,
     Secret: Strategy,
     ConfigMap: Strategy,
+    Lease: _LeaseStrategy,
     ServiceAccount: _AnsweringStrategy,
     PodTemplate: _AnsweringStrategy,
     LimitRange: Strategy,

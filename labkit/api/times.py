@@ -29,13 +29,23 @@ class TimeError(ValueError):
 @lru_cache(maxsize=4096)
 def canonical(text: str) -> str | None:
     """To the second, in UTC; None for Go's zero time, which is how its clients may write "absent"."""
+    moment = _moment(text)
+    return None if moment == _ZERO else moment.strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0")
+
+
+def canonical_micro(text: str) -> str | None:
+    """The same to the microsecond: `2015-06-05T12:00:00.500000Z`."""
+    moment = _moment(text)
+    return None if moment == _ZERO else moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+
+
+def _moment(text: str) -> datetime:
     if not _CANONICAL.fullmatch(text):
         _check_layout(text)
     try:
-        moment = datetime.fromisoformat(text).astimezone(UTC)
+        return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise TimeError(f"parsing time {_quoted(text)}: {_out_of_range(error)} out of range") from error
-    return None if moment == _ZERO else moment.strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0")
 
 
 def _check_layout(text: str) -> None:

@@ -7,12 +7,14 @@ import sys
 from collections.abc import Coroutine
 from typing import Any
 
+from labkit.client.leader import LostLease
+
 
 def run_until_signal(work: Coroutine[Any, Any, None]) -> None:
     """Run `work` on an event loop of its own until it ends or SIGTERM or SIGINT cancels it.
 
     What it raises comes out as it is: a bug ends the process with its traceback, and systemd starts it again. Only a
-    port that is taken is a sentence and exit 1.
+    port that is taken and a lost lease are a sentence and exit 1.
     """
 
     async def supervise() -> None:
@@ -27,6 +29,8 @@ def run_until_signal(work: Coroutine[Any, Any, None]) -> None:
 
     try:
         asyncio.run(supervise())
+    except LostLease as exc:
+        sys.exit(f"{exc}: somebody else may lead now")
     except OSError as exc:
         if exc.errno != errno.EADDRINUSE:
             raise

@@ -259,7 +259,7 @@ def _path(kind: type[Object], namespace: str = "", name: str = "", subresource: 
     row = kind_of(kind)
     parts = ["namespaces", namespace] if row.namespaced and namespace else []
     parts += [row.resource, *([name] if name else []), *([subresource] if subresource else [])]
-    return "/api/v1/" + "/".join(quote(part, safe="") for part in parts)
+    return f"{row.root}/" + "/".join(quote(part, safe="") for part in parts)
 
 
 def _selectors(label_selector: str, field_selector: str) -> dict[str, str]:

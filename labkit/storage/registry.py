@@ -102,7 +102,7 @@ def generated_name(prefix: str) -> str:
 
 def self_link(kind: Kind, namespace: str, name: str) -> str:
     scope = f"/namespaces/{namespace}" if kind.namespaced else ""
-    return f"/api/v1{scope}/{kind.resource}/{name}"
+    return f"{kind.root}{scope}/{kind.resource}/{name}"
 
 
 class Registry:

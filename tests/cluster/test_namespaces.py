@@ -24,7 +24,7 @@ async def holds(client: Client, name: str) -> dict[str, int]:
     counted = {}
     for kind in KINDS.values():
         if kind.namespaced:
-            body = await client.raw("GET", f"/api/v1/namespaces/{name}/{kind.resource}")
+            body = await client.raw("GET", f"{kind.root}/namespaces/{name}/{kind.resource}")
             counted[kind.resource] = len(msgspec.json.decode(body)["items"])
     return {resource: number for resource, number in counted.items() if number}
 

@@ -30,6 +30,8 @@ _REST: dict[str, Any] = {
     "Secret": lambda name: {"data": {"key": "dmFsdWU="}},
     "ConfigMap": lambda name: {"data": {"KEY": "value"}},
     "ServiceAccount": lambda name: {},
+    "Lease": lambda name: {"apiVersion": "coordination.k8s.io/v1", "spec": {
+        "holderIdentity": name, "leaseDurationSeconds": 15, "renewTime": "2015-07-21T10:00:00.000000Z"}},
     "LimitRange": lambda name: {"spec": {"limits": [{"type": "Container", "max": {"cpu": "64"}}]}},
     "ResourceQuota": lambda name: {"spec": {"hard": {"secrets": "100000"}}},
     "PersistentVolume": lambda name: {"spec": {

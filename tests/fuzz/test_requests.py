@@ -47,7 +47,7 @@ def test_objects_and_patches(probe: Probe, kind: Kind) -> None:
         else:
             before[found["metadata"]["selfLink"]] = found
     assert before == after  # a watch tells the same story
-    assert len(world.get(f"/api/v1/{kind.resource}", Accept=TABLE)["rows"]) == len(after)
+    assert len(world.get(f"{kind.root}/{kind.resource}", Accept=TABLE)["rows"]) == len(after)
 
 
 @pytest.mark.timeout(120)

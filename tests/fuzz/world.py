@@ -163,7 +163,7 @@ class World:
 
     def objects(self, kind: Kind) -> dict[str, Any]:
         """All of a kind, by selfLink."""
-        return {item["metadata"]["selfLink"]: item for item in self.get(f"/api/v1/{kind.resource}")["items"]}
+        return {item["metadata"]["selfLink"]: item for item in self.get(f"{kind.root}/{kind.resource}")["items"]}
 
     def mark(self, kind: Kind) -> str:
         """Change the kind's object once more; the resourceVersion of that."""
@@ -176,7 +176,7 @@ class World:
         """What a watch of this kind tells has happened between two revisions: (type, object)."""
         told: list[tuple[str, Any]] = []
         with contextlib.closing(self.connect()) as connection:
-            connection.request("GET", f"/api/v1/{kind.resource}?watch=1&resourceVersion={since}&timeoutSeconds=10")
+            connection.request("GET", f"{kind.root}/{kind.resource}?watch=1&resourceVersion={since}&timeoutSeconds=10")
             answer = connection.getresponse()
             while not told or told[-1][1]["metadata"]["resourceVersion"] != until:
                 line = answer.readline()
@@ -215,7 +215,7 @@ class World:
 
 def collection(kind: Kind, namespace: str = "fuzz") -> str:
     """Its path: of one namespace, or of the cluster."""
-    return f"/api/v1/namespaces/{namespace}/{kind.resource}" if kind.namespaced else f"/api/v1/{kind.resource}"
+    return f"{kind.root}/namespaces/{namespace}/{kind.resource}" if kind.namespaced else f"{kind.root}/{kind.resource}"
 
 
 @contextlib.contextmanager

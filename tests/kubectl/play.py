@@ -204,7 +204,7 @@ async def play(session: Session, row: Row) -> None:
         kind = by_kind_name(manifest["kind"])
         assert kind is not None, manifest
         scope = f"namespaces/{session.ns}/" if kind.namespaced else ""
-        await session.lab.post(f"/api/v1/{scope}{kind.resource}", json.loads(session.fill(json.dumps(manifest))))
+        await session.lab.post(f"{kind.root}/{scope}{kind.resource}", json.loads(session.fill(json.dumps(manifest))))
     for step in row.steps:
         if isinstance(step, Call):
             check(step, *await session.run(step.line, session.fill(step.input), step.code), session.fill)

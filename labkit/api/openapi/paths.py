@@ -88,10 +88,8 @@ def of_rows(rows: Iterable[Resource]) -> dict[str, PathItem]:
 
 def _of_computed(row: Resource) -> Iterator[tuple[str, dict[str, Operation]]]:
     """What the server works out: to be asked by POST, or to be read."""
-    group = row.group.partition(".")[0].capitalize() or "Core"
-    called = f"{group}{row.version.capitalize()}{'Namespaced' if row.namespaced else ''}{row.kind}"
-    root = f"/apis/{row.group}" if row.group else "/api"
-    collection = f"{root}/{row.version}/{'namespaces/{namespace}/' if row.namespaced else ''}{row.resource}"
+    called = f"{_group(row)}{'Namespaced' if row.namespaced else ''}{row.kind}"
+    collection = f"{row.root}/{'namespaces/{namespace}/' if row.namespaced else ''}{row.resource}"
     if "create" in row.verbs:
         yield (
             collection,
@@ -104,7 +102,12 @@ def _of_computed(row: Resource) -> Iterator[tuple[str, dict[str, Operation]]]:
     if "list" in row.verbs and row.namespaced:
         everywhere = f"list{called.replace('Namespaced', '')}ForAllNamespaces"
         item = {"get": _operation(row, "list", everywhere, _SELECT | _PRETTY, answer=row.list_kind)}
-        yield f"{root}/{row.version}/{row.resource}", item
+        yield f"{row.root}/{row.resource}", item
+
+
+def _group(row: Resource) -> str:
+    """What the operations of its group are called: `CoreV1`, `CoordinationV1`."""
+    return (row.group.partition(".")[0].capitalize() or "Core") + row.version.capitalize()
 
 
 def _in_path(path: str) -> list[dict[str, Any]]:
@@ -117,21 +120,23 @@ def _in_path(path: str) -> list[dict[str, Any]]:
 def _of_kind(kind: Kind) -> Iterator[tuple[str, dict[str, Operation]]]:
     """The operations of each path that a kind has."""
     scope = "namespaces/{namespace}/" if kind.namespaced else ""
-    collection, called = f"/api/v1/{scope}{kind.resource}", ("Namespaced" if kind.namespaced else "") + kind.kind
+    group, called = _group(kind), ("Namespaced" if kind.namespaced else "") + kind.kind
+    collection = f"{kind.root}/{scope}{kind.resource}"
     if kind.namespaced:
-        everywhere = f"listCoreV1{kind.kind}ForAllNamespaces"
-        yield f"/api/v1/{kind.resource}", {"get": _operation(kind, "list", everywhere, _LIST, answer=kind.list_kind)}
+        everywhere = f"list{group}{kind.kind}ForAllNamespaces"
+        item = {"get": _operation(kind, "list", everywhere, _LIST, answer=kind.list_kind)}
+        yield f"{kind.root}/{kind.resource}", item
     operations = {
-        "get": _operation(kind, "list", f"listCoreV1{called}", _LIST, answer=kind.list_kind),
-        "post": _operation(kind, "post", f"createCoreV1{called}", _WRITE, body=kind.kind, code="201"),
+        "get": _operation(kind, "list", f"list{group}{called}", _LIST, answer=kind.list_kind),
+        "post": _operation(kind, "post", f"create{group}{called}", _WRITE, body=kind.kind, code="201"),
     }
     if "deletecollection" in kind.verbs:
         operations["delete"] = _operation(
-            kind, "deletecollection", f"deleteCoreV1Collection{called}", _SELECT | _DELETE, body="DeleteOptions",
+            kind, "deletecollection", f"delete{group}Collection{called}", _SELECT | _DELETE, body="DeleteOptions",
             answer=kind.list_kind,
         )  # fmt: skip
     yield collection, operations
-    yield f"{collection}/{{name}}", _whole(kind, called) | {"delete": _deletion(kind, f"deleteCoreV1{called}")}
+    yield f"{collection}/{{name}}", _whole(kind, called) | {"delete": _deletion(kind, f"delete{group}{called}")}
     for name in kind.subresources:
         yield f"{collection}/{{name}}/{name}", _SUBRESOURCES[name](kind, f"{called}{name.capitalize()}")
 
@@ -139,9 +144,9 @@ def _of_kind(kind: Kind) -> Iterator[tuple[str, dict[str, Operation]]]:
 def _whole(kind: Kind, called: str) -> dict[str, Operation]:
     """Reading and changing one object, or its status."""
     return {
-        "get": _operation(kind, "get", f"readCoreV1{called}", _READ | _PRETTY),
-        "put": _operation(kind, "put", f"replaceCoreV1{called}", _WRITE, body=kind.kind),
-        "patch": _operation(kind, "patch", f"patchCoreV1{called}", _PATCH, body="Patch"),
+        "get": _operation(kind, "get", f"read{_group(kind)}{called}", _READ | _PRETTY),
+        "put": _operation(kind, "put", f"replace{_group(kind)}{called}", _WRITE, body=kind.kind),
+        "patch": _operation(kind, "patch", f"patch{_group(kind)}{called}", _PATCH, body="Patch"),
     }
 
 

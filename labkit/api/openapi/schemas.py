@@ -23,7 +23,7 @@ Schema = dict[str, Any]
 
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 _PACKAGES = {
-    "Time": _META,
+    **dict.fromkeys(("Time", "MicroTime"), _META),
     "Quantity": "io.k8s.apimachinery.pkg.api.resource.",
     "IntOrString": "io.k8s.apimachinery.pkg.util.intstr.",
     **dict.fromkeys(
@@ -38,6 +38,7 @@ _PACKAGES = {
          "ResourceRule", "NonResourceRule"), "io.k8s.api.authorization.v1.",
     ),
     **dict.fromkeys(("EndpointSlice", "Endpoint", "EndpointConditions", "SlicePort"), "io.k8s.api.discovery.v1."),
+    **dict.fromkeys(("Lease", "LeaseSpec"), "io.k8s.api.coordination.v1."),
     "SelfSubjectReviewV1beta1": "io.k8s.api.authentication.v1beta1.",
     **dict.fromkeys(
         ("SelfSubjectReview", "SelfSubjectReviewStatus", "UserInfo", "TokenRequest", "TokenRequestSpec",
@@ -45,7 +46,7 @@ _PACKAGES = {
     ),
 }  # fmt: skip
 _CORE = "io.k8s.api.core.v1."
-_SCALARS = ("Time", "Quantity", "IntOrString", "ManagedFields")
+_SCALARS = ("Time", "MicroTime", "Quantity", "IntOrString", "ManagedFields")
 _PLAIN: dict[Any, Schema] = {
     str: {"type": "string"},
     bool: {"type": "boolean"},
@@ -117,7 +118,7 @@ class Schemas:
         text = {"description": self._words[name].text}
         if name == "ManagedFields":
             return text | {"type": "object"}
-        if name == "Time":
+        if name in ("Time", "MicroTime"):
             return text | {"type": "string", "format": "date-time"}
         if self._v3:
             number = "integer" if name == "IntOrString" else "number"

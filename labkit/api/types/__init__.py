@@ -7,7 +7,7 @@
     limits         how much there may be: LimitRange, ResourceQuota
     storage        PersistentVolume and the claim on one           answers    Status, and what a DELETE says
     reviews        questions that are answered, not stored: may I, who am I           usage      what is used
-    slices         Endpoints as later clients read them
+    slices         Endpoints as later clients read them                    leases     who leads
 
 Attributes are the JSON names in snake_case (`pod.spec.node_name` is `spec.nodeName`, `service.spec.cluster_ip` is
 `spec.clusterIP`). What is absent stays absent: a list or map defaults to empty, any other optional field to None (text
@@ -21,6 +21,7 @@ from labkit.api.types.answers import *
 from labkit.api.types.configuration import *
 from labkit.api.types.containers import *
 from labkit.api.types.events import *
+from labkit.api.types.leases import *
 from labkit.api.types.limits import *
 from labkit.api.types.metadata import *
 from labkit.api.types.namespaces import *

@@ -12,6 +12,7 @@ Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 # Plain texts and numbers whose meaning the schema tells (`api/openapi`).
 Time = Annotated[str, Meta(extra={"schema": "Time"})]  # RFC 3339 to the second
+MicroTime = Annotated[str, Meta(extra={"schema": "MicroTime"})]  # the same, to the microsecond
 Quantity = Annotated[str | int | float, Meta(extra={"schema": "Quantity"})]  # after decoding a text: "250m"
 IntOrString = Annotated[Int32 | str, Meta(extra={"schema": "IntOrString"})]
 

@@ -78,7 +78,8 @@ def list_answer(
         table = table_of(request, kind, entries)
         table["metadata"] = meta
         return answer(request, encode(table))
-    head = b'{"kind":"%b","apiVersion":"v1","metadata":%b,"items":[' % (kind.list_kind.encode(), encode(meta))
+    names = (kind.list_kind.encode(), kind.api_version.encode(), encode(meta))
+    head = b'{"kind":"%b","apiVersion":"%b","metadata":%b,"items":[' % names
     return answer(request, head + b",".join([entry.data for entry in entries]) + b"]}")
 
 

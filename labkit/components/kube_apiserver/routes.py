@@ -6,6 +6,7 @@
 /api/v1/namespaces[/NAME[/SUB]]           namespaces themselves
 /api/v1/namespaces/NS/bindings            POST only
 /api/v1/.../NAME/proxy/ANY/PATH           a kind with something to proxy to
+/apis/coordination.k8s.io/v1/...          the same for a kind of another group
 anything else                             discovery, health, or nothing
 """
 
@@ -50,9 +51,7 @@ def route(path: str) -> Route | None:
         if owner is not None and owner.name and not owner.subresource and owner.kind is not None:
             return _known(owner._replace(subresource="proxy", rest=path[mark.end() :]))
     parts = [unquote(part) for part in path.split("/")[1:]]
-    if parts[:2] != ["api", "v1"]:
-        return None
-    parts = parts[2:]
+    group, parts = _group_of(parts)
     watch = parts[:1] == ["watch"]
     if watch:
         parts = parts[1:]
@@ -61,7 +60,18 @@ def route(path: str) -> Route | None:
     if not all(part and part.isprintable() and "/" not in part and part not in (".", "..") for part in parts):
         return None
     found = _route(parts, watch)
-    return None if found is None or (watch and found.subresource) else found
+    if found is None or (watch and found.subresource) or (found.kind.group if found.kind else "") != group:
+        return None
+    return found
+
+
+def _group_of(parts: list[str]) -> tuple[str, list[str]]:
+    """("", what follows /api/v1), ("coordination.k8s.io", what follows it and v1), or nothing that could follow."""
+    if parts[:2] == ["api", "v1"]:
+        return "", parts[2:]
+    if parts[0] == "apis" and parts[2:3] == ["v1"]:
+        return parts[1], parts[3:]
+    return "", []
 
 
 def _route(parts: list[str], watch: bool) -> Route | None:

@@ -66,7 +66,7 @@ class Frames:
         return frame_of(type, msgspec.json.encode(table))
 
     def bookmark(self, revision: int, *, end_of_state: bool = False) -> bytes:
-        head = f'"kind":"{self._kind.kind}","apiVersion":"v1"'
+        head = f'"kind":"{self._kind.kind}","apiVersion":"{self._kind.api_version}"'
         more = f',"annotations":{{"{END_OF_STATE}":"true"}}' if end_of_state else ""
         return frame_of("BOOKMARK", f'{{{head},"metadata":{{"resourceVersion":"{revision}"{more}}}}}'.encode())
 

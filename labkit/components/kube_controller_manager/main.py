@@ -18,13 +18,14 @@ nothing of each other: what one writes, the other sees.
 
 import argparse
 import asyncio
-import re
 from pathlib import Path
 from typing import Any
 
 from labkit.api.types import Pod, ServiceAccount
+from labkit.client.flags import add_leader_election, at_least_one, election, seconds
 from labkit.client.informer import Informer
 from labkit.client.kubeconfig import KubeconfigError
+from labkit.client.leader import Election
 from labkit.client.process import run_until_signal
 from labkit.client.rest import Client
 from labkit.components.kube_controller_manager.endpoints import EndpointsController
@@ -141,23 +142,8 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--root-ca-file", default="", metavar="FILE", help="put into the secrets of tokens: whom pods are to trust"
     )
+    add_leader_election(parser)
     return parser
-
-
-def at_least_one(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number of 1 or more")
-    return int(text)
-
-
-def seconds(text: str) -> float:
-    """`40s`, `5m`, `1m30s`, `500ms`, or a plain number of seconds."""
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return float(text)
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a time such as 40s, 5m or 1m30s")
-    return sum(float(number) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[unit] for number, unit in parts)
 
 
 def timing_of(given: argparse.Namespace) -> Timing:
@@ -186,8 +172,10 @@ def signing(given: argparse.Namespace) -> tuple[Sign | None, bytes]:
     return sign, ca
 
 
-async def serve(client: Client, given: argparse.Namespace, sign: Sign | None, root_ca: bytes) -> None:
-    """Run the controllers until cancelled."""
+async def serve(
+    client: Client, given: argparse.Namespace, leader: Election | None, sign: Sign | None, root_ca: bytes
+) -> None:
+    """Run the controllers until cancelled; with an election, as long as this process leads."""
     async with client:
         controllers = ControllerManager(
             client,
@@ -201,13 +189,15 @@ async def serve(client: Client, given: argparse.Namespace, sign: Sign | None, ro
             sign=sign,
             root_ca=root_ca,
         )
-        async with healthz(given.port, lambda: trouble(controllers)):
+        async with healthz(given.port, lambda: trouble(controllers, leader)):
             notify_ready()
-            await controllers.run()
+            await (leader.lead(controllers.run) if leader else controllers.run())
 
 
-def trouble(controllers: ControllerManager) -> str:
-    """What /healthz complains of."""
+def trouble(controllers: ControllerManager, leader: Election | None) -> str:
+    """What /healthz complains of; who does not lead is well."""
+    if leader is not None and not leader.leads:
+        return ""
     return "" if controllers.pods.is_synced else "waits for kube-apiserver: the pods are not listed yet"
 
 
@@ -220,6 +210,7 @@ def main() -> None:
         parser.error(f"--kubeconfig: {exc}")
     try:
         sign, root_ca = signing(given)
+        leader = election(client, given, "kube-controller-manager")
     except ValueError as exc:
         parser.error(str(exc))
-    run_until_signal(serve(client, given, sign, root_ca))
+    run_until_signal(serve(client, given, leader, sign, root_ca))

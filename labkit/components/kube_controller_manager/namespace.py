@@ -103,8 +103,9 @@ class NamespaceController:
         found = await self._found(name)
         step = what_is_left(namespace, found)
         for resource in step.delete:
+            path = _collection(KINDS[resource], name)
             # Background: what these objects own is here as well, and goes the same way
-            await self.client.raw("DELETE", _path(name, resource), params={"propagationPolicy": "Background"})
+            await self.client.raw("DELETE", path, params={"propagationPolicy": "Background"})
         if step.delete:
             self._tell("emptied", namespace, deleted={resource: found[resource] for resource in step.delete})
             self.queue.add_after(name, LOOK_AGAIN_SECONDS, cause="is it empty now?")
@@ -121,12 +122,13 @@ class NamespaceController:
         return {kind.resource: await self._count(name, kind) for kind in KINDS.values() if kind.namespaced}
 
     async def _count(self, name: str, kind: Kind) -> int:
-        body = await self.client.raw("GET", _path(name, kind.resource))
+        body = await self.client.raw("GET", _collection(kind, name))
         return len(msgspec.json.decode(body, type=_Count).items or [])
 
     async def _finalize(self, namespace: Namespace) -> Namespace:
         body = msgspec.json.encode(without_finalizer(namespace))
-        answer = await self.client.raw("PUT", _path(namespace.metadata.name, "finalize"), body=body)
+        path = f"/api/v1/namespaces/{namespace.metadata.name}/finalize"
+        answer = await self.client.raw("PUT", path, body=body)
         return msgspec.json.decode(answer, type=Namespace)
 
     def _tell(self, decision: str, namespace: Namespace, **fields: object) -> None:
@@ -134,5 +136,5 @@ class NamespaceController:
         self.trace.decision(decision, namespace, cause=cause, function=what_is_left, **fields)
 
 
-def _path(namespace: str, last: str) -> str:
-    return f"/api/v1/namespaces/{namespace}/{last}"
+def _collection(kind: Kind, namespace: str) -> str:
+    return f"{kind.root}/namespaces/{namespace}/{kind.resource}"

@@ -3,7 +3,9 @@
 import argparse
 from pathlib import Path
 
+from labkit.client.flags import add_leader_election, election
 from labkit.client.kubeconfig import KubeconfigError
+from labkit.client.leader import Election
 from labkit.client.process import run_until_signal
 from labkit.client.rest import Client
 from labkit.components.kube_scheduler.algorithm import DEFAULT_PROVIDER
@@ -35,15 +37,20 @@ def arguments() -> argparse.ArgumentParser:
         "--scheduler-name", default=DEFAULT_NAME, metavar="NAME",
         help="place the pods whose spec.schedulerName is this (default %(default)s: and those that name none)",
     )  # fmt: skip
+    add_leader_election(parser)
     parser.add_argument("--port", type=int, default=10251, help="/healthz on 127.0.0.1 (default %(default)s)")
     return parser
 
 
-async def serve(client: Client, scheduler: Scheduler, port: int) -> None:
-    """Schedule until cancelled."""
-    async with client, healthz(port, scheduler.trouble):
+async def serve(client: Client, scheduler: Scheduler, leader: Election | None, port: int) -> None:
+    """Schedule until cancelled; with an election, as long as this process leads."""
+
+    def trouble() -> str:
+        return scheduler.trouble() if leader is None or leader.leads else ""
+
+    async with client, healthz(port, trouble):
         notify_ready()
-        await scheduler.run()
+        await (leader.lead(scheduler.run) if leader else scheduler.run())
 
 
 def main() -> None:
@@ -57,7 +64,12 @@ def main() -> None:
         algorithm = load(given.policy_config_file) if given.policy_config_file else DEFAULT_PROVIDER
     except (PolicyError, PluginTrouble) as exc:
         parser.error(f"--policy-config-file: {exc}")
-    run_until_signal(serve(client, Scheduler(client, algorithm, name=given.scheduler_name), given.port))
+    try:
+        name = "kube-scheduler" if given.scheduler_name == DEFAULT_NAME else given.scheduler_name
+        leader = election(client, given, name)
+    except ValueError as exc:
+        parser.error(str(exc))
+    run_until_signal(serve(client, Scheduler(client, algorithm, name=given.scheduler_name), leader, given.port))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,11 @@ def read(path: str, accept: str = KUBECTL_1_20) -> Any:
 def test_what_kubectl_1_20_asks() -> None:
     assert read("/api")["versions"] == ["v1"]
     resources = {one["name"]: one for one in read("/api/v1")["resources"]}
-    assert {name for name in resources if "/" not in name} == {*KINDS, "bindings", "componentstatuses"}
+    assert {name for name in resources if "/" not in name} == {
+        *(name for name, kind in KINDS.items() if not kind.group),
+        "bindings",
+        "componentstatuses",
+    }
     assert resources["componentstatuses"]["verbs"] == ["get", "list"]
     assert resources["pods"]["shortNames"] == ["po"]
     assert resources["pods"]["categories"] == ["all"]
@@ -50,7 +54,13 @@ def test_aggregated(accept: str, version: str) -> None:
     assert core["metadata"]["name"] == ""
     assert core["versions"][0]["freshness"] == "Current"
     groups = {one["metadata"]["name"]: one["versions"] for one in read("/apis", accept)["items"]}
-    assert list(groups) == ["authorization.k8s.io", "authentication.k8s.io", "discovery.k8s.io", "metrics.k8s.io"]
+    assert list(groups) == [
+        "coordination.k8s.io",
+        "authorization.k8s.io",
+        "authentication.k8s.io",
+        "discovery.k8s.io",
+        "metrics.k8s.io",
+    ]
     final, beta = groups["authentication.k8s.io"]
     assert (final["version"], beta["version"]) == ("v1", "v1beta1")
     assert final["resources"] == [
@@ -97,6 +107,7 @@ def test_groups() -> None:
     """None without resources: kubectl would ask for it again at every command."""
     listed = read("/apis")["groups"]
     assert [one["name"] for one in listed] == [
+        "coordination.k8s.io",
         "authorization.k8s.io",
         "authentication.k8s.io",
         "discovery.k8s.io",

@@ -56,6 +56,7 @@ def test_the_index_leads_to_the_schema() -> None:
     places = page("/openapi/v3")["paths"]
     assert list(places) == [
         "api/v1",
+        "apis/coordination.k8s.io/v1",
         "apis/authorization.k8s.io/v1",
         "apis/authentication.k8s.io/v1",
         "apis/authentication.k8s.io/v1beta1",
@@ -113,7 +114,7 @@ def test_nothing_is_described_that_is_not_there() -> None:
             known = {one.encode_name for one in fields(made_of[name])} | {"managedFields"}
             assert set(line.fields) <= known, name
         else:
-            assert name in ("List", "Time", "Quantity", "IntOrString", "ManagedFields")
+            assert name in ("List", "Time", "MicroTime", "Quantity", "IntOrString", "ManagedFields")
 
 
 def test_what_kubectl_computes_its_patches_from() -> None:
@@ -129,7 +130,7 @@ def test_what_kubectl_computes_its_patches_from() -> None:
 def test_every_kind_has_a_patch_with_dry_run_and_field_validation(document: Any) -> None:
     """By these kubectl finds out what the server can; only the first path of a kind counts."""
     for kind in KINDS.values():
-        gvk = {"group": "", "kind": kind.kind, "version": "v1"}
+        gvk = {"group": kind.group, "kind": kind.kind, "version": "v1"}
         patches = [item["patch"] for item in document["paths"].values() if "patch" in item]
         mine = [one for one in patches if one["x-kubernetes-group-version-kind"] == gvk]
         assert {"dryRun", "fieldValidation", "fieldManager"} <= {one["name"] for one in mine[0]["parameters"]}
@@ -137,7 +138,7 @@ def test_every_kind_has_a_patch_with_dry_run_and_field_validation(document: Any)
 
 def test_every_resource_has_the_path_that_explain_looks_for() -> None:
     for kind in KINDS.values():
-        path = f"/api/v1/{'namespaces/{namespace}/' if kind.namespaced else ''}{kind.resource}"
+        path = f"{kind.root}/{'namespaces/{namespace}/' if kind.namespaced else ''}{kind.resource}"
         assert V3["paths"][path]["get"]["x-kubernetes-group-version-kind"]["kind"] == kind.kind
         assert "delete" in V3["paths"][f"{path}/{{name}}"]
         for name in kind.subresources:

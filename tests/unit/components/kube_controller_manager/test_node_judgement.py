@@ -5,7 +5,8 @@ import argparse
 import pytest
 
 from labkit.api.types import Condition, Node, NodeStatus, ObjectMeta
-from labkit.components.kube_controller_manager.main import arguments, seconds, timing_of
+from labkit.client.flags import seconds
+from labkit.components.kube_controller_manager.main import arguments, timing_of
 from labkit.components.kube_controller_manager.node_controller import (
     NEVER,
     STOPPED,
