@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import jsonschema_rs
 
+from labkit.api.kinds import KINDS
 from tests.fuzz.counts import Counts
 from tests.fuzz.exchange import Exchange, Sent
 from tests.fuzz.routes import narrowed
@@ -26,9 +27,11 @@ class Probe:
     def __init__(self, world: World, counts: Counts) -> None:
         self.world = world
         self.counts = counts
-        document = narrowed(world.get("/openapi/v3/api/v1"))
-        self.schemas: dict[str, Any] = document["components"]["schemas"]
-        self._components = document["components"]
+        documents = [narrowed(world.get(f"/openapi/v3{root}")) for root in {kind.root: 1 for kind in KINDS.values()}]
+        self.schemas: dict[str, Any] = {
+            name: schema for document in documents for name, schema in document["components"]["schemas"].items()
+        }
+        self._components = {"schemas": self.schemas}
         self._validators: dict[str, Any] = {}
 
     def __call__(self, label: str, sent: Sent) -> None:

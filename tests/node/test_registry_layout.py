@@ -36,6 +36,7 @@ LAYOUT: dict[str, tuple[str, dict[str, Any]]] = {
     "resourcequotas": ("resourcequotas/ns/x", {"spec": {"hard": {"pods": "10"}}}),
     "persistentvolumes": ("persistentvolumes/x", {"spec": _VOLUME}),
     "persistentvolumeclaims": ("persistentvolumeclaims/ns/x", {"spec": _CLAIM}),
+    "leases": ("leases/ns/x", {"spec": {"holderIdentity": "me", "leaseDurationSeconds": 15}}),  # of later times
     "events": ("events/ns/x", {"involvedObject": _ABOUT, "reason": "r", "message": "m"}),
 }  # fmt: skip
 
@@ -55,7 +56,7 @@ async def _make_one_of_each(server: ApiServer) -> None:
         for resource, (_, rest) in LAYOUT.items():
             scope = "/namespaces/ns" if KINDS[resource].namespaced else ""
             body = json.dumps({"metadata": {"name": "x"}, **rest}).encode()
-            await client.raw("POST", f"/api/v1{scope}/{resource}", body=body)
+            await client.raw("POST", f"{KINDS[resource].root}{scope}/{resource}", body=body)
 
 
 def test_the_table_has_every_kind() -> None:
@@ -69,7 +70,7 @@ def test_every_kind_is_where_the_original_kept_it(server: ApiServer, shared_etcd
     assert printed[0] == key
     assert len(printed) == 2  # one line, for grep and jq
     stored = json.loads(printed[1])
-    assert (stored["kind"], stored["apiVersion"]) == (KINDS[resource].kind, "v1")
+    assert (stored["kind"], stored["apiVersion"]) == (KINDS[resource].kind, KINDS[resource].api_version)
     assert stored["metadata"]["name"] == "x"
     assert stored["metadata"].get("namespace", "") == ("ns" if KINDS[resource].namespaced else "")
     assert "resourceVersion" not in stored["metadata"]  # it is etcd's own revision of the key

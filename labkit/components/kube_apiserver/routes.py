@@ -69,7 +69,7 @@ def _group_of(parts: list[str]) -> tuple[str, list[str]]:
     """("", what follows /api/v1), ("coordination.k8s.io", what follows it and v1), or nothing that could follow."""
     if parts[:2] == ["api", "v1"]:
         return "", parts[2:]
-    if parts[0] == "apis" and parts[2:3] == ["v1"]:
+    if parts[:1] == ["apis"] and parts[2:3] == ["v1"]:
         return parts[1], parts[3:]
     return "", []
 

@@ -1,7 +1,8 @@
 """What is there at all: versions, resources, schema, rights."""
 
 from tests.kubectl.play import Call, Row
-from tests.kubectl.rows.objects import pod
+from tests.kubectl.rows.making import text
+from tests.kubectl.rows.objects import lease, pod
 
 ROWS = (
     Row("version", (
@@ -34,6 +35,13 @@ ROWS = (
     Row("get --raw", (
         Call("get --raw /healthz", prints="ok"),
         Call("get --raw /nope", says=("NotFound|the server could not find the requested resource",), code=1),
+    )),
+    Row("get lease", (
+        Call("create -f -", input=text(lease("one", "me")), prints="lease.coordination.k8s.io/one created\n"),
+        Call("get lease one", says=(r"^NAME\s+HOLDER\s+AGE", r"^one\s+me\s")),
+        Call("patch lease one --type=merge -p '{\"spec\":{\"leaseDurationSeconds\":0}}'",
+             says=("spec.leaseDurationSeconds: invalid value '0': must be greater than 0",), code=1),
+        Call("delete lease one", says=(r'^lease.coordination.k8s.io "one" deleted',)),
     )),
     Row("get componentstatuses", (
         Call("get cs", says=(r"^NAME\s+STATUS\s+MESSAGE\s+ERROR", r"^etcd-0\s+Healthy"), never=("^No resources",)),

@@ -35,6 +35,11 @@ def config(name: str, **data: str) -> Manifest:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
 
 
+def lease(name: str, holder: str) -> Manifest:
+    spec = {"holderIdentity": holder, "leaseDurationSeconds": 15, "renewTime": "2015-07-21T10:00:00.000000Z"}
+    return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name}, "spec": spec}
+
+
 def held(name: str, *finalizers: str) -> Manifest:
     """A config map that DELETE only marks."""
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "finalizers": list(finalizers)}}
