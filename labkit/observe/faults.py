@@ -36,7 +36,7 @@ def find(evidence: Evidence, cluster: Cluster) -> list[Fault]:
         there, machine = evidence.question.machine, evidence.question.sender.name
         text = near.trouble or f"what it sent to {evidence.question.target} never came to {there.name}"
         return [Fault(text=f"{machine}: {text}", mend=f"labkit ssh {machine} ip route get {there.address}")]
-    found = [*_no_endpoints(evidence), *_no_proxy(evidence), *_no_rule(evidence)]
+    found = [*_unusable(evidence), *_no_endpoints(evidence), *_no_proxy(evidence), *_no_rule(evidence)]
     found += [*_idle_proxy(evidence), *_no_route(evidence, cluster)]
     if not any("no route" in fault.text for fault in found):
         found += [*_dead_endpoints(evidence), *_no_answer(evidence)]
@@ -45,9 +45,22 @@ def find(evidence: Evidence, cluster: Cluster) -> list[Fault]:
     return found
 
 
+def _unusable(evidence: Evidence) -> Iterator[Fault]:
+    if evidence.question.service is None:
+        return
+    meta = evidence.question.service.metadata
+    for address in evidence.question.unusable:
+        loopback = ipaddress.ip_address(address.partition(":")[0]).is_loopback
+        why = "each machine's own loopback" if loopback else "in the service range: connections would go in circles"
+        yield Fault(
+            text=f"endpoint {address} is not used, as it is {why}",
+            mend=f"kubectl edit endpoints {meta.name} --namespace={meta.namespace}",
+        )
+
+
 def _no_endpoints(evidence: Evidence) -> Iterator[Fault]:
     service = evidence.question.service
-    if service is None or evidence.question.backends:
+    if service is None or evidence.question.backends or evidence.question.unusable:
         return
     name, selector = key(service), service.spec.selector
     if not selector:

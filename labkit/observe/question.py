@@ -49,6 +49,8 @@ class Question:
     backends: list[str] = field(default_factory=list)
     pod: Pod | None = None
     """The client, if it is one."""
+    unusable: list[str] = field(default_factory=list)
+    """Endpoints that no kube-proxy uses: of the loopback, of the service range."""
     sender: Machine | None = None
     """Where it starts, if it goes to another machine's node port from there."""
 
@@ -79,8 +81,10 @@ def ask(start: From, to: To, objects: Objects, cluster: Cluster, via: str = "") 
     _must_stay_inside(start, target, cluster)
     sender, machine = _ways(start, target, port, machine, cluster)
     found = backends(service, port, objects) if service and port else [target]
+    bad = [each for each in found if not _usable(each, cluster)] if service else []
+    found = [each for each in found if each not in bad]
     protocol = "udp" if port and port.protocol == "UDP" else "tcp"
-    return Question(start, machine, target, protocol, service, port, found, pod, sender)
+    return Question(start, machine, target, protocol, service, port, found, pod, bad, sender)
 
 
 def _ways(
@@ -216,6 +220,12 @@ def backends(service: Service, port: ServicePort, objects: Objects) -> list[str]
         if there.name == port.name
         for address in subset.addresses
     ]
+
+
+def _usable(address: str, cluster: Cluster) -> bool:
+    """Not a machine's own loopback, where private things listen, nor a service, which would be a circle."""
+    ip = address.partition(":")[0]
+    return not ipaddress.ip_address(ip).is_loopback and not _in(ip, cluster.networks.services)
 
 
 def _named(name: str, namespace: str, objects: Iterable[T], kind: str) -> T:

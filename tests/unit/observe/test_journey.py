@@ -14,7 +14,7 @@ from labkit.observe.journey import Journey, as_json, readable, tell
 from labkit.observe.packet import Evidence
 from labkit.observe.question import Objects, ask
 from labkit.probe.report import Attempt, Ending, Flow, Look, Packet, Report, Route, Socket
-from tests.unit.observe import HERE, lab, objects, recorded
+from tests.unit.observe import HERE, endpoints, lab, objects, recorded
 
 REDIS = ("pod/client", "redis-master:6379")
 
@@ -103,6 +103,16 @@ def test_no_endpoints_names_the_pods_that_are_not_ready() -> None:
     found = objects()
     found.pods = found.pods[:2]
     assert "no pod in default has the labels name=nobody" in faults(seen(**nothing), "pod/client", "web", found=found)
+
+
+def test_endpoints_that_cannot_be_used_are_named() -> None:
+    found = objects()
+    found.endpoints = [endpoints("web", 80, "127.0.0.1", "10.0.0.11")]
+    closed: dict[str, Any] = {"ending": "closed", "outgoing": None, "attempts": [], "routes": []}
+    assert faults(seen(**closed), "pod/client", "web", found=found) == (
+        "endpoint 127.0.0.1:80 is not used, as it is each machine's own loopback\n"
+        "endpoint 10.0.0.11:80 is not used, as it is in the service range: connections would go in circles"
+    )
 
 
 def test_the_proxy_is_down() -> None:
