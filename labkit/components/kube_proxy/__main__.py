@@ -9,8 +9,10 @@ import sys
 
 from labkit.client.kubeconfig import KubeconfigError
 from labkit.client.rest import Client
-from labkit.components.kube_proxy.nat import Iptables, IptablesFailed
-from labkit.components.kube_proxy.proxy import Proxy, cleanup
+from labkit.components.kube_proxy.kernel import ModeUnsupported
+from labkit.components.kube_proxy.modes import MODES, remove
+from labkit.components.kube_proxy.nat import RulesFailed
+from labkit.components.kube_proxy.proxy import Proxy
 from labkit.components.kube_proxy.userspace import Machine
 from labkit.healthz import healthz
 from labkit.systemd import notify_ready
@@ -28,7 +30,7 @@ def main() -> None:
         sys.exit(_cleanup())
     try:
         asyncio.run(serve(flags))
-    except (KubeconfigError, OSError) as exc:
+    except (KubeconfigError, OSError, ModeUnsupported) as exc:
         sys.exit(_complain(str(exc)))
 
 
@@ -38,7 +40,8 @@ async def serve(flags: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with Client.from_kubeconfig(flags.kubeconfig) as client:
-        proxy = Proxy(client, Machine(flags.bind_address, flags.node_ip), hostname=flags.hostname_override)
+        machine = Machine(flags.bind_address, flags.node_ip)
+        proxy = Proxy(client, machine, hostname=flags.hostname_override, mode=flags.proxy_mode)
         async with healthz(flags.healthz_port, lambda: proxy.trouble):
             working = asyncio.create_task(proxy.run(notify_ready))
             stopping = asyncio.create_task(stop.wait())
@@ -64,8 +67,10 @@ def parse_flags(arguments: list[str]) -> argparse.Namespace:
         help="this machine's address, to which connections made on the machine itself are led (DNAT)",
     )  # fmt: skip
     parser.add_argument(
-        "--proxy-mode", choices=["userspace"], default="userspace", help="who carries connections: this process"
-    )
+        "--proxy-mode", choices=MODES, default="userspace",
+        help="who leads a connection to an endpoint: userspace, this process (the default, 0.18's only one); iptables, "
+        "the kernel, by rules (since 1.1); nftables, the kernel, by maps (since 1.29). The mode before is cleaned up",
+    )  # fmt: skip
     parser.add_argument(
         "--hostname-override",
         default=socket.gethostname(),
@@ -97,8 +102,8 @@ def _address(text: str) -> str:
 
 def _cleanup() -> int:
     try:
-        found = asyncio.run(cleanup(Iptables()))
-    except IptablesFailed as exc:
+        found = asyncio.run(remove())
+    except RulesFailed as exc:
         print(f"kube-proxy: {exc}", file=sys.stderr)
         return 3
     print("kube-proxy: rules removed" if found else "kube-proxy: no rules of kube-proxy found")

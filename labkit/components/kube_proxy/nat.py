@@ -8,20 +8,24 @@ Only the proxy's own four chains and its four jumps are ever named; whatever Doc
 Source: iptables-restore(8): with --noflush, a line `:CHAIN` makes a chain or empties it.
 """
 
-import asyncio
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
+from labkit.components.kube_proxy import command as command_line
 from labkit.components.kube_proxy.iptables import CHAINS, FIRST, LAST, Rule
 
-WAIT_SECONDS = 30
+WAIT_SECONDS = 30  # for the xtables lock
 REWRITE_SHARE = 0.25  # more changes than this share of a chain: write the chain anew instead of line by line
 
 Chains = dict[str, list[str]]  # name -> rule specs, in order
 
 
-class IptablesFailed(Exception):
+class RulesFailed(Exception):
+    """The rules of this machine could not be read or written; the message is what the tool said."""
+
+
+class IptablesFailed(RulesFailed):
     """iptables-save or iptables-restore did not do it; the message is what it said."""
 
 
@@ -110,20 +114,4 @@ class Iptables:
         await self._run("iptables-restore", "--noflush", f"--wait={WAIT_SECONDS}", text=text)
 
     async def _run(self, *command: str, text: str = "") -> str:
-        pipe = asyncio.subprocess.PIPE
-        try:
-            process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
-        except OSError as exc:
-            raise IptablesFailed(f"{command[0]}: {exc.strerror}; install the package iptables") from exc
-        try:
-            async with asyncio.timeout(2 * WAIT_SECONDS):
-                out, err = await process.communicate(text.encode())
-        except TimeoutError as exc:
-            raise IptablesFailed(f"{command[0]} did not end within {2 * WAIT_SECONDS} s") from exc
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if process.returncode:
-            raise IptablesFailed(f"{' '.join(command)}: {err.decode(errors='replace').strip()}")
-        return out.decode()
+        return await command_line.run(IptablesFailed, *command, text=text, package="iptables")

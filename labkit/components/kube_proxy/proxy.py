@@ -4,7 +4,8 @@
                                                KUBE-PORTALS-*      one for each                  one of the Endpoints,
                                                KUBE-NODEPORT-*     service port                  in turn
 
-It watches Services (what to open, which rules) and Endpoints (where connections go). Each change is acted on at once;
+That is the userspace mode, the original's; modes.py names two that came later, in which the kernel does it alone. It
+watches Services (what to open, which rules) and Endpoints (where connections go). Each change is acted on at once;
 every 5 seconds it looks whether its rules are still there and puts back what somebody flushed.
 
 Left behind on purpose: SIGTERM leaves the rules, so that a restart finds them and takes the same local ports; meanwhile
@@ -15,16 +16,19 @@ Source: cmd/kube-proxy and pkg/proxy of Kubernetes 0.18.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from labkit.api.types import Endpoints, Service, key
 from labkit.client.events import EventRecorder
 from labkit.client.informer import Informer
 from labkit.client.rest import Client
 from labkit.components.kube_proxy.balancer import Balancer
-from labkit.components.kube_proxy.nat import Iptables, IptablesFailed, removal
+from labkit.components.kube_proxy.conntrack import ConntrackFailed
+from labkit.components.kube_proxy.kernel import Kernel
+from labkit.components.kube_proxy.modes import FIREWALLS, take_over
+from labkit.components.kube_proxy.nat import Iptables, RulesFailed
 from labkit.components.kube_proxy.relay import Relay, raise_descriptor_limit
 from labkit.components.kube_proxy.userspace import Machine, Userspace
 from labkit.trace import Tracer
@@ -32,6 +36,17 @@ from labkit.trace import Tracer
 RESYNC_SECONDS = 5.0
 RETRY_SECONDS = 1.0
 CONNECTION_LINES_PER_SECOND = 10  # of those about single connections
+
+
+class Mode(Protocol):
+    """A way of leading connections to endpoints. follows_endpoints: its rules name them, so they change with them."""
+
+    follows_endpoints: bool
+
+    def endpoints_changed(self, old: Endpoints | None, new: Endpoints | None) -> None: ...
+    async def sync(self, services: Mapping[str, Service], causes: Mapping[str, str]) -> None: ...
+    def service(self, name: str) -> Service | None: ...
+    def close(self) -> None: ...
 
 
 class Proxy:
@@ -45,35 +60,54 @@ class Proxy:
         hostname: str = "",
         trace: Tracer | None = None,
         iptables: Iptables | None = None,
+        mode: str = "userspace",
     ) -> None:
         self.trace = trace or Tracer("kube-proxy")
         self.services = Informer(client, Service, trace=self.trace)
         self.endpoints = Informer(client, Endpoints, trace=self.trace)
-        tell = ConnectionLines(self._tell_connection)
-        self.relay = Relay(Balancer(), tell, self._warn, raise_descriptor_limit())
         self.events = EventRecorder(client, "kube-proxy", hostname, trace=self.trace)
-        self.mode = Userspace(self.relay, iptables or Iptables(), machine, self.trace, self.events.event)
+        self.relay: Relay | None = None
+        self.mode_name = mode
+        self.mode = self._userspace(machine, iptables) if mode == "userspace" else self._kernel(machine)
         self.trouble = "waiting for the API server"
+        self._taken_over = False
         self._changed = asyncio.Event()
         self._causes: dict[str, str] = {}
         self.services.on_change(self._service_changed)
-        self.endpoints.on_change(self.mode.endpoints_changed)
+        self.endpoints.on_change(self._endpoints_changed)
+
+    def _userspace(self, machine: Machine, iptables: Iptables | None) -> Mode:
+        tell = ConnectionLines(self._tell_connection)
+        self.relay = Relay(Balancer(), tell, self._warn, raise_descriptor_limit())
+        return Userspace(self.relay, iptables or Iptables(), machine, self.trace, self.events.event)
+
+    def _kernel(self, machine: Machine) -> Mode:
+        return Kernel(FIREWALLS[self.mode_name](), machine.bind_address, self.trace, self.events.event)
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Follow Services and Endpoints; `ready()` is called when the first rules stand."""
-        carrying = asyncio.create_task(asyncio.to_thread(self.relay.run), name="relay")
+        if isinstance(self.mode, Kernel):
+            await self.mode.prepare()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.services.run(), name="services")
                 group.create_task(self.endpoints.run(), name="endpoints")
                 group.create_task(self.events.run(), name="events")
                 group.create_task(self._follow(ready), name="sync")
-                await asyncio.shield(carrying)
+                if self.relay:
+                    await self._carry(self.relay)
         finally:
-            self.relay.stop()
             self.mode.close()
+
+    async def _carry(self, relay: Relay) -> None:
+        """The userspace mode's thread, for as long as the rest runs."""
+        carrying = asyncio.create_task(asyncio.to_thread(relay.run), name="relay")
+        try:
+            await asyncio.shield(carrying)
+        finally:
+            relay.stop()
             await carrying
-            self.relay.close()
+            relay.close()
 
     async def _follow(self, ready: Callable[[], None]) -> None:
         await self.services.synced()
@@ -92,7 +126,8 @@ class Proxy:
         causes, self._causes = self._causes, {}
         try:
             await self.mode.sync(self.services.store, causes)
-        except IptablesFailed as exc:
+            await self._take_over()
+        except (RulesFailed, ConntrackFailed) as exc:
             if self.trouble != str(exc):
                 self.trace.log("cannot write the rules, trying again", level="error", error=str(exc))
             self.trouble = str(exc)
@@ -100,12 +135,24 @@ class Proxy:
         else:
             self.trouble = ""
 
+    async def _take_over(self) -> None:
+        """Once the first rules stand: nothing of another mode, or of one that crashed, may stay."""
+        if not self._taken_over:
+            for mode in await take_over(self.mode_name, self.services.store.values()):
+                self.trace.log("rules of another mode removed", mode=mode)
+            self._taken_over = True
+
     def _service_changed(self, old: Service | None, new: Service | None) -> None:
         what = "added" if old is None else "deleted" if new is None else "updated"
         changed = new or old
         assert changed is not None
         self._causes[key(changed)] = f"service {what}"
         self._changed.set()
+
+    def _endpoints_changed(self, old: Endpoints | None, new: Endpoints | None) -> None:
+        self.mode.endpoints_changed(old, new)
+        if self.mode.follows_endpoints:
+            self._changed.set()
 
     def _warn(self, text: str, **fields: Any) -> None:
         self.trace.log(text, level="warning", **fields)
@@ -136,11 +183,3 @@ class ConnectionLines:
         self._lines += 1
         if self._lines <= CONNECTION_LINES_PER_SECOND:
             self._tell(decision, name, **fields)
-
-
-async def cleanup(iptables: Iptables) -> bool:
-    """Take away every chain, rule and jump of kube-proxy; False when there was none."""
-    text = removal(await iptables.save())
-    if text:
-        await iptables.restore(text)
-    return bool(text)

@@ -36,6 +36,8 @@ class Machine(NamedTuple):
 class Userspace:
     """Local ports, rules and balancer of one machine, kept in step with Services and Endpoints."""
 
+    follows_endpoints = False
+
     def __init__(self, relay: Relay, iptables: nat.Iptables, machine: Machine, trace: Tracer, event: Tell) -> None:
         self.relay = relay
         self.iptables = iptables

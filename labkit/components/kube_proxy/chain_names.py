@@ -1,0 +1,49 @@
+"""Names of chains that say whose they are, short enough for the kernel: a hash, as kube-proxy has made it since 1.1.
+
+    KUBE-SVC-NPX46M4PTMTKRN6Y     the first 16 characters of base32(sha256("default/kubernetes:https" + "tcp"))
+    KUBE-SEP-...                  the same with the endpoint, "10.245.1.11:6443", behind it
+
+Every machine of a cluster, and every other kube-proxy of the world, has the same name for the same service port.
+Source: servicePortChainName in pkg/proxy/iptables/proxier.go; hashAndTruncate in pkg/proxy/nftables/proxier.go.
+"""
+
+import base64
+import hashlib
+
+from labkit.components.kube_proxy.balancer import Address
+from labkit.components.kube_proxy.served_ports import ServedPort
+
+_LONGEST = 240  # NFT_CHAIN_MAXNAMELEN is 256
+
+
+def short_hash(text: str, length: int) -> str:
+    return base64.b32encode(hashlib.sha256(text.encode()).digest())[:length].decode()
+
+
+def service_chain(port: ServedPort) -> str:
+    """KUBE-SVC-..., the chain that chooses an endpoint of a service port."""
+    return f"KUBE-SVC-{short_hash(f'{_upstream(port)}{port.protocol}', 16)}"
+
+
+def endpoint_chain(port: ServedPort, endpoint: Address) -> str:
+    """KUBE-SEP-..., the chain that leads to one endpoint."""
+    return f"KUBE-SEP-{short_hash(f'{_upstream(port)}{port.protocol}{endpoint.ip}:{endpoint.port}', 16)}"
+
+
+def nft_suffix(port: ServedPort) -> str:
+    """ULMVA6XW-ns1/svc1/tcp/p80: what follows service- and external- in nftables mode; there a name may be long."""
+    owner, _, port_name = port.name.rpartition(":")
+    path = f"{owner}/{port.protocol}/{port_name}"
+    return f"{short_hash(path, 8)}-{path}"[:_LONGEST]
+
+
+def nft_endpoint_suffix(port: ServedPort, endpoint: Address) -> str:
+    """5OJB2KTY-ns1/svc1/tcp/p80__10.180.0.1/80: what follows endpoint- and affinity-."""
+    owner, _, port_name = port.name.rpartition(":")
+    path = f"{owner}/{port.protocol}/{port_name}__{endpoint.ip}/{endpoint.port}"
+    return f"{short_hash(path, 8)}-{path}"[:_LONGEST]
+
+
+def _upstream(port: ServedPort) -> str:
+    """A service port without a name has no colon at its end."""
+    return port.name.removesuffix(":")
