@@ -10,6 +10,7 @@ import functools
 import re
 import socket
 import struct
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -156,16 +157,18 @@ def from_host(shell: Shell, question: Question, say: bytes, seconds: float) -> R
         sock.bind((finder.getsockname()[0], 0))
         sock.settimeout(seconds)
         client = "{}:{}".format(*sock.getsockname())
-        result: list[tuple[Ending, bytes]] = []
+        result: list[tuple[Ending, bytes, float]] = []
 
         def on_line(line: str) -> None:
             if line == "armed":
-                result.append(_send(sock, (ip, int(port)), say or hello(question)))
+                began = time.monotonic()
+                ending = _send(sock, (ip, int(port)), say or hello(question))
+                result.append((*ending, round((time.monotonic() - began) * 1000, 2)))
 
         asked = msgspec.json.encode(request(question, say, seconds, client))
         ran = shell.run(PROBE, timeout=seconds + 40, input=asked, what="looking at the request", on_line=on_line)
     report = _decoded(ran.out)
-    report.ending, report.answer = result[0] if result else ("", b"")
+    report.ending, report.answer, report.milliseconds = result[0] if result else ("", b"", 0.0)
     return report
 
 

@@ -77,6 +77,42 @@ async def test_the_way_through_the_userspace_proxy(lab: World) -> None:
     assert other.stations[0].leaves.source.startswith("10.245.1.13:")
 
 
+async def test_the_way_through_the_kernel_s_own_rules(lab: World) -> None:
+    await lab.backend("pod-a", 8000)
+    await web(lab, A)
+    proxy = await lab.proxy("--proxy-mode=iptables")
+    told = await journey(lab, "pod/pod-b", "web")
+    assert (told.well, told.mode) == (True, "iptables"), text(told)
+    assert functions(told)[:4] == ["jump_to_services", "cluster_ip", "choose", "dnat"]
+    assert [station.title for station in told.stations if station.leaves and station.leaves.destination == f"{A}:8000"]
+    assert told.stations[-1].title == "pod default/pod-a"
+    assert [back.packet.source for back in told.back] == [f"{A}:8000", f"{WEB}:80"]
+    itself = await journey(lab, "pod/pod-a", "web")
+    assert itself.well, text(itself)
+    assert {"mark_hairpin", "mark", "masquerade"} <= set(functions(itself))
+    assert itself.back[0].packet.destination.startswith("10.244.2.1:"), "the answer goes to the machine"
+    host = await journey(lab, "host", "web")
+    assert host.well, text(host)
+    assert functions(host)[:5] == ["jump_to_services", "jump_to_node_ports", "mark_node_port", "mark", "node_port"]
+    await lab.endpoints("web", B, ports=PORT)  # nobody listens there
+
+    async def refused() -> bool:
+        return f"endpoint {B}:8000 refused" in text(await journey(lab, "node/agent1", "web"))
+
+    await eventually(refused, within=20)
+    await lab.endpoints("web", ports=PORT)
+
+    async def rejected() -> bool:
+        none = await journey(lab, "pod/pod-b", "web")
+        return "nobody has made endpoints" in text(none) and "reject" in functions(none)
+
+    await eventually(rejected, within=20)
+    await proxy.stop()
+    await lab.run("node", "iptables", "-t", "nat", "-F", "KUBE-SERVICES")
+    gone = text(await journey(lab, "pod/pod-b", "web"))
+    assert "kube-proxy is not running on agent1" in gone
+
+
 async def test_a_datagram(lab: World) -> None:
     await lab.udp_backend("pod-a", 8000)
     await lab.service("echo", "10.0.0.16", ServicePort(port=9999, protocol="UDP"))

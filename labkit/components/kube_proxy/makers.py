@@ -1,27 +1,54 @@
 """Which function of kube-proxy made a rule that stands on a machine: the way back from the kernel to the source.
 
 A rule carries its maker (`Rule.made_by`) only while the proxy holds it. What is read back from the kernel is known by
-its chain, and a jump in a chain that is not ours by where it goes. A test holds this table against every rule that is
-rendered.
+where it stands and by a part of its text: the first line of this table that fits. A test holds the table against every
+rule that is rendered, in every mode.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from labkit.components.kube_proxy import iptables as userspace
+from labkit.components.kube_proxy import iptables_rules as kernel
 
-_CHAINS: dict[str, Callable[..., Any]] = {
-    userspace.PORTALS_CONTAINER: userspace.container_portal,
-    userspace.PORTALS_HOST: userspace.host_portal,
-    userspace.NODEPORT_CONTAINER: userspace.container_node_port,
-    userspace.NODEPORT_HOST: userspace.host_node_port,
-}
-_JUMPS: dict[str, Callable[..., Any]] = {
-    userspace.PORTALS_CONTAINER: userspace.jump_to_portals,
-    userspace.PORTALS_HOST: userspace.jump_to_portals,
-    userspace.NODEPORT_CONTAINER: userspace.jump_to_node_ports,
-    userspace.NODEPORT_HOST: userspace.jump_to_node_ports,
-}
+
+class _Kind(NamedTuple):
+    """Rules in `table` whose chain begins with `chain`, and whose text has all of `parts`."""
+
+    table: str
+    chain: str
+    parts: tuple[str, ...]
+    made_by: Callable[..., Any]
+
+
+_MASQ = "-j KUBE-MARK-MASQ"
+_KINDS = (
+    _Kind("nat", userspace.PORTALS_CONTAINER, (), userspace.container_portal),
+    _Kind("nat", userspace.PORTALS_HOST, (), userspace.host_portal),
+    _Kind("nat", userspace.NODEPORT_CONTAINER, (), userspace.container_node_port),
+    _Kind("nat", userspace.NODEPORT_HOST, (), userspace.host_node_port),
+    _Kind("nat", "", ("-j KUBE-PORTALS-",), userspace.jump_to_portals),
+    _Kind("nat", "", ("-j KUBE-NODEPORT-",), userspace.jump_to_node_ports),
+    _Kind("nat", "KUBE-SERVICES", ("-j KUBE-NODEPORTS",), kernel.jump_to_node_ports),
+    _Kind("nat", "KUBE-SERVICES", (' external IP"', _MASQ), kernel.mark_external),
+    _Kind("nat", "KUBE-SERVICES", (' external IP"',), kernel.external_ip),
+    _Kind("nat", "KUBE-SERVICES", (' cluster IP"',), kernel.cluster_ip),
+    _Kind("nat", "KUBE-NODEPORTS", (_MASQ,), kernel.mark_node_port),
+    _Kind("nat", "KUBE-NODEPORTS", (), kernel.node_port),
+    _Kind("nat", "KUBE-SVC-", ("-m recent --rcheck",), kernel.known_client),
+    _Kind("nat", "KUBE-SVC-", (), kernel.choose),
+    _Kind("nat", "KUBE-SEP-", (_MASQ,), kernel.mark_hairpin),
+    _Kind("nat", "KUBE-SEP-", (), kernel.dnat),
+    _Kind("nat", "KUBE-MARK-MASQ", (), kernel.mark),
+    _Kind("nat", "KUBE-POSTROUTING", (), kernel.masquerade),
+    _Kind("nat", "", ("-j KUBE-SERVICES",), kernel.jump_to_services),
+    _Kind("nat", "", ("-j KUBE-POSTROUTING",), kernel.jump_to_postrouting),
+    _Kind("filter", "KUBE-SERVICES", ("-d ",), kernel.reject),
+    _Kind("filter", "KUBE-SERVICES", (), kernel.reject_node_port),
+    _Kind("filter", "KUBE-FIREWALL", (), kernel.block_localnet),
+    _Kind("filter", "", ("-j KUBE-SERVICES",), kernel.jump_to_rejects),
+    _Kind("filter", "", ("-j KUBE-FIREWALL",), kernel.jump_to_firewall),
+)
 
 
 def maker(table: str, chain: str, rule: str) -> Callable[..., Any] | None:
@@ -29,6 +56,7 @@ def maker(table: str, chain: str, rule: str) -> Callable[..., Any] | None:
 
     table: `nat`; chain: where the rule stands; rule: as iptables-save prints it (`-A CHAIN ... -j TARGET`).
     """
-    if table != "nat":
-        return None
-    return _CHAINS.get(chain) or _JUMPS.get(rule.rpartition(" -j ")[2])
+    for kind in _KINDS:
+        if kind.table == table and chain.startswith(kind.chain) and all(part in rule for part in kind.parts):
+            return kind.made_by
+    return None

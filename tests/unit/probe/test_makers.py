@@ -2,11 +2,15 @@
 
 import inspect
 from pathlib import Path
+from typing import Any
 
 import labkit
-from labkit.components.kube_proxy import iptables
+from labkit.components.kube_proxy import iptables, iptables_rules
 from labkit.components.kube_proxy import makers as kube_proxy
+from labkit.components.kube_proxy.balancer import Address
 from labkit.components.kube_proxy.iptables import FIRST, LAST, render
+from labkit.components.kube_proxy.rules import Rule
+from labkit.components.kube_proxy.served_ports import ServedPort
 from labkit.components.kube_proxy.userspace import service_ports
 from labkit.probe import makers
 from tests.unit.components.kube_proxy import recorded
@@ -20,6 +24,24 @@ def test_every_rule_of_the_userspace_mode_is_known_by_its_place() -> None:
     assert len(rules) > 30
     for rule in rules:
         assert kube_proxy.maker("nat", rule.chain, str(rule)) is rule.made_by, rule
+
+
+def test_every_rule_of_the_iptables_mode_is_known_by_its_place() -> None:
+    endpoints = (Address("10.244.2.2", 8000), Address("10.244.3.3", 8000))
+    front: dict[str, Any] = {"protocol": "tcp", "cluster_ip": "10.0.0.12", "port": 80, "node_port": 30080}
+    served = [
+        ServedPort(name="default/web:", external_ips=("192.0.2.50",), endpoints=endpoints, sticky=True, **front),
+        ServedPort(name="default/none:", external_ips=("192.0.2.51",), **front),
+    ]
+    rules = [*iptables_rules.frame(), *(rule for port in served for rule in iptables_rules.rules(port))]
+    for rule in rules:
+        table, _, chain = rule.container.partition(" ")
+        assert kube_proxy.maker(table, chain, f"-A {chain} {rule.text}") is rule.made_by, rule
+    makers_of_the_module = {
+        function for name, function in inspect.getmembers(iptables_rules, inspect.isfunction)
+        if not name.startswith("_") and function.__annotations__.get("return") is Rule
+    }  # fmt: skip
+    assert {rule.made_by for rule in rules} == makers_of_the_module, "each function that makes rules was tried"
 
 
 def test_the_line_told_is_the_line_of_the_function() -> None:
