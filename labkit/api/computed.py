@@ -27,7 +27,7 @@ COMPUTED = (
     Resource(type=types.SelfSubjectReviewV1beta1, resource="selfsubjectreviews", singular="selfsubjectreview",
              group="authentication.k8s.io", version="v1beta1", namespaced=False, verbs=("create",)),
     Resource(type=types.EndpointSlice, resource="endpointslices", singular="endpointslice", group="discovery.k8s.io",
-             verbs=("get", "list")),
+             verbs=("get", "list", "watch")),
     Resource(type=types.NodeMetrics, resource="nodes", singular="", group="metrics.k8s.io", version="v1beta1",
              namespaced=False, verbs=("get", "list")),
     Resource(type=types.PodMetrics, resource="pods", singular="", group="metrics.k8s.io", version="v1beta1",

@@ -95,13 +95,14 @@ def _of_computed(row: Resource) -> Iterator[tuple[str, dict[str, Operation]]]:
             collection,
             {"post": _operation(row, "post", f"create{called}", _WRITE, body=row.type.__name__, code="201")},
         )
+    asked = _LIST if "watch" in row.verbs else _SELECT | _PRETTY
     if "list" in row.verbs:
-        yield collection, {"get": _operation(row, "list", f"list{called}", _SELECT | _PRETTY, answer=row.list_kind)}
+        yield collection, {"get": _operation(row, "list", f"list{called}", asked, answer=row.list_kind)}
     if "get" in row.verbs:
         yield f"{collection}/{{name}}", {"get": _operation(row, "get", f"read{called}", _PRETTY)}
     if "list" in row.verbs and row.namespaced:
         everywhere = f"list{called.replace('Namespaced', '')}ForAllNamespaces"
-        item = {"get": _operation(row, "list", everywhere, _SELECT | _PRETTY, answer=row.list_kind)}
+        item = {"get": _operation(row, "list", everywhere, asked, answer=row.list_kind)}
         yield f"{row.root}/{row.resource}", item
 
 

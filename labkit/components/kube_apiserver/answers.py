@@ -15,7 +15,8 @@ import msgspec
 
 from labkit.api import codec, printing
 from labkit.api.errors import BadRequest
-from labkit.api.kinds import Kind
+from labkit.api.kinds import Kind, Resource
+from labkit.api.types import Object
 from labkit.components.kube_apiserver.messages import JSON, Answer, Request
 from labkit.storage.entry import Entry
 
@@ -51,18 +52,18 @@ def answer(request: Request, body: bytes, status: int = 200) -> Answer:
 def object_answer(request: Request, kind: Kind, entry: Entry, status: int = 200) -> Answer:
     """One object, or its Table of one row."""
     if wants_table(request):
-        table = table_of(request, kind, [entry])
+        table = table_of(request, kind, [entry.decode()])
         table["metadata"] = {"resourceVersion": str(entry.revision)}
         return answer(request, encode(table), status)
     return answer(request, entry.data, status)
 
 
-def table_of(request: Request, kind: Kind, entries: Iterable[Entry]) -> dict[str, Any]:
+def table_of(request: Request, kind: Resource, objects: Iterable[Object]) -> dict[str, Any]:
     asked = request.query.get("includeObject", "Metadata")
     if asked not in get_args(printing.Include):
         raise BadRequest(f"unrecognized includeObject value: {asked!r}: expected None, Metadata or Object")
     include = cast(printing.Include, asked)
-    return printing.table(kind, [entry.decode() for entry in entries], include=include)
+    return printing.table(kind, objects, include=include)
 
 
 def list_answer(
@@ -75,7 +76,7 @@ def list_answer(
         if rest[1] >= 0:
             meta["remainingItemCount"] = rest[1]
     if wants_table(request):
-        table = table_of(request, kind, entries)
+        table = table_of(request, kind, (entry.decode() for entry in entries))
         table["metadata"] = meta
         return answer(request, encode(table))
     names = (kind.list_kind.encode(), kind.api_version.encode(), encode(meta))

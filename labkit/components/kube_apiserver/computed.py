@@ -29,10 +29,10 @@ from labkit.components.kube_apiserver import answers, bodies, reviews
 from labkit.components.kube_apiserver.authorization import Authorization
 from labkit.components.kube_apiserver.authz import Attributes
 from labkit.components.kube_apiserver.component_statuses import Check, statuses
-from labkit.components.kube_apiserver.messages import Answer, Request
+from labkit.components.kube_apiserver.messages import Answer, Request, Stream
 from labkit.components.kube_apiserver.resources import selection_of
 from labkit.components.kube_apiserver.routes import Route
-from labkit.components.kube_apiserver.slices import Slices
+from labkit.components.kube_apiserver.slices import Slices, Wanted
 from labkit.components.kube_apiserver.usage import Usage
 
 
@@ -45,7 +45,7 @@ class Computed:
         self._usage = usage
         self._slices = slices
 
-    async def answer(self, request: Request, place: Place) -> Answer:
+    async def answer(self, request: Request, place: Place) -> Answer | Stream:
         """Raises MethodNotAllowed, NotFound, Forbidden, BadRequest."""
         if place.resource.type is ComponentStatus:
             return await self._component_statuses(request, place)
@@ -86,32 +86,40 @@ class Computed:
             raise NotFound.of(f"{place.resource.kind.lower()}.{place.resource.group}", name)
         return _shown(request, place, found)
 
-    async def _endpoint_slices(self, request: Request, place: Place) -> Answer:
+    async def _endpoint_slices(self, request: Request, place: Place) -> Answer | Stream:
         await self._check(request, place)
         labels = parse_selector(request.query.get("labelSelector", ""))
         fields = parse_field_selector(place.resource, request.query.get("fieldSelector", ""))
-        found = await self._slices.select(place.namespace, labels, fields)
+        wanted = Wanted(place.namespace, labels, fields)
+        if request.flag("watch"):
+            if place.name:
+                raise MethodNotAllowed.here()
+            return await self._slices.watch(request, place.resource, wanted)
+        found, revision = await self._slices.select(wanted)
         if place.name:
             found = [one for one in found if one.metadata.name == place.name]
         if place.name and not found:
             raise NotFound.of("endpointslices.discovery.k8s.io", place.name)
-        return _shown(request, place, found)
+        return _shown(request, place, found, revision)
 
     async def _check(self, request: Request, place: Place) -> None:
         """It can only be read, and not by everybody."""
-        if request.method != "GET" or request.flag("watch"):
+        watching = request.flag("watch")
+        if request.method != "GET" or (watching and "watch" not in place.resource.verbs):
             raise MethodNotAllowed.here()
-        verb = "get" if place.name else "list"
+        verb = "watch" if watching else "get" if place.name else "list"
         wish = Attributes(request.user, verb, place.namespace, place.resource.resource, request.path, place.name)
         await self._authorization.check(wish)
 
 
-def _shown(request: Request, place: Place, found: Sequence[Object]) -> Answer:
-    """A list, the one object that was named, or the Table of either."""
+def _shown(request: Request, place: Place, found: Sequence[Object], revision: int | None = None) -> Answer:
+    """A list, the one object that was named, or the Table of either; of what has revisions the list says which."""
+    said = {} if revision is None else {"resourceVersion": str(revision)}
     if answers.wants_table(request):
-        return answers.answer(request, msgspec.json.encode(printing.table(place.resource, found)))
+        table = printing.table(place.resource, found) | {"metadata": said}
+        return answers.answer(request, msgspec.json.encode(table))
     if place.name:
         return answers.answer(request, codec.encode(found[0]))
     row = place.resource
-    listing = {"kind": row.list_kind, "apiVersion": row.api_version, "metadata": {"selfLink": request.path}}
+    listing = {"kind": row.list_kind, "apiVersion": row.api_version, "metadata": {"selfLink": request.path} | said}
     return answers.answer(request, msgspec.json.encode(listing | {"items": found}))

@@ -28,7 +28,7 @@ from labkit.components.kube_apiserver.admission.resource_quota import charged
 from labkit.components.kube_apiserver.messages import Answer, Outlet, Request, Stream
 from labkit.components.kube_apiserver.routes import Route
 from labkit.storage import deletion
-from labkit.storage.cache import Cache
+from labkit.storage.cache import Cache, Shelf
 from labkit.storage.entry import Entry
 from labkit.storage.protocol import Compacted, Mismatch
 from labkit.storage.registry import ATTEMPTS, Intent, Registry
@@ -59,9 +59,7 @@ class Resources:
 
     async def _reached(self, asked: str) -> None:
         """Be at least as new as the asked resourceVersion; raises BadRequest, TooLargeResourceVersion."""
-        revision = watching.parse_revision(asked)
-        if not await self._cache.reached(revision, REVISION_SECONDS):
-            raise TooLargeResourceVersion.of(revision, self._cache.revision)
+        await reached(self._cache, watching.parse_revision(asked))
 
     # -- collections ---------------------------------------------------------------------------------------------
 
@@ -103,25 +101,8 @@ class Resources:
         )
 
     async def watch(self, request: Request, at: Route, kind: Kind) -> Stream:
-        query = request.query
-        bodies.check_match(query, watch=True)
-        seconds = bodies.number(query.get("timeoutSeconds", ""), "timeoutSeconds")
-        asked, from_state = query.get("resourceVersion", ""), watching.begins_with_state(request)
-        watch = watching.Watch(
-            selection_of(request, at, kind),
-            None if from_state else watching.watch_revision(asked),
-            float(seconds or random.uniform(WATCH_SECONDS, 2 * WATCH_SECONDS)),
-            request.flag("allowWatchBookmarks"),
-            from_state and request.flag("allowWatchBookmarks"),
-        )
-        if from_state and asked:
-            await self._reached(asked)
-        elif not asked:
-            await self._cache.current()
         shelf, writer = self.registries[at.resource].shelf, watching.Frames(request, kind)
-        start = await watching.begin(self._cache, shelf, watch, writer)
-        outlet = Outlet()
-        return Stream(watching.frames(self._cache, shelf, watch, writer, start, outlet), outlet=outlet)
+        return await watch_stream(self._cache, shelf, request, selection_of(request, at, kind), writer)
 
     # -- changes -------------------------------------------------------------------------------------------------
 
@@ -221,6 +202,36 @@ class Resources:
             with contextlib.suppress(NotFound):
                 await deletion.delete(registry, change, options)
         return answers.list_answer(request, kind, request.path, gone, self._cache.revision, None)
+
+
+async def reached(cache: Cache, revision: int) -> None:
+    """Wait until the cache has got there; raises TooLargeResourceVersion."""
+    if not await cache.reached(revision, REVISION_SECONDS):
+        raise TooLargeResourceVersion.of(revision, cache.revision)
+
+
+async def watch_stream(
+    cache: Cache, shelf: Shelf, request: Request, selection: Selection, writer: watching.Frames
+) -> Stream:
+    """The watch that the query describes. Raises BadRequest, Invalid, Expired, TooLargeResourceVersion."""
+    query = request.query
+    bodies.check_match(query, watch=True)
+    seconds = bodies.number(query.get("timeoutSeconds", ""), "timeoutSeconds")
+    asked, from_state = query.get("resourceVersion", ""), watching.begins_with_state(request)
+    watch = watching.Watch(
+        selection,
+        None if from_state else watching.watch_revision(asked),
+        float(seconds or random.uniform(WATCH_SECONDS, 2 * WATCH_SECONDS)),
+        request.flag("allowWatchBookmarks"),
+        from_state and request.flag("allowWatchBookmarks"),
+    )
+    if from_state and asked:
+        await reached(cache, watching.parse_revision(asked))
+    elif not asked:
+        await cache.current()
+    start = await watching.begin(cache, shelf, watch, writer)
+    outlet = Outlet()
+    return Stream(watching.frames(cache, shelf, watch, writer, start, outlet), outlet=outlet)
 
 
 def _check_scope(at: Route, kind: Kind) -> None:

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import msgspec
 
 from labkit.api.errors import ApiError, BadRequest, Expired
-from labkit.api.kinds import Kind
+from labkit.api.kinds import Resource
+from labkit.api.types import Object
 from labkit.components.kube_apiserver.answers import table_of, wants_table
 from labkit.components.kube_apiserver.following import Follower
 from labkit.components.kube_apiserver.messages import Outlet, Request
@@ -44,7 +45,7 @@ class Watch(NamedTuple):
 class Frames:
     """How events are written for one watcher: objects, or Tables whose columns come with the first only."""
 
-    def __init__(self, request: Request, kind: Kind) -> None:
+    def __init__(self, request: Request, kind: Resource) -> None:
         self._request = request
         self._kind = kind
         self.plain = not (table := wants_table(request))
@@ -52,17 +53,20 @@ class Frames:
         self._columns_sent = False
 
     def of_event(self, type: str, event: Event) -> bytes:
-        return self._table_frame(type, event.shown(type)) if self._table else event.frame(type)
+        return self._row(type, event.shown(type)) if self._table else event.frame(type)
 
     def of_entry(self, entry: Entry) -> bytes:
-        return self._table_frame("ADDED", entry) if self._table else frame_of("ADDED", entry.data)
+        return self._row("ADDED", entry) if self._table else frame_of("ADDED", entry.data)
 
-    def _table_frame(self, type: str, entry: Entry) -> bytes:
-        table = table_of(self._request, self._kind, [entry])
+    def _row(self, type: str, entry: Entry) -> bytes:
+        return self._table_frame(type, entry.decode(), str(entry.revision))
+
+    def _table_frame(self, type: str, obj: Object, revision: str) -> bytes:
+        table = table_of(self._request, self._kind, [obj])
         if self._columns_sent:
             table["columnDefinitions"] = None
         self._columns_sent = True
-        table["metadata"] = {"resourceVersion": str(entry.revision)}
+        table["metadata"] = {"resourceVersion": revision}
         return frame_of(type, msgspec.json.encode(table))
 
     def bookmark(self, revision: int, *, end_of_state: bool = False) -> bytes:

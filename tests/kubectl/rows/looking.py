@@ -155,6 +155,22 @@ async def endpoints_are_there(session: Session) -> None:
     assert f"{address}:8080" in out, f"expected Endpoints: {address}:8080 in {out}"
 
 
+async def watch_slices(session: Session) -> None:
+    """The list, and a line for the slice when its Endpoints are gone."""
+    watching = await session.start("get endpointslices --watch --output-watch-events --no-headers")
+    assert watching.stdout is not None
+    try:
+        first = (await asyncio.wait_for(watching.stdout.readline(), 20)).split()
+        assert first[:3] == [b"ADDED", b"web-1", b"IPv4"], first
+        await session.run("delete svc web")
+        line = first
+        while line[:1] != [b"DELETED"]:  # the endpoints of a service without pods may come first
+            line = (await asyncio.wait_for(watching.stdout.readline(), 20)).split()
+            assert line[1:2] == [b"web-1"], line
+    finally:
+        await ended(watching)
+
+
 SLICES = (
     Row("get endpointslices", (
         Stored("services/endpoints/{ns}/web", "/subsets/0/ports/0/port", 8080),
@@ -163,6 +179,8 @@ SLICES = (
         Call("get endpointslice web-1 -o jsonpath={.endpoints[0].targetRef.name}", prints="web"),
         Call("get endpointslice nope", says=("NotFound",), code=1),
     ), given=(pod("web"), service("web", {"colour": "red"}))),
+    Row("get endpointslices -w", (Stored("services/endpoints/{ns}/web", "/subsets/0/ports/0/port", 8080), watch_slices),
+        given=(pod("web"), service("web", {"colour": "red"}))),
 )  # fmt: skip
 
 

@@ -198,4 +198,39 @@ async def test_endpoint_slices_are_endpoints_in_another_form(http: Http) -> None
     assert "kubernetes-1" in {one["metadata"]["name"] for one in everywhere["items"]}
     assert (await http("GET", f"{path}/nope"))[0] == 404
     assert (await http("POST", path, {}))[0] == 405
-    assert (await http("GET", f"{path}?watch=true"))[0] == 405
+    assert (await http("GET", f"{path}/web-1?watch=true"))[0] == 405
+
+
+async def test_endpoint_slices_are_watched(http: Http) -> None:
+    endpoints = "/api/v1/namespaces/default/endpoints"
+    path = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+
+    def subset(port: int, *ips: str) -> dict[str, Any]:
+        return {"addresses": [{"ip": ip} for ip in ips], "ports": [{"port": port}]}
+
+    async def put(*subsets: dict[str, Any], name: str = "web", labels: dict[str, str] | None = None) -> None:
+        body = {"metadata": {"name": name, "labels": labels or {}}, "subsets": subsets}
+        assert (await http("PUT", f"{endpoints}/{name}", body))[0] in (200, 201)
+
+    since = (await http.got(path))["metadata"]["resourceVersion"]
+    await put(subset(80, "10.244.2.5"), subset(81, "10.244.2.6"))
+    await put(subset(80, "10.244.2.7"), subset(81, "10.244.2.6"))
+    await put(subset(80, "10.244.2.7"))
+    await put(subset(9, "10.244.3.3"), name="other", labels={"app": "other"})
+    await put(subset(9, "10.244.3.3"), name="other", labels={"app": "other", "more": "x"})
+    await http("DELETE", f"{endpoints}/web")
+
+    async def told(query: str) -> list[tuple[str, str]]:
+        frames = await http.frames(f"{path}?watch=true&timeoutSeconds=1&{query}")
+        return [(type, one["metadata"]["name"]) for type, one in frames]
+
+    everything = [("ADDED", "web-1"), ("ADDED", "web-2"), ("MODIFIED", "web-1"), ("DELETED", "web-2"),
+                  ("ADDED", "other-1"), ("MODIFIED", "other-1"), ("DELETED", "web-1")]  # fmt: skip
+    assert await told(f"resourceVersion={since}") == everything
+    assert await told(f"resourceVersion={since}&fieldSelector=metadata.name%3Dweb-2") == [everything[1], everything[3]]
+    assert await told(f"resourceVersion={since}&labelSelector=more%3Dx") == [("ADDED", "other-1")]
+    assert ("ADDED", "other-1") in await told("")  # begins with what is there
+    frames = await http.frames(f"{path}?watch=true&timeoutSeconds=1&resourceVersion={since}")
+    revisions = [int(one["metadata"]["resourceVersion"]) for _, one in frames]
+    assert revisions == sorted(revisions)
+    assert frames[0][1]["kind"] == "EndpointSlice"
