@@ -3,6 +3,7 @@
     /api/v1/componentstatuses[/NAME]                                who is healthy
     /apis/authorization.k8s.io/v1/selfsubjectaccessreviews          POST a question, its status is the answer
     /apis/authentication.k8s.io/v1/selfsubjectreviews               (and v1beta1, for kubectl 1.27)
+    /apis/authentication.k8s.io/v1/tokenreviews                     whose is this token? For those who may ask
     /apis/discovery.k8s.io/v1/[namespaces/NS/]endpointslices[/NAME] Endpoints in their later form: kubectl describe svc
     /apis/metrics.k8s.io/v1beta1/nodes[/NAME]                       what is used: kubectl top
     /apis/metrics.k8s.io/v1beta1/[namespaces/NS/]pods[/NAME]
@@ -26,6 +27,8 @@ COMPUTED = (
              group="authentication.k8s.io", namespaced=False, verbs=("create",)),
     Resource(type=types.SelfSubjectReviewV1beta1, resource="selfsubjectreviews", singular="selfsubjectreview",
              group="authentication.k8s.io", version="v1beta1", namespaced=False, verbs=("create",)),
+    Resource(type=types.TokenReview, resource="tokenreviews", singular="tokenreview",
+             group="authentication.k8s.io", namespaced=False, verbs=("create",)),
     Resource(type=types.EndpointSlice, resource="endpointslices", singular="endpointslice", group="discovery.k8s.io",
              verbs=("get", "list", "watch")),
     Resource(type=types.NodeMetrics, resource="nodes", singular="", group="metrics.k8s.io", version="v1beta1",

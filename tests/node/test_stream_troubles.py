@@ -137,10 +137,12 @@ class TestBytes:
         assert [resident(pid) - n < 40 * MEGABYTES for pid, n in zip(node.pids, before, strict=True)] == [True, True]
 
     def test_a_reader_that_does_not_read(self, node: OneNode, kubectl: Kubectl, left_nothing: None) -> None:
-        """The flood stops at its source, and the reader's end is noticed all the same. A command that neither reads its
-        stdin nor minds that nobody listens runs on, as with the original: docker has no word for hanging up on it."""
+        """The flood stops at its source, the reader's end is noticed all the same, and ends the command: one that
+        neither reads its stdin nor minds a SIGHUP."""
         before = [resident(pid) for pid in node.pids]
-        client = kubectl.start("exec", "talks", "--", "sh", "-c", "cat /dev/zero", stdout=subprocess.PIPE)
+        client = kubectl.start(
+            "exec", "talks", "--", "sh", "-c", "trap '' HUP; cat /dev/zero; sleep 1000", stdout=subprocess.PIPE
+        )
         assert client.stdout is not None
         assert client.stdout.read(1) == b"\0"
         until(lambda: steady(lambda: busy(node)), "nothing moves any more")
@@ -148,10 +150,18 @@ class TestBytes:
         client.kill()
         client.wait(5)
         client.stdout.close()
-        found = [
-            line.split()[0] for line in kubectl("exec", "talks", "--", "ps").splitlines() if "cat /dev/zero" in line
-        ]
-        kubectl("exec", "talks", "--", "sh", "-c", f"kill {' '.join(found)}")
+        until(lambda: "/dev/zero" not in kubectl("exec", "talks", "--", "ps"), "the flood has ended")
+
+    def test_a_flood_that_is_read(self, kubectl: Kubectl, left_nothing: None) -> None:
+        """Its client is killed in the midst of it."""
+        client = kubectl.start("exec", "talks", "--", "cat", "/dev/zero", stdout=subprocess.PIPE)
+        assert client.stdout is not None
+        assert len(client.stdout.read(MEGABYTES)) == MEGABYTES
+        client.kill()
+        client.stdout.close()
+        client.wait(5)
+        until(lambda: "/dev/zero" not in kubectl("exec", "talks", "--", "ps"), "the flood has ended")
+        assert "trap" in kubectl("exec", "talks", "--", "ps")  # the container itself runs on
 
 
 def busy(node: OneNode) -> int:

@@ -42,7 +42,8 @@ _PACKAGES = {
     "SelfSubjectReviewV1beta1": "io.k8s.api.authentication.v1beta1.",
     **dict.fromkeys(
         ("SelfSubjectReview", "SelfSubjectReviewStatus", "UserInfo", "TokenRequest", "TokenRequestSpec",
-         "TokenRequestStatus", "BoundObjectReference"), "io.k8s.api.authentication.v1.",
+         "TokenRequestStatus", "BoundObjectReference", "TokenReview", "TokenReviewSpec",
+         "TokenReviewStatus"), "io.k8s.api.authentication.v1.",
     ),
 }  # fmt: skip
 _CORE = "io.k8s.api.core.v1."

@@ -128,6 +128,36 @@ class SelfSubjectReviewV1beta1(SelfSubjectReview):
     api_version: str = shown("authentication.k8s.io/v1beta1")
 
 
+# -- whose token is this? --------------------------------------------------------------------------------------------
+
+
+class TokenReviewSpec(Part):
+    token: str = ""
+    audiences: list[str] = []
+
+
+class TokenReviewStatus(Part):
+    authenticated: bool = False
+    user: UserInfo = shown(None)
+    audiences: list[str] = []
+    error: str = ""
+
+    def __post_init__(self) -> None:
+        self.user = self.user or UserInfo()
+
+
+class TokenReview(Object):
+    KIND: ClassVar[str] = "TokenReview"
+    api_version: str = shown("authentication.k8s.io/v1")
+    spec: TokenReviewSpec = shown(None)
+    status: TokenReviewStatus = shown(None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.spec = self.spec or TokenReviewSpec()
+        self.status = self.status or TokenReviewStatus()
+
+
 # -- how are the server's neighbours? --------------------------------------------------------------------------------
 
 

@@ -84,13 +84,14 @@ def _public(pem: bytes) -> rsa.RSAPublicKey | ec.EllipticCurvePublicKey:
 
 
 def of_service_accounts(verify: Verify, view: View, expected: Expected) -> Authenticate:
-    def authenticate(token: str) -> User:
+    def authenticate(token: str, audiences: Collection[str] = ()) -> User:
         claims = verify(token)
         if claims is None:
             return User()
-        if claims.get("iss") == words.ISSUER:
-            return user_of_secret(claims, token, view)
-        return user_of_request(claims, expected, view, time.time())
+        if claims.get("iss") == words.ISSUER:  # for this server alone
+            elsewhere = audiences and set(audiences).isdisjoint(expected.audiences)
+            return User() if elsewhere else user_of_secret(claims, token, view)
+        return user_of_request(claims, expected._replace(audiences=audiences or expected.audiences), view, time.time())
 
     return authenticate
 

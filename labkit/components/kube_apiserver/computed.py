@@ -24,6 +24,7 @@ from labkit.api.types import (
     SelfSubjectAccessReview,
     SelfSubjectReview,
     SelfSubjectRulesReview,
+    TokenReview,
 )
 from labkit.components.kube_apiserver import answers, bodies, reviews
 from labkit.components.kube_apiserver.authorization import Authorization
@@ -33,17 +34,26 @@ from labkit.components.kube_apiserver.messages import Answer, Request, Stream
 from labkit.components.kube_apiserver.resources import selection_of
 from labkit.components.kube_apiserver.routes import Route
 from labkit.components.kube_apiserver.slices import Slices, Wanted
+from labkit.components.kube_apiserver.token_reviews import TokenReviewer
 from labkit.components.kube_apiserver.usage import Usage
 
 
 class Computed:
     """Their handler."""
 
-    def __init__(self, authorization: Authorization, checks: Mapping[str, Check], usage: Usage, slices: Slices) -> None:
+    def __init__(
+        self,
+        authorization: Authorization,
+        checks: Mapping[str, Check],
+        usage: Usage,
+        slices: Slices,
+        reviewer: TokenReviewer,
+    ) -> None:
         self._authorization = authorization
         self._checks = checks
         self._usage = usage
         self._slices = slices
+        self._reviewer = reviewer
 
     async def answer(self, request: Request, place: Place) -> Answer | Stream:
         """Raises MethodNotAllowed, NotFound, Forbidden, BadRequest."""
@@ -58,7 +68,10 @@ class Computed:
         return await self._review(request, place)
 
     async def _review(self, request: Request, place: Place) -> Answer:
-        """Every user may ask about himself."""
+        """Every user may ask about himself, about tokens only who is allowed to."""
+        if place.resource.type is TokenReview:
+            wish = Attributes(request.user, "create", "", place.resource.resource, request.path)
+            await self._authorization.check(wish)
         review = bodies.read(request, place.resource.type)[0]
         if isinstance(review, SelfSubjectAccessReview):
             await reviews.may_i(review, request.user, self._authorization)
@@ -66,6 +79,8 @@ class Computed:
             reviews.what_may_i(review, request.user, self._authorization)
         elif isinstance(review, SelfSubjectReview):
             reviews.who_am_i(review, request.user)
+        elif isinstance(review, TokenReview):
+            self._reviewer.review(review)
         return answers.answer(request, codec.encode(review), 201)
 
     async def _component_statuses(self, request: Request, place: Place) -> Answer:

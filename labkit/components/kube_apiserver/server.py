@@ -37,6 +37,7 @@ from labkit.components.kube_apiserver.settings import Settings, SettingsError
 from labkit.components.kube_apiserver.slices import Slices
 from labkit.components.kube_apiserver.timed_storage import TimedStorage
 from labkit.components.kube_apiserver.token_requests import issuer_of
+from labkit.components.kube_apiserver.token_reviews import TokenReviewer
 from labkit.components.kube_apiserver.usage import Usage
 from labkit.storage.cache import REACH, Cache
 from labkit.storage.compaction import compact_for_ever
@@ -72,7 +73,8 @@ class Server:
         resources = Resources(self._cache, self._registries, Chain(settings.admission_plugins, self._cache))
         usage = Usage(self._kubelets, self._cache, trace)
         pages = Pages(self._store, self._metrics)
-        computed = Computed(authorization, checks(self._store), usage, Slices(self._cache))
+        reviewer = TokenReviewer(known, account_tokens.expected_of(settings).audiences)
+        computed = Computed(authorization, checks(self._store), usage, Slices(self._cache), reviewer)
         self._dispatch = Dispatch(resources, pages, computed, self._kubelets, authorization, issuer_of(settings))
         self._observer = Observer(self._metrics, self._audit, trace)
         self._http = HttpServer(self.handle, self._observer.refused, trace, known, TESTER if insecure else None)
@@ -148,15 +150,14 @@ def _server_context(settings: Settings) -> ssl.SSLContext:
 
 def _tokens(settings: Settings, cache: Cache) -> list[tokens.Authenticate]:
     """Whom bearer tokens may be asked."""
-    known = []
+    known: list[tokens.Authenticate] = []
+    expected = account_tokens.expected_of(settings)
     try:
         if settings.token_auth_file:
-            known.append(tokens.of_file(tokens.read_tokens(Path(settings.token_auth_file))))
+            known.append(tokens.of_file(tokens.read_tokens(Path(settings.token_auth_file)), expected.audiences))
         if settings.service_account_key_file:
             verify = account_tokens.verifier(Path(settings.service_account_key_file).read_bytes())
-            known.append(
-                account_tokens.of_service_accounts(verify, CacheView(cache), account_tokens.expected_of(settings))
-            )
+            known.append(account_tokens.of_service_accounts(verify, CacheView(cache), expected))
     except tokens.TokenError as error:
         raise SettingsError(str(error)) from error
     return known

@@ -9,13 +9,18 @@ Source: pkg/auth/authenticator/token/tokenfile of Kubernetes 0.18.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Protocol
 
 from labkit.components.kube_apiserver.messages import User
 
-Authenticate = Callable[[str], User]
-"""From a token to its user; nobody (`User()`) for one that is not known."""
+
+class Authenticate(Protocol):
+    """From a token to its user; nobody (`User()`) for one that is not known, or is for none of the audiences (which are
+    this server's when none are said)."""
+
+    def __call__(self, token: str, audiences: Collection[str] = ()) -> User: ...
 
 
 class TokenError(Exception):
@@ -45,5 +50,8 @@ def read_tokens(path: Path) -> dict[str, User]:
     return tokens
 
 
-def of_file(tokens: Mapping[str, User]) -> Authenticate:
-    return lambda token: tokens.get(token, User())
+def of_file(tokens: Mapping[str, User], own_audiences: Collection[str] = ()) -> Authenticate:
+    def authenticate(token: str, audiences: Collection[str] = ()) -> User:
+        return User() if audiences and set(audiences).isdisjoint(own_audiences) else tokens.get(token, User())
+
+    return authenticate

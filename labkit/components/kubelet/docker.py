@@ -26,6 +26,7 @@ from labkit.components.kubelet.cgroups import Cgroups, Gone, look
 from labkit.components.kubelet.credentials import Credentials
 from labkit.components.kubelet.docker_process import DockerProcess, open_streams
 from labkit.components.kubelet.docker_words import container_of, create_arguments
+from labkit.components.kubelet.exec_ending import end_command
 from labkit.components.kubelet.memory_groups import MemoryGroups
 from labkit.components.kubelet.process import Process, Wanted
 from labkit.components.kubelet.runtime import (
@@ -207,7 +208,11 @@ class Docker:
         async def resize(width: int, height: int) -> None:
             await self._call(lambda api: api.exec_resize(made["Id"], height, width))
 
-        return DockerProcess(*streams, wanted, resize, lambda: self._exit_code(made["Id"]))
+        async def end() -> None:
+            if self._endpoint.startswith("unix://"):
+                await end_command(lambda: self._call(lambda api: api.exec_inspect(made["Id"])))
+
+        return DockerProcess(*streams, wanted, resize, lambda: self._exit_code(made["Id"]), end)
 
     async def _exit_code(self, exec_id: str) -> int:
         """The output of a command ends a moment before docker notes how it ended."""

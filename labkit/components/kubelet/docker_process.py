@@ -23,6 +23,7 @@ PIECE = 32 * 1024
 
 Resize = Callable[[int, int], Awaitable[None]]
 ExitCode = Callable[[], Awaitable[int]]
+End = Callable[[], Awaitable[None]]
 
 
 async def open_streams(
@@ -72,14 +73,16 @@ class DockerProcess:
 
     def __init__(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wanted: Wanted, resize: Resize,
-        exit_code: ExitCode,
+        exit_code: ExitCode, end: End | None = None,
     ) -> None:  # fmt: skip
+        """end: what is done about a command that has not ended when it is let go of."""
         self._reader = reader
         self._writer = writer
         self._tty = wanted.tty
         self._stream, self._left = STDOUT, 0  # of the frame that is being read
         self._resize = resize
         self._exit_code = exit_code
+        self._end = end
 
     async def output(self) -> AsyncGenerator[tuple[int, bytes], None]:
         try:
@@ -113,7 +116,11 @@ class DockerProcess:
         await self._resize(width, height)
 
     async def exit_code(self) -> int:
-        return await self._exit_code()
+        code = await self._exit_code()
+        self._end = None
+        return code
 
     async def close(self) -> None:
         await close(self._writer)
+        if self._end is not None:
+            await self._end()

@@ -36,4 +36,5 @@ class Process(Protocol):
         """Once the output has ended; 0 for a process that was only attached to."""
 
     async def close(self) -> None:
-        """Let go of it. A command that still runs runs on, with its stdin at the end."""
+        """Let go of it. A command that still runs has its stdin at the end, and is ended if it does not mind that; what
+        was attached to runs on."""

@@ -1,6 +1,7 @@
 """From bearer tokens to users."""
 
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import jwt
@@ -34,8 +35,11 @@ def private(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
 
 
 def signed(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey = P256, **changed: str) -> str:
-    algorithm = "RS256" if isinstance(key, rsa.RSAPrivateKey) else "ES256"
-    return jwt.encode(words.claims(ACCOUNT, "robot-token-1") | changed, key, algorithm=algorithm)
+    return signed_claims(words.claims(ACCOUNT, "robot-token-1") | changed, key)
+
+
+def signed_claims(claims: dict[str, Any], key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey = P256) -> str:
+    return jwt.encode(claims, key, algorithm="RS256" if isinstance(key, rsa.RSAPrivateKey) else "ES256")
 
 
 def secret(token: str) -> Secret:
