@@ -18,7 +18,7 @@ import aiohttp
 from yarl import URL
 
 from labkit.api.errors import ServerUnavailable
-from labkit.components.kube_apiserver.html_links import rewritten
+from labkit.components.kube_apiserver.html_links import rewritten, unzipped
 from labkit.components.kube_apiserver.messages import TEXT, Request, Stream, Tunnel
 from labkit.components.kube_apiserver.tunnel import CONNECT_SECONDS, dig
 
@@ -27,6 +27,7 @@ _OWN_HEADERS = frozenset((
     "authorization", "connection", "content-length", "host", "keep-alive", "proxy-authenticate", "proxy-authorization",
     "te", "trailer", "transfer-encoding", "upgrade",
 ))  # fmt: skip
+_PACKINGS = ("gzip", "x-gzip")
 _PREFIX = "x-forwarded-"
 _UNSAID = ("accept", "accept-encoding", "content-type", "user-agent")  # when the client does not say it
 
@@ -85,8 +86,13 @@ async def ask(session: aiohttp.ClientSession, backend: Backend, request: Request
     if "location" in headers:
         headers["location"] = located(headers["location"], backend.address, prefix)
     chunks = pieces(response)
-    if kind.partition(";")[0].strip() == "text/html" and "content-encoding" not in headers:
-        chunks = rewritten(chunks, prefix)
+    if kind.partition(";")[0].strip() == "text/html" and response.status != 206:  # a part may begin within a tag
+        packing = headers.get("content-encoding", "identity").lower()
+        if packing in _PACKINGS:
+            del headers["content-encoding"]
+            chunks = unzipped(chunks)
+        if packing in (*_PACKINGS, "identity"):
+            chunks = rewritten(chunks, prefix)
     return Stream(chunks, kind, response.status, headers)
 
 

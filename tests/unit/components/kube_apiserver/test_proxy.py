@@ -1,6 +1,7 @@
 """What is proxied: whom a path leads to, what is told to whom, redirects, links, upgrades and refusals."""
 
 import asyncio
+import gzip
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -26,7 +27,7 @@ from labkit.api.types import (
     ServiceSpec,
 )
 from labkit.components.kube_apiserver.backends import last_answer, located, passed_on
-from labkit.components.kube_apiserver.html_links import rewritten, with_prefix
+from labkit.components.kube_apiserver.html_links import rewritten, unzipped, with_prefix
 from labkit.components.kube_apiserver.proxy import endpoint_addresses, named, pod_address, port_name
 from labkit.components.kube_apiserver.server import Server, start_in_process
 from tests.node.real_etcd import Authority
@@ -121,6 +122,27 @@ class TestWhatIsTold:
 
             assert b"".join([piece async for piece in rewritten(pieces(), "/p")]) == outside.encode("latin-1")
 
+    async def test_packed_pages(self) -> None:
+        page = b'<a href="/x">' + b" " * 10_000_000
+        for size in (1, 100, 100_000):
+            packed = gzip.compress(page[:20]) + gzip.compress(page[20:]) if size > 1 else gzip.compress(page[:1000])
+
+            async def pieces(sent: bytes = packed, size: int = size):  # type: ignore[no-untyped-def]
+                for start in range(0, len(sent), size):
+                    yield sent[start : start + size]
+
+            unpacked = [piece async for piece in unzipped(pieces())]
+            assert b"".join(unpacked) == (page if size > 1 else page[:1000])
+            assert max(map(len, unpacked)) <= 64 * 1024
+
+    async def test_a_page_that_cannot_be_unpacked(self) -> None:
+        async def pieces():  # type: ignore[no-untyped-def]
+            yield gzip.compress(b"begin")
+            yield b"nonsense"
+            yield b"more"
+
+        assert b"".join([piece async for piece in unzipped(pieces())]) == b"begin"
+
     async def test_a_page_that_is_one_endless_tag_is_not_kept(self) -> None:
         async def pieces():  # type: ignore[no-untyped-def]
             for _ in range(100):
@@ -144,6 +166,11 @@ EVENT = web.AppKey("event", asyncio.Event)
 
 async def page(request: web.Request) -> web.Response:
     return web.Response(text='<a href="/x">', content_type="text/html", headers={"Set-Cookie": "a=b"})
+
+
+async def packed(request: web.Request) -> web.Response:
+    headers = {"Content-Encoding": "gzip"}
+    return web.Response(body=gzip.compress(b'<a href="/x">'), content_type="text/html", headers=headers)
 
 
 async def moved(request: web.Request) -> web.Response:
@@ -179,7 +206,8 @@ async def base(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
     """The proxy's path to a backend, by a node's address, and the event that its /slowly waits for."""
     app = web.Application()
     event = app[EVENT] = asyncio.Event()
-    for path, handler in (("/page", page), ("/moved", moved), ("/slowly", slowly), ("/socket", socket)):
+    pages = {"/page": page, "/packed": packed, "/moved": moved, "/slowly": slowly, "/socket": socket}
+    for path, handler in pages.items():
         app.router.add_get(path, handler)
     app.router.add_route("*", "/echo/{rest:.*}", echoed)
     context = None
@@ -225,6 +253,9 @@ class TestThroughTheServer:
         async with session.get(f"{base[0]}/page") as answer:
             assert await answer.text() == f'<a href="{base[0]}/x">'
             assert answer.headers["Set-Cookie"] == "a=b"
+        async with session.get(f"{base[0]}/packed") as answer:
+            assert await answer.text() == f'<a href="{base[0]}/x">'
+            assert "Content-Encoding" not in answer.headers
         async with session.get(f"{base[0]}/moved", allow_redirects=False) as answer:
             assert (answer.status, answer.headers["Location"]) == (302, f"{base[0]}/elsewhere?a=b")
         async with session.get(f"{base[0]}?a=b", allow_redirects=False) as answer:
