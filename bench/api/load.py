@@ -3,8 +3,8 @@
     creates   clients, count, prefix    POST of pods; afterwards as many are there
     gets      clients, seconds, path    GET of one object
     lists     count, path, items        GET of a collection, one after the other
-    raw-puts  clients, count, size      etcd's own figure: compare-and-swap through labkit/storage/etcd.py
-    raw-gets  seconds                   etcd's own figure: a range of one key, the same way
+    raw-puts  clients, count, size      etcd's own figure: compare-and-swap of new keys (raw.py)
+    raw-gets  seconds, path             etcd's own figure: a range of one key; grpc-puts, grpc-gets: through grpc.aio
     watch, idle    watches.py           busy    busy.py
 
 Every answer is looked at: a wrong status, name or number of objects ends the run. Prints `Figures` as JSON.
@@ -17,7 +17,7 @@ import itertools
 import ssl
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,6 @@ from bench.api.figures import Figures, measured, quantile
 from bench.api.pods import pod
 from labkit.components.kube_apiserver.__main__ import keep_freed_memory
 from labkit.storage.etcd import Etcd, Tls
-from labkit.storage.protocol import Storage
 
 
 class Files(msgspec.Struct):
@@ -149,61 +148,15 @@ def _told(figures: Figures, times: list[float]) -> None:
     figures.p50, figures.p99 = 1e3 * quantile(times, 0.5), 1e3 * quantile(times, 0.99)
 
 
-# -- etcd itself -----------------------------------------------------------------------------------------------------
-
-
-async def raw_puts(wish: Wish) -> Figures:
-    """Keys that must not be there yet, values of the size that a pod has."""
-    value, numbers = b"x" * wish.size, iter(range(wish.count))
-
-    async def put(storage: Storage) -> bool:
-        if (number := next(numbers, None)) is None:
-            return False
-        key = f"/bench/{wish.prefix}/{number}"
-        await storage.commit({key: 0}, {key: value})
-        return True
-
-    return await _raw(wish, put)
-
-
-async def raw_gets(wish: Wish) -> Figures:
-    until = time.perf_counter() + wish.seconds
-
-    async def get(storage: Storage) -> bool:
-        if time.perf_counter() > until:
-            return False
-        if await storage.get(wish.path) is None:
-            raise WrongAnswer(f"{wish.path} is not in etcd")
-        return True
-
-    return await _raw(wish, get)
-
-
-async def _raw(wish: Wish, operation: Callable[[Storage], Awaitable[bool]]) -> Figures:
-    figures, storage = Figures(), wish.where.storage()
-    await storage.revision()  # connected
-    times: list[float] = []
-
-    async def client() -> None:
-        while True:
-            started = time.perf_counter()
-            if not await operation(storage):
-                return
-            times.append(time.perf_counter() - started)
-
-    with measured(figures, {"etcd": wish.where.pids["etcd"]}):
-        await asyncio.gather(*(client() for _ in range(wish.clients)))
-        figures.count = len(times)
-    await storage.close()
-    _told(figures, times)
-    return figures
-
-
 def main(name: str, text: str) -> None:
-    from bench.api import busy, watches
+    from bench.api import busy, raw, watches
 
-    loads = {
-        "creates": creates, "gets": gets, "lists": lists, "raw-puts": raw_puts, "raw-gets": raw_gets,
+    loads: dict[str, Callable[[Wish], Coroutine[Any, Any, Figures]]] = {
+        "creates": creates, "gets": gets, "lists": lists,
+        "raw-puts": lambda wish: raw.puts(wish, raw.by_channel),
+        "raw-gets": lambda wish: raw.gets(wish, raw.by_channel),
+        "grpc-puts": lambda wish: raw.puts(wish, raw.by_grpc),
+        "grpc-gets": lambda wish: raw.gets(wish, raw.by_grpc),
         "watch": watches.fan_out, "idle": watches.idle, "busy": busy.busy,
     }  # fmt: skip
     keep_freed_memory()  # as the server does: TLS reads into 256 KiB each time, which costs 20 us a request otherwise

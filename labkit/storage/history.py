@@ -3,10 +3,10 @@
 There are no queues per watcher. A watcher is a number, its place in the ring; when something happens each of them is
 told, takes what it has not seen, filters it and sends it as one write. Each event is encoded once for all watchers.
 
-Of what comes thick and fast they are told in batches: the next time not before PAUSE, and SHARE times the processor time
-that the last time took, have passed. 100 watchers take 2 ms and more; told of each of 1,000 creates a second the server
-would do nothing else, in batches it is 4 to 8 events to a write and two thirds of the time left for the creates. (Time
-on the clock would not do: when others have the processor the pause would grow as well.) A lone event is told at once.
+Of what comes thick and fast they are told in batches: the next time not before PAUSE, and SHARE times the processor
+time that the last time took, have passed. 100 watchers take 2 ms and more; told of each of 1,000 creates a second the
+server would do nothing else, in batches it is 4 to 8 events to a write and two thirds of the time left for the creates.
+(Time on the clock would not do: when others have the processor the pause would grow too.) A lone event is told at once.
 """
 
 from __future__ import annotations
