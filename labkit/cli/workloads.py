@@ -1,4 +1,4 @@
-"""What kubectl of 2015 could do and today's cannot."""
+"""What kubectl of 2015 could do and today's cannot, and nodes to try it on."""
 
 import asyncio
 from pathlib import Path
@@ -68,6 +68,22 @@ def rolling_update(
 
 def tell(line: str) -> None:
     out.print(line, highlight=False)
+
+
+@app.command(rich_help_panel="Cluster")
+def hollow(
+    nodes: Annotated[int, typer.Option("--nodes", min=1, max=1000, help="How many.")] = 100,
+    start: Annotated[float, typer.Option("--start-time", min=0, help="Seconds that a container takes to start.")] = 0.5,
+    name: Name = DEFAULT_CLUSTER,
+) -> None:
+    """Add nodes that run nothing, until Ctrl-C: a cluster of a hundred nodes on a laptop.
+
+    Each is a whole kubelet whose containers are entries of a list. Their pods are Running, but nothing answers there:
+    send pods to them with `nodeSelector: {labkit/hollow: "true"}`, and keep labs for when they are gone.
+    """
+    from labkit.provision import hollow as hollow_nodes
+
+    raise typer.Exit(hollow_nodes.run(clusters.load(name), nodes, start))
 
 
 def read(path: Path, namespace: str) -> ReplicationController:

@@ -50,6 +50,7 @@ def labkit(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
         "doctor",
         "init",
         "rolling-update",
+        "hollow",
     ],
 )
 def test_every_command_explains_itself(

@@ -80,8 +80,9 @@ class FakeRuntime:
 
     def __init__(
         self, node: str = "node", *, program: Callable[[ContainerConfig], Program] = lambda config: RUNS_ON,
-        subnet: int = 0,
+        subnet: int = 0, network: str = "", start_seconds: float = 0.0,
     ) -> None:  # fmt: skip
+        """The addresses of its pods begin with `network` (`100.64.3`), or are of 10.244.SUBNET."""
         self.node = node
         self.program = program
         self.absent: set[str] = set()
@@ -95,6 +96,8 @@ class FakeRuntime:
         self.down = False
         self._made: dict[str, _Made] = {}
         self._subnet = subnet
+        self._network = network
+        self._start_seconds = start_seconds
         self._numbers = itertools.count(2)
         self._born = time.time()
         self._spent = 0  # nanoseconds of CPU, by containers that ended
@@ -205,6 +208,7 @@ class FakeRuntime:
     async def start(self, container_id: str) -> None:
         made = await self._find(container_id)
         config = made.config
+        await asyncio.sleep(self._start_seconds)
         if config.network not in ("", "host") and not self._made[config.network].container.running:
             raise RuntimeFailure("API error (409): cannot join network of a non running container")
         made.program = PAUSES if made.container.name == PAUSE else self.program(config)
@@ -213,7 +217,8 @@ class FakeRuntime:
             made.container = replace(made.container, error=error, exit_code=127)
             raise RuntimeFailure(f"API error (400): {error}")
         number = next(self._numbers)
-        address = "" if config.network else f"10.244.{self._subnet + number // 250}.{number % 250 + 2}"
+        network = self._network or f"10.244.{self._subnet + number // 250}"
+        address = "" if config.network else f"{network}.{number % 250 + 2}"
         made.container = replace(made.container, state="running", started=time.time(), ip=address)
         made.lines += [(time.time(), line) for line in made.program.output]
         self._tell("start", made)

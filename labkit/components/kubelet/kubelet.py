@@ -51,8 +51,9 @@ class Kubelet:
 
     def __init__(
         self, client: Client, runtime: Runtime, settings: Settings, *,
-        mounts: Mounts | None = None, trace: Tracer | None = None,
+        mounts: Mounts | None = None, services: Informer[Service] | None = None, trace: Tracer | None = None,
     ) -> None:  # fmt: skip
+        """services: an informer that somebody else runs, for many kubelets in one process."""
         self.trace = trace or Tracer("kubelet")
         self.settings = settings
         self.runtime = runtime
@@ -61,7 +62,8 @@ class Kubelet:
         self.claims = Claims(client)
         self.recorder = EventRecorder(client, "kubelet", settings.node, trace=self.trace)
         self.pods = Informer(client, Pod, field_selector=f"spec.nodeName={settings.node}", trace=self.trace)
-        self.services = Informer(client, Service, trace=self.trace)
+        self._runs_services = services is None
+        self.services = services or Informer(client, Service, trace=self.trace)
         self.disks = Disks(
             runtime, settings.root_dir, settings.low_disk_bytes, settings.disk_allowance, settings.disk_seconds,
             lambda: list(self.workers.values()), self.trace,
@@ -81,8 +83,10 @@ class Kubelet:
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                for task in (self.recorder, self.reports, self.node, self.stats, self.pods, self.services):
+                for task in (self.recorder, self.reports, self.node, self.stats, self.pods):
                     self._spawn(task.run(), type(task).__name__)
+                if self._runs_services:
+                    self._spawn(self.services.run(), "services")
                 self._spawn(self._follow_events(), "docker events")
                 self.static.changed = self._static_pods_changed
                 self._spawn(self.static.read(), "static pods")  # these wait for no API server
