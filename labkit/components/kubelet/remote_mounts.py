@@ -13,6 +13,8 @@ import asyncio
 import os
 import shutil
 import signal
+import tempfile
+from asyncio.subprocess import Process
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -110,24 +112,33 @@ async def answers(place: Path) -> bool:
 
 
 async def run(words: Sequence[str], seconds: float) -> tuple[int, str]:
-    """Its exit code and what it printed; in a process group of its own, which is killed when it takes too long."""
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *words, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
-        )  # fmt: skip
-    except FileNotFoundError:
-        return 127, f"{words[0]}: not found"
-    try:
-        async with asyncio.timeout(seconds):
-            told, _ = await process.communicate()
-    except TimeoutError:
-        return 124, f"no answer within {seconds:g} s"
-    finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            # One that hangs in the kernel does not even die; nobody waits for it.
-            with suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), 1)
-    return process.returncode or 0, told.decode(errors="replace")
+    """Its exit code and what it printed; in a process group of its own, which is killed when it takes too long.
+
+    What it prints goes into a file: a pipe would stay open for as long as the daemon that it leaves behind.
+    """
+    with tempfile.TemporaryFile() as printed:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *words, stdin=asyncio.subprocess.DEVNULL, stdout=printed, stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
+            )  # fmt: skip
+        except FileNotFoundError:
+            return 127, f"{words[0]}: not found"
+        try:
+            async with asyncio.timeout(seconds):
+                await process.wait()
+        except TimeoutError:
+            return 124, f"no answer within {seconds:g} s"
+        finally:
+            await _end(process)
+        printed.seek(0)
+        return process.returncode or 0, printed.read().decode(errors="replace")
+
+
+async def _end(process: Process) -> None:
+    """With all that it started. One that hangs in the kernel does not even die; nobody waits for it."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), 1)

@@ -1,5 +1,7 @@
 """Which mount command, what its failure means; and commands that hang."""
 
+import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -79,6 +81,15 @@ async def test_a_command_that_hangs_is_ended() -> None:
     assert await run(["sh", "-c", "sleep 60 & sleep 60"], 0.3) == (124, "no answer within 0.3 s")
     assert time.monotonic() - began < 10
     assert (await run(["no-such-program"], 1))[0] == 127
+
+
+async def test_the_daemon_that_a_command_leaves_is_not_waited_for() -> None:
+    """As mount.glusterfs leaves its FUSE process, which keeps the output open."""
+    began = time.monotonic()
+    code, told = await run(["sh", "-c", "sleep 20 & echo $!"], 60)
+    os.kill(int(told), signal.SIGKILL)
+    assert code == 0
+    assert time.monotonic() - began < 15
     assert await run(["sh", "-c", "echo out; echo err >&2; exit 3"], 10) == (3, "out\nerr\n")
 
 
