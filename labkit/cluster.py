@@ -91,6 +91,8 @@ class Cluster(_Record, kw_only=True):
     name: str
     provider: str = "docker"
     timing: str = "classroom"
+    storage: str = ""
+    """glusterfs: a file system over the first three machines; nothing: none."""
     networks: Networks
     dns: Dns
     apiserver: ApiServer = msgspec.field(default_factory=ApiServer)
@@ -106,6 +108,12 @@ class Cluster(_Record, kw_only=True):
     @property
     def agents(self) -> list[Machine]:
         return [machine for machine in self.machines if machine.is_agent]
+
+    @property
+    def storage_servers(self) -> list[Machine]:
+        """Who keeps a copy of each volume; nobody where there is no storage."""
+        ordered = sorted(self.machines, key=lambda machine: not machine.is_master)
+        return ordered[:3] if self.storage else []
 
     def machine(self, name: str) -> Machine:
         """Raises KeyError with the names that exist."""
@@ -225,6 +233,7 @@ def init(
     *,
     provider: str | None = None,
     timing: str | None = None,
+    storage: str | None = None,
     machines: str | None = None,
 ) -> Cluster:
     """Make the cluster, or change the one that exists, and save it.
@@ -247,6 +256,7 @@ def init(
         cluster = fresh(name, machines or free_range([load(other).networks.machines for other in names()]))
     cluster.provider = provider or cluster.provider
     cluster.timing = timing or cluster.timing
+    cluster.storage = cluster.storage if storage is None else storage
     if agents is not None:
         resize(cluster, agents)
     save(cluster)

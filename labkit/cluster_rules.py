@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 PROVIDERS = ("docker", "virtualbox", "libvirt")
 TIMINGS = ("historic", "classroom")
+STORAGE = ("", "glusterfs")
 ROLES = ("master", "agent")
 CLUSTER_NAME = re.compile(r"[a-z][a-z0-9-]{0,9}")
 MACHINE_NAME = re.compile(r"[a-z]([a-z0-9-]{0,30}[a-z0-9])?")
@@ -41,6 +42,8 @@ def _names_and_words(cluster: Cluster) -> Iterator[str]:
         yield f"provider: {cluster.provider!r}, expected one of {', '.join(PROVIDERS)}"
     if cluster.timing not in TIMINGS:
         yield f"timing: {cluster.timing!r}, expected one of {', '.join(TIMINGS)}"
+    if cluster.storage not in STORAGE:
+        yield f"storage: {cluster.storage!r}, expected glusterfs or nothing"
     if not DOMAIN.fullmatch(cluster.dns.domain):
         yield f"dns.domain: {cluster.dns.domain!r}, expected a DNS name such as cluster.local"
     if cluster.registry.mirror and not re.match(r"https?://[^/]+", cluster.registry.mirror):

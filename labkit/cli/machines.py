@@ -36,10 +36,13 @@ def init(
     timing: Annotated[
         str | None, typer.Option(help="historic (a lost node costs 5 minutes) or classroom (under one).")
     ] = None,
+    storage: Annotated[
+        str | None, typer.Option(help="glusterfs: a file system over the first three machines, for volumes.")
+    ] = None,
     machines: Annotated[str | None, typer.Option(help="The machines' range (CIDR); only for a new cluster.")] = None,
 ) -> None:
     """Describe a cluster, or change how many machines it has. Nothing is booted: `labkit up` does that."""
-    cluster = clusters.init(name, agents, provider=provider, timing=timing, machines=machines)
+    cluster = clusters.init(name, agents, provider=provider, timing=timing, storage=storage, machines=machines)
     for machine in cluster.machines:
         out.print(f"{machine.name:<10} {'+'.join(machine.roles):<14} {machine.address}", highlight=False)
     out.print(f"written to {cluster.state / 'cluster.json'}; next: labkit up", highlight=False, soft_wrap=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from labkit.cluster import Machine
-from labkit.provision import own, wheels
+from labkit.provision import glusterfs, own, wheels
 from labkit.provision.boot import node_conf
 from labkit.provision.pki import SERVICE_ACCOUNTS
 from labkit.provision.registry import AUTH_FILE, PUSH
@@ -40,11 +40,15 @@ class Desired:
 
 def desired(sources: Sources, machine: Machine) -> Desired:
     """What this machine should be."""
-    render = Renderer(sources, machine)
+    render, cluster = Renderer(sources, machine), sources.cluster
     services = [*(_master(render) if machine.is_master else ()), kube_proxy(render)]
     services += [kubelet(render)] if machine.is_agent else []
     extra = [*(_admin(render) if machine.is_master else ()), *(_pull(render) if machine.is_agent else ())]
-    conf = File("/etc/lab/node.conf", node_conf(sources.cluster, machine).encode())
+    if cluster.storage:
+        is_server = machine in cluster.storage_servers
+        services += [glusterfs.service(render)] if is_server else []
+        extra += [] if is_server else glusterfs.files(render)
+    conf = File("/etc/lab/node.conf", node_conf(cluster, machine).encode())
     return Desired(machine, conf, tuple(services), tuple(extra), sources.wheel.digest)
 
 

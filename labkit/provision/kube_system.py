@@ -79,21 +79,21 @@ async def ensure(client: Client, cluster: Cluster) -> list[str]:
     except NotFound:
         await client.create(Namespace(metadata=ObjectMeta(name=NAMESPACE)))
         changed.append(f"namespace {NAMESPACE}")
-    if await _repair(client, service(cluster), same_service):
+    if await repair(client, service(cluster), same_service):
         changed.append(f"service {NAME}")
-    if await _repair(client, endpoints(cluster), same_endpoints):
+    if await repair(client, endpoints(cluster), same_endpoints):
         changed.append(f"endpoints {NAME}")
     return changed
 
 
-async def _repair(client: Client, wanted: Thing, same: Callable[[Thing, Thing], bool]) -> bool:
+async def repair(client: Client, wanted: Thing, same: Callable[[Thing, Thing], bool]) -> bool:
     """Deleted and made anew where it differs: a service's cluster IP cannot be changed."""
     kind = type(wanted)
     try:
-        found = await client.get(kind, NAME, NAMESPACE)
+        found = await client.get(kind, wanted.metadata.name, wanted.metadata.namespace)
         if same(found, wanted):
             return False
-        await _ignore(client.delete(kind, NAME, NAMESPACE), NotFound)
+        await _ignore(client.delete(kind, wanted.metadata.name, wanted.metadata.namespace), NotFound)
     except NotFound:
         pass
     await _ignore(client.create(wanted), AlreadyExists)

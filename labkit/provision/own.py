@@ -28,8 +28,9 @@ def names(cluster: Cluster) -> list[str]:
 
 
 def services(cluster: Cluster, machine: Machine) -> list[str]:
-    """All services of labkit's on a machine: by its roles, and somebody's own."""
-    return unit_names(machine) + (names(cluster) if machine.is_master else [])
+    """All services of labkit's on a machine: by its roles, of its storage, and somebody's own."""
+    storage = ["glusterd"] if machine in cluster.storage_servers else []
+    return unit_names(machine) + storage + (names(cluster) if machine.is_master else [])
 
 
 def content(cluster: Cluster, name: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Two certificate authorities per cluster, and a certificate for everybody who has business on the wire.
+"""Two certificate authorities per cluster, three with storage; a certificate for everybody who is on the wire.
 
     cluster CA ──┬─ kube-apiserver                    serves 6443
                  ├─ kube-apiserver-kubelet-client     opens the kubelets' 10250
@@ -10,6 +10,7 @@
     etcd CA ─────┬─ etcd                              serves 2379 (and 2380, to itself)
                  ├─ etcd-kube-apiserver               etcd's user kube-apiserver
                  └─ etcd-operator                     etcd's user operator, who only reads
+    storage CA ──── MACHINE-glusterfs                 where there is storage: GlusterFS's servers and clients
 
 Beside them is service-accounts.key: kube-controller-manager and kube-apiserver sign tokens with it.
 
@@ -51,10 +52,14 @@ class Identity:
     client: bool = False
 
 
+def authorities(cluster: Cluster) -> list[str]:
+    return ["ca", "etcd-ca", *(["storage-ca"] if cluster.storage else [])]
+
+
 def identities(cluster: Cluster) -> list[Identity]:
-    """Every certificate that the cluster needs, the two CAs aside."""
+    """Every certificate that the cluster needs, the CAs aside."""
     return (
-        [*_master_identities(cluster), *_etcd_identities()]
+        [*_master_identities(cluster), *_etcd_identities(), *_storage_identities(cluster)]
         + [identity for machine in cluster.machines for identity in _machine_identities(machine)]
         + [
             Identity(f"own-{name}", f"{own.GROUP}:{name}", groups=(own.GROUP,), client=True)
@@ -83,6 +88,12 @@ def _etcd_identities() -> Iterator[Identity]:
     yield Identity("etcd-operator", "operator", ca="etcd-ca", client=True)
 
 
+def _storage_identities(cluster: Cluster) -> Iterator[Identity]:
+    for machine in cluster.machines if cluster.storage else ():
+        name = f"{machine.name}-glusterfs"
+        yield Identity(name, name, ca="storage-ca", names=(machine.address,), server=True, client=True)
+
+
 def _machine_identities(machine: Machine) -> Iterator[Identity]:
     yield Identity(f"{machine.name}-kube-proxy", "system:kube-proxy", groups=("system:node-proxier",), client=True)
     if machine.is_agent:
@@ -93,7 +104,7 @@ def _machine_identities(machine: Machine) -> Iterator[Identity]:
 
 
 class Pki:
-    """The directory STATE/pki with NAME.crt and NAME.key (PEM) for both CAs and every identity."""
+    """The directory STATE/pki with NAME.crt and NAME.key (PEM) for each CA and every identity."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -106,7 +117,7 @@ class Pki:
 
     def ensure(self, cluster: Cluster) -> list[str]:
         """Make what is missing or no longer says what it must; the names of what was made, in order."""
-        made = [name for name in ("ca", "etcd-ca") if self._ensure_authority(cluster, name)]
+        made = [name for name in authorities(cluster) if self._ensure_authority(cluster, name)]
         made += [SERVICE_ACCOUNTS] if self._ensure_signing_key() else []
         for identity in identities(cluster):
             authority = x509.load_pem_x509_certificate(self.certificate(identity.ca))

@@ -31,6 +31,8 @@ DROPPED = (
     *("var/cache/apt/*.bin", "var/cache/apt/archives/*.deb", "var/lib/apt/lists/*", "var/log/*.log", "var/log/apt/*"),
     # Of containerd and docker: the shims before runc.v2 and the network daemons of swarm mode.
     *("usr/bin/containerd-shim", "usr/bin/containerd-shim-runc-v1", "usr/bin/dnet", "usr/sbin/ovrouter"),
+    # Of git: what is written in Perl (mail, svn, cvs), and Perl's library, which nothing else here loads.
+    *("usr/share/perl/*", "usr/share/perl5/*", "usr/lib/*/perl/*", "usr/share/gitweb", "usr/lib/git-core/git-gui*"),
 )
 
 

@@ -2,7 +2,7 @@
 
     host        check the host, boot the machines (Vagrant; it builds their image), make certificates
     machines    all at once, each: facts -> plan -> commands over SSH; agents wait where they need the master
-    cluster     the Service kube-dns; every node Ready
+    cluster     the servers of GlusterFS join, where there is storage; the Service kube-dns; every node Ready
 
 A second run finds nothing to do; a run that was interrupted goes on where it stopped.
 """
@@ -18,7 +18,7 @@ from labkit.api.errors import ApiError
 from labkit.api.types import Node
 from labkit.client.rest import Client
 from labkit.cluster import Cluster
-from labkit.provision import admin, crew, host, journal, kube_system, registry, wheels
+from labkit.provision import admin, crew, host, journal, kube_system, registry, storage, wheels
 from labkit.provision.desired import desired
 from labkit.provision.errors import TimedOut
 from labkit.provision.pki import Pki
@@ -55,6 +55,9 @@ def up(cluster: Cluster, report: Report) -> Outcome:
     report.step(HOST, "provision the machines")
     wanted = [desired(prepared, machine) for machine in cluster.machines]
     outcome = Outcome(booted, crew.provision(cluster, wanted, prepared.wheel, report))
+    if cluster.storage:
+        storage.join(cluster, report)
+        storage.admit(cluster, report)
     asyncio.run(_finish(cluster, report, outcome))
     report.done(HOST)
     return outcome
@@ -79,6 +82,8 @@ async def _finish(cluster: Cluster, report: Report, outcome: Outcome) -> None:
     async with admin.client(cluster) as client:
         report.step(HOST, "service kube-dns")
         outcome.repaired = await _when_it_answers(cluster, lambda: kube_system.ensure(client, cluster))
+        if cluster.storage:
+            outcome.repaired += await _when_it_answers(cluster, lambda: storage.ensure(client, cluster))
         outcome.repaired += await _when_it_answers(cluster, lambda: _forget_nodes(cluster, client))
         report.step(HOST, "wait until every node is Ready")
         outcome.nodes = await _nodes_ready(cluster, client, functools.partial(report.detail, HOST))

@@ -238,19 +238,6 @@ def test_a_packet_is_followed_from_a_machine_and_from_the_host(lab: Lab, tmp_pat
     lab.kubectl("delete", "service", "open")
 
 
-def test_a_killed_machine_comes_back(lab: Lab) -> None:
-    node = lab.kubectl("get", "pods", "-l", "name=redis-master", "-o", "jsonpath={.items[0].spec.nodeName}")
-    other = "agent1" if node == "agent2" else "agent2"
-    docker("kill", f"{CLUSTER}-{node}")
-    assert not redis_answers(lab, other)
-    assert node in lab.labkit("status", rc=1)
-    lab.labkit("up", within=300)
-    eventually(lambda: node in ready_nodes(lab), 60, f"{node} Ready")
-    eventually(
-        lambda: redis_answers(lab, other) and redis_answers(lab, node), 90, "redis answers after its machine was killed"
-    )
-
-
 def test_a_third_agent_joins_and_the_others_stay(lab: Lab) -> None:
     before = machine_ids()
     lab.labkit("init", "--agents", "3")

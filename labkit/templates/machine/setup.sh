@@ -11,6 +11,13 @@ chmod 440 /etc/sudoers.d/vagrant
 chmod 755 /usr/local/sbin/lab-* /etc/systemd/system-generators/lab-roles
 mkdir -p /etc/lab
 
+# nfs is mounted as a client, version 4: that needs none of its services, and nobody is to listen on port 111.
+systemctl --quiet mask rpcbind.service rpcbind.socket rpc-statd.service rpc-statd-notify.service nfs-client.target \
+  run-rpc_pipefs.mount nfs-blkmap.service
+
+# glusterd asks its program for copies on other continents 20 questions at each start, which takes 9 s.
+rm -f /usr/lib/*/glusterfs/gsyncd
+
 # Started by role (lab-roles) or by provisioning, not by having been installed.
-systemctl --quiet disable docker.service docker.socket containerd.service etcd.service docker-registry.service
+systemctl --quiet disable glusterd.service docker.service docker.socket containerd.service etcd.service docker-registry.service
 systemctl --quiet enable lab-net.service ssh.service
