@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from labkit import cluster as clusters
-from labkit.cli.terminal import DEFAULT_CLUSTER, Name, err, out
+from labkit.cli.terminal import DEFAULT_CLUSTER, Name, err, fail, out
 
 app = typer.Typer()
 PANEL = "Look"
@@ -48,6 +48,8 @@ def packet(
     from labkit.observe import svg as paper
 
     _teach(ends)
+    if svg and not svg.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {svg.parent}", param_hint="--svg")
     cluster = clusters.load(name)
     try:
         start, to = words.parse(ends)
@@ -62,7 +64,10 @@ def packet(
     else:
         picture.draw(told, out)
     if svg:
-        svg.write_text(paper.draw(told))
+        try:
+            svg.write_text(paper.draw(told))
+        except OSError as exc:
+            fail(f"{svg}: {exc.strerror}", 2)
         err.print(f"drawn: {svg}", highlight=False, soft_wrap=True)
     raise typer.Exit(0 if told.well else 1)
 

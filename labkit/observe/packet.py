@@ -161,9 +161,7 @@ def from_host(shell: Shell, question: Question, say: bytes, seconds: float) -> R
 
         def on_line(line: str) -> None:
             if line == "armed":
-                began = time.monotonic()
-                ending = _send(sock, (ip, int(port)), say or hello(question))
-                result.append((*ending, round((time.monotonic() - began) * 1000, 2)))
+                result.append(_timed(sock, (ip, int(port)), say or hello(question)))
 
         asked = msgspec.json.encode(request(question, say, seconds, client))
         ran = shell.run(PROBE, timeout=seconds + 40, input=asked, what="looking at the request", on_line=on_line)
@@ -172,9 +170,21 @@ def from_host(shell: Shell, question: Question, say: bytes, seconds: float) -> R
     return report
 
 
-def _send(sock: socket.socket, target: tuple[str, int], say: bytes) -> tuple[Ending, bytes]:
+def _timed(sock: socket.socket, target: tuple[str, int], say: bytes) -> tuple[Ending, bytes, float]:
+    """The ending, the answer, and the milliseconds until it came (until we were connected when none did)."""
+    began = time.monotonic()
+    moments = [began]
+    ending, answer = _send(sock, target, say, lambda: moments.append(time.monotonic()))
+    ended = moments[-1] if ending in ("connected", "sent") else time.monotonic()
+    return ending, answer, round((ended - began) * 1000, 2)
+
+
+def _send(
+    sock: socket.socket, target: tuple[str, int], say: bytes, connected: Callable[[], None]
+) -> tuple[Ending, bytes]:
     try:
         sock.connect(target)
+        connected()
         if say:
             sock.send(say)
         else:

@@ -214,6 +214,7 @@ def test_a_kubeconfig_needs_a_cluster_that_is_up(
         (["pod/client", "-"], "Quote the request"),
         (["pod/client", "web", "--jsn"], "--jsn"),
         (["client", "web"], "pod/NAME"),
+        (["pod/client", "web", "--svg", "no/such/folder.svg"], "no folder no/such"),
     ],
 )
 def test_packet_teaches_what_it_was_not_told(
