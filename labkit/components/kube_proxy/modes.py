@@ -13,9 +13,10 @@ from labkit.api.types import Service
 from labkit.components.kube_proxy import conntrack, nat
 from labkit.components.kube_proxy.iptables_table import IptablesTable
 from labkit.components.kube_proxy.kernel import Firewall
+from labkit.components.kube_proxy.nftables_table import NftablesTable
 from labkit.components.kube_proxy.served_ports import served_ports
 
-FIREWALLS: Mapping[str, type[Firewall]] = {"iptables": IptablesTable}
+FIREWALLS: Mapping[str, type[Firewall]] = {"iptables": IptablesTable, "nftables": NftablesTable}
 MODES = ("userspace", *FIREWALLS)
 
 
