@@ -93,6 +93,7 @@ class Cluster(_Record, kw_only=True):
     timing: str = "classroom"
     storage: str = ""
     """glusterfs: a file system over the first three machines; nothing: none."""
+    proxy_mode: str = "userspace"
     networks: Networks
     dns: Dns
     apiserver: ApiServer = msgspec.field(default_factory=ApiServer)
@@ -234,6 +235,7 @@ def init(
     provider: str | None = None,
     timing: str | None = None,
     storage: str | None = None,
+    proxy_mode: str | None = None,
     machines: str | None = None,
 ) -> Cluster:
     """Make the cluster, or change the one that exists, and save it.
@@ -257,6 +259,7 @@ def init(
     cluster.provider = provider or cluster.provider
     cluster.timing = timing or cluster.timing
     cluster.storage = cluster.storage if storage is None else storage
+    cluster.proxy_mode = proxy_mode or cluster.proxy_mode
     if agents is not None:
         resize(cluster, agents)
     save(cluster)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 PROVIDERS = ("docker", "virtualbox", "libvirt")
 TIMINGS = ("historic", "classroom")
 STORAGE = ("", "glusterfs")
+PROXY_MODES = ("userspace", "iptables", "nftables")
 ROLES = ("master", "agent")
 CLUSTER_NAME = re.compile(r"[a-z][a-z0-9-]{0,9}")
 MACHINE_NAME = re.compile(r"[a-z]([a-z0-9-]{0,30}[a-z0-9])?")
@@ -44,6 +45,8 @@ def _names_and_words(cluster: Cluster) -> Iterator[str]:
         yield f"timing: {cluster.timing!r}, expected one of {', '.join(TIMINGS)}"
     if cluster.storage not in STORAGE:
         yield f"storage: {cluster.storage!r}, expected glusterfs or nothing"
+    if cluster.proxy_mode not in PROXY_MODES:
+        yield f"proxyMode: {cluster.proxy_mode!r}, expected one of {', '.join(PROXY_MODES)}"
     if not DOMAIN.fullmatch(cluster.dns.domain):
         yield f"dns.domain: {cluster.dns.domain!r}, expected a DNS name such as cluster.local"
     if cluster.registry.mirror and not re.match(r"https?://[^/]+", cluster.registry.mirror):

@@ -39,10 +39,16 @@ def init(
     storage: Annotated[
         str | None, typer.Option(help="glusterfs: a file system over the first three machines, for volumes.")
     ] = None,
+    proxy_mode: Annotated[
+        str | None,
+        typer.Option(help="kube-proxy's way: userspace (as in 0.18), iptables or nftables; `labkit up` switches."),
+    ] = None,
     machines: Annotated[str | None, typer.Option(help="The machines' range (CIDR); only for a new cluster.")] = None,
 ) -> None:
     """Describe a cluster, or change how many machines it has. Nothing is booted: `labkit up` does that."""
-    cluster = clusters.init(name, agents, provider=provider, timing=timing, storage=storage, machines=machines)
+    cluster = clusters.init(
+        name, agents, provider=provider, timing=timing, storage=storage, proxy_mode=proxy_mode, machines=machines
+    )
     for machine in cluster.machines:
         out.print(f"{machine.name:<10} {'+'.join(machine.roles):<14} {machine.address}", highlight=False)
     out.print(f"written to {cluster.state / 'cluster.json'}; next: labkit up", highlight=False, soft_wrap=True)

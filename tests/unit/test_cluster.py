@@ -36,6 +36,10 @@ FAULTS: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
     ("a name with capitals", lambda c: c.update(name="Lab"), "name: 'Lab', expected"),
     ("no such provider", lambda c: c.update(provider="hyperv"),
      "provider: 'hyperv', expected one of docker, virtualbox, libvirt"),
+    (
+        "no such proxy mode", lambda c: c.update(proxyMode="ipvs"),
+        "proxyMode: 'ipvs', expected one of userspace, iptables, nftables",
+    ),
     ("no such timing", lambda c: c.update(timing="fast"), "timing: 'fast', expected one of historic, classroom"),
     ("pods over machines", lambda c: c["networks"].update(pods="10.245.0.0/16"),
      "networks.pods: 10.245.0.0/16 overlaps networks.machines 10.245.1.0/24"),
@@ -188,7 +192,8 @@ def test_agents_come_and_go_at_the_end_and_no_pod_subnet_is_given_twice() -> Non
 def test_init_again_changes_only_what_was_asked_for() -> None:
     before = clusters.init("lab", 3)
     assert clusters.init("lab") == before
-    historic = clusters.init("lab", timing="historic")
+    historic = clusters.init("lab", timing="historic", proxy_mode="nftables")
+    assert (historic.proxy_mode, before.proxy_mode) == ("nftables", "userspace")
     assert (historic.timing, historic.machines) == ("historic", before.machines)
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from labkit import cluster as clusters
+from labkit.cluster_rules import PROXY_MODES
+from labkit.components.kube_proxy.modes import MODES
 from labkit.cluster import Cluster, Machine
 from labkit.provision.desired import Desired, desired
 from labkit.provision.pki import Pki
@@ -185,6 +187,14 @@ def test_only_kube_dns_may_open_a_low_port_and_only_node_components_are_root(
         assert "AmbientCapabilities=\n" in unit
     for name in ("kubelet", "kube-proxy"):
         assert "User=" not in text(agent, f"/etc/systemd/system/{name}.service")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_proxy_mode_goes_into_every_machine_s_unit(mode: str, sources: Sources, cluster: Cluster) -> None:
+    assert PROXY_MODES == MODES, "the host's list is kube-proxy's"
+    cluster.proxy_mode = mode
+    for machine in cluster.machines:
+        assert f" --proxy-mode={mode} " in text(desired(sources, machine), "/etc/kubernetes/kube-proxy.env")
 
 
 def test_the_kubelet_has_no_mount_namespace_of_its_own(sources: Sources, cluster: Cluster) -> None:
