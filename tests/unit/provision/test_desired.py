@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from labkit import cluster as clusters
+from labkit.cluster import Cluster, Machine
 from labkit.cluster_rules import PROXY_MODES
 from labkit.components.kube_proxy.modes import MODES
-from labkit.cluster import Cluster, Machine
 from labkit.provision.desired import Desired, desired
 from labkit.provision.pki import Pki
 from labkit.provision.registry import credentials
