@@ -3,12 +3,14 @@
 import argparse
 import asyncio
 import ipaddress
+import random
 import signal
 import socket
 import sys
 
 from labkit.client.kubeconfig import KubeconfigError
 from labkit.client.rest import Client
+from labkit.components.kube_proxy.balancer import Balancer
 from labkit.components.kube_proxy.kernel import ModeUnsupported
 from labkit.components.kube_proxy.modes import MODES, remove
 from labkit.components.kube_proxy.nat import RulesFailed
@@ -41,7 +43,9 @@ async def serve(flags: argparse.Namespace) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with Client.from_kubeconfig(flags.kubeconfig) as client:
         machine = Machine(flags.bind_address, flags.node_ip)
-        proxy = Proxy(client, machine, hostname=flags.hostname_override, mode=flags.proxy_mode)
+        balancer = Balancer(chance=random.randrange if flags.balancing == "random" else None)
+        name, mode = flags.hostname_override, flags.proxy_mode
+        proxy = Proxy(client, machine, hostname=name, mode=mode, balancer=balancer)
         async with healthz(flags.healthz_port, lambda: proxy.trouble):
             working = asyncio.create_task(proxy.run(notify_ready))
             stopping = asyncio.create_task(stop.wait())
@@ -70,6 +74,11 @@ def parse_flags(arguments: list[str]) -> argparse.Namespace:
         "--proxy-mode", choices=MODES, default="userspace",
         help="who leads a connection to an endpoint: userspace, this process (the default, 0.18's only one); iptables, "
         "the kernel, by rules (since 1.1); nftables, the kernel, by maps (since 1.29). The mode before is cleaned up",
+    )  # fmt: skip
+    parser.add_argument(
+        "--balancing", choices=["round-robin", "random"], default="round-robin",
+        help="which endpoint a connection gets in userspace mode: the next in turn (the default, what 0.18 did) or any "
+        "(what its documentation said)",
     )  # fmt: skip
     parser.add_argument(
         "--hostname-override",

@@ -1,11 +1,12 @@
 """Which endpoint the next connection goes to: round robin, as the original did it in 2015.
 
     endpoints of default/redis-master:   shuffled once when they change, then taken in turn
+    --balancing=random:                  any of them each time, except that a retry takes the next in turn
     sessionAffinity: ClientIP            the same client address gets the same endpoint, for 180 minutes after each use
 
-The documentation of the time says "chosen at random"; the code never was. A service port is known by its name
-`NAMESPACE/SERVICE:PORTNAME` (the port's name may be empty: `default/redis-master:`), which is also the comment in its
-firewall rules. Source: pkg/proxy/roundrobin.go of Kubernetes 0.18.
+The documentation of the time says "chosen at random"; the code never was, so that is a switch here. A service port is
+known by its name `NAMESPACE/SERVICE:PORTNAME` (the port's name may be empty: `default/redis-master:`), which is the
+comment in its firewall rules too. Source: pkg/proxy/roundrobin.go of Kubernetes 0.18.
 """
 
 import ipaddress
@@ -59,15 +60,17 @@ class _Port:
         self.turn = 0
         self.pins: dict[str, tuple[Address, float]] = {}  # client -> endpoint and time of last use, oldest first
 
-    def take(self) -> Address:
+    def take(self, chance: Callable[[int], int] | None = None) -> Address:
+        if chance:
+            self.turn = chance(len(self.endpoints))
         endpoint = self.endpoints[self.turn]
         self.turn = (self.turn + 1) % len(self.endpoints)
         return endpoint
 
-    def pin(self, client: str, now: float, retry: bool) -> Address:
+    def pin(self, client: str, now: float, retry: bool, chance: Callable[[int], int] | None) -> Address:
         endpoint, used = self.pins.pop(client, (None, 0.0))
         if endpoint is None or retry or now - used >= AFFINITY_SECONDS:
-            endpoint = self.take()
+            endpoint = self.take(chance)
         if len(self.pins) >= AFFINITY_CLIENTS:
             del self.pins[next(iter(self.pins))]
         self.pins[client] = endpoint, now
@@ -75,13 +78,18 @@ class _Port:
 
 
 class Balancer:
-    """Hands out endpoints; belongs to one thread."""
+    """Hands out endpoints; belongs to one thread.
+
+    chance: picks one of so many, `random.randrange`; None for round robin.
+    """
 
     def __init__(
         self,
         shuffle: Callable[[list[Address]], None] = random.shuffle,
         clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[int], int] | None = None,
     ) -> None:
+        self._chance = chance
         self._shuffle = shuffle
         self._clock = clock
         self._ports: defaultdict[str, _Port] = defaultdict(_Port)
@@ -116,4 +124,5 @@ class Balancer:
         port = self._ports.get(name)
         if port is None or not port.endpoints:
             return None
-        return port.pin(client, self._clock(), retry) if name in self._sticky else port.take()
+        chance = None if retry else self._chance
+        return port.pin(client, self._clock(), retry, chance) if name in self._sticky else port.take(chance)

@@ -61,6 +61,18 @@ def difference(have: Chains, want: Iterable[Rule]) -> str:
     return _transaction(lines)
 
 
+def exchange(old: Iterable[Rule], new: Iterable[Rule]) -> list[str]:
+    """What puts rules in the place of others: new ones first, at once, then what takes the old ones away.
+
+    Two transactions, because to delete a rule iptables-restore reads its whole chain first (0.25 s of 10,000 services),
+    to append one it does not (0.04 s). The second is refused, as a whole, when one of the old rules is not there.
+    """
+    before, after = [str(rule) for rule in old], [str(rule) for rule in new]
+    additions = _transaction([text for text in after if text not in before])
+    deletions = _transaction([f"-D{text[2:]}" for text in before if text not in after])
+    return [text for text in (additions, deletions) if text]
+
+
 def removal(have: Chains) -> str:
     """What takes everything of ours away again, "" when nothing is there."""
     lines = [line for jump in (*FIRST, *LAST) for line in _deletions(have, jump)]

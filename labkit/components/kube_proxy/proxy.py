@@ -61,6 +61,7 @@ class Proxy:
         trace: Tracer | None = None,
         iptables: Iptables | None = None,
         mode: str = "userspace",
+        balancer: Balancer | None = None,
     ) -> None:
         self.trace = trace or Tracer("kube-proxy")
         self.services = Informer(client, Service, trace=self.trace)
@@ -68,7 +69,7 @@ class Proxy:
         self.events = EventRecorder(client, "kube-proxy", hostname, trace=self.trace)
         self.relay: Relay | None = None
         self.mode_name = mode
-        self.mode = self._userspace(machine, iptables) if mode == "userspace" else self._kernel(machine)
+        self.mode = self._userspace(machine, iptables, balancer) if mode == "userspace" else self._kernel(machine)
         self.trouble = "waiting for the API server"
         self._taken_over = False
         self._changed = asyncio.Event()
@@ -76,9 +77,9 @@ class Proxy:
         self.services.on_change(self._service_changed)
         self.endpoints.on_change(self._endpoints_changed)
 
-    def _userspace(self, machine: Machine, iptables: Iptables | None) -> Mode:
+    def _userspace(self, machine: Machine, iptables: Iptables | None, balancer: Balancer | None) -> Mode:
         tell = ConnectionLines(self._tell_connection)
-        self.relay = Relay(Balancer(), tell, self._warn, raise_descriptor_limit())
+        self.relay = Relay(balancer or Balancer(), tell, self._warn, raise_descriptor_limit())
         return Userspace(self.relay, iptables or Iptables(), machine, self.trace, self.events.event)
 
     def _kernel(self, machine: Machine) -> Mode:

@@ -18,10 +18,14 @@ from labkit.api.types import Endpoints, Service, ServicePort, key
 from labkit.components.kube_proxy import nat, tcp, udp
 from labkit.components.kube_proxy.balancer import addresses, port_name
 from labkit.components.kube_proxy.handover import Handover
-from labkit.components.kube_proxy.iptables import CHAINS, FIRST, LAST, Portal, Rule, portal_ips, render
+from labkit.components.kube_proxy.iptables import FIRST, LAST, Portal, Rule, portal_ips, render
+from labkit.components.kube_proxy.local_ports import candidates
 from labkit.components.kube_proxy.node_ports import NodePorts
 from labkit.components.kube_proxy.relay import Relay
+from labkit.components.kube_proxy.rule_news import RuleNews
 from labkit.trace import Tracer
+
+LOOK_SECONDS = 5.0
 
 Tell = Callable[[Service, str, str], None]  # tell(service, reason, message): an event
 
@@ -47,7 +51,9 @@ class Userspace:
         self._portals: dict[str, Portal] = {}  # by name: what is open now
         self._node_ports = NodePorts(machine.bind_address)
         self._handover = Handover()
-        self._rules: dict[str, Rule] = {}  # by text: what was wanted last time
+        self._news = RuleNews(trace)
+        self._ips: dict[str, list[str]] = {}  # by service: where it is reached
+        self._next_look = 0.0  # when the whole table is compared again; 0: at once, nothing is known of it
         self._troubles: dict[str, str] = {}  # by service port: what was said about it already
 
     # -- endpoints -------------------------------------------------------------------------------------------------
@@ -69,8 +75,25 @@ class Userspace:
     async def sync(self, services: Mapping[str, Service], causes: Mapping[str, str]) -> None:
         """Make ports and rules what the services ask for. IptablesFailed: nothing was changed in the table.
 
-        causes: service key -> what happened to it; a rule that changes without one had been flushed by somebody.
+        causes: service key -> what happened to it; a rule that changes without one had been flushed by somebody. With
+        causes only those services are looked at, so that one change among 10,000 is not 10,000 comparisons; the whole
+        table is read at first, every LOOK_SECONDS, and when what should have been there was not.
         """
+        if causes and self._next_look:
+            try:
+                await self._sync_changed(services, causes)
+            except nat.IptablesFailed:  # somebody flushed a rule that was to be deleted
+                self._next_look = 0.0
+            else:
+                causes = {}
+                if time.monotonic() < self._next_look:
+                    return
+        self._next_look = 0.0
+        await self._sync_all(services, causes)
+        self._next_look = time.monotonic() + LOOK_SECONDS
+
+    async def _sync_all(self, services: Mapping[str, Service], causes: Mapping[str, str]) -> None:
+        """Compare all that is wanted with all that is there."""
         began = time.monotonic()
         have = await self.iptables.save()
         wanted = service_ports(services.values())
@@ -78,17 +101,46 @@ class Userspace:
         for name, (service, port) in wanted.items():
             self._open(name, service, port, used_before.get(name, 0))
         if causes:
-            self.relay.call(self.relay.set_service_ips, {ip for each in services.values() for ip in portal_ips(each)})
-        portals = [self._portals[name] for name in wanted if name in self._portals]
-        rules = render(portals, self.machine.bind_address, self.machine.node_ip)
+            self._avoid(services, services)
+        rules = self._render(name for name in wanted if name in self._portals)
         if text := nat.difference(have, rules):
-            await self.iptables.restore(text)
-            seconds = round(time.monotonic() - began, 4)
-            self.trace.log("rules written", service_ports=len(wanted), changes=text.count("\n") - 2, seconds=seconds)
-        self._tell_rules([*FIRST, *LAST, *rules], have, causes)
+            await self._write(text, len(wanted), began)
+        self._news.all([*FIRST, *LAST, *rules], have, causes)
         for name in [name for name in self._portals if name not in wanted]:
             self._close(name)
         self._handover.close()
+
+    async def _sync_changed(self, services: Mapping[str, Service], causes: Mapping[str, str]) -> None:
+        """Exchange the rules of some services, with no look at the others. IptablesFailed: one was not there."""
+        began = time.monotonic()
+        before = [name for name in self._portals if name.rpartition(":")[0] in causes]
+        old = self._render(before)
+        wanted = service_ports(services[name] for name in causes if name in services)
+        for name, (service, port) in wanted.items():
+            self._open(name, service, port, 0)
+        self._avoid(causes, services)
+        new = self._render(name for name in wanted if name in self._portals)
+        for text in nat.exchange(old, new):
+            await self._write(text, len(wanted), began)
+        self._news.some(old, new, causes)
+        for name in before:
+            if name not in wanted:
+                self._close(name)
+
+    def _render(self, names: Iterable[str]) -> list[Rule]:
+        portals = [self._portals[name] for name in names]
+        return render(portals, self.machine.bind_address, self.machine.node_ip)
+
+    async def _write(self, text: str, ports: int, began: float) -> None:
+        await self.iptables.restore(text)
+        seconds = round(time.monotonic() - began, 4)
+        self.trace.log("rules written", service_ports=ports, changes=text.count("\n") - 2, seconds=seconds)
+
+    def _avoid(self, changed: Iterable[str], services: Mapping[str, Service]) -> None:
+        """Tell the relay the addresses of services, to which it must not connect."""
+        for name in changed:
+            self._ips[name] = portal_ips(services[name]) if name in services else []
+        self.relay.call(self.relay.set_service_ips, {ip for ips in self._ips.values() for ip in ips})
 
     def _open(self, name: str, service: Service, port: ServicePort, used_before: int) -> None:
         """Have a local port, and the node port that is asked for, for a service port."""
@@ -122,12 +174,16 @@ class Userspace:
         if sock := self._handover.take(protocol, address, used_before):
             return sock
         bind = udp.bind if protocol == "UDP" else tcp.listen
-        try:
-            sock = bind(address, used_before)
-        except OSError:
-            sock = bind(address, 0)
-        self._handover.keep(protocol, sock)
-        return sock
+        for wanted in candidates(used_before):
+            try:
+                sock = bind(address, wanted)
+            except OSError:
+                if not wanted:
+                    raise
+            else:
+                self._handover.keep(protocol, sock)
+                return sock
+        raise AssertionError("the last candidate is 0")
 
     def _close(self, name: str) -> None:
         portal = self._portals.pop(name)
@@ -148,25 +204,6 @@ class Userspace:
         portal = self._portals.get(name)
         return portal.service if portal else None
 
-    def _tell_rules(self, rules: Iterable[Rule], have: nat.Chains, causes: Mapping[str, str]) -> None:
-        """One line for each rule that came, with the function that made it, and for each that went."""
-        wanted = {str(rule): rule for rule in rules}
-        looked_at = (*CHAINS, "PREROUTING", "OUTPUT")
-        there = {f"-A {chain} {spec}" for chain in looked_at for spec in have.get(chain, [])}
-        for text, rule in wanted.items():
-            if text not in there:
-                otherwise = "the rule was not there any more" if text in self._rules else "kube-proxy started"
-                self._tell_rule("rule added", rule, _cause(rule, causes, otherwise))
-            elif text not in self._rules:
-                self._tell_rule("rule kept", rule, "it was there when kube-proxy started")
-        for text, rule in self._rules.items():
-            if text not in wanted:
-                self._tell_rule("rule removed", rule, _cause(rule, causes, "no longer wanted"))
-        self._rules = wanted
-
-    def _tell_rule(self, decision: str, rule: Rule, cause: str) -> None:
-        self.trace.decision(decision, rule.service, cause=cause, function=rule.made_by, table="nat", rule=str(rule))
-
     def _say(self, name: str, service: Service, reason: str, trouble: str) -> None:
         """A warning and an event, once for each trouble."""
         if trouble and self._troubles.get(name) != trouble:
@@ -184,7 +221,3 @@ def service_ports(services: Iterable[Service]) -> dict[str, tuple[Service, Servi
         for port in service.spec.ports
         if port.port
     }
-
-
-def _cause(rule: Rule, causes: Mapping[str, str], otherwise: str) -> str:
-    return causes.get(key(rule.service), otherwise) if rule.service else otherwise

@@ -142,3 +142,15 @@ def test_only_usable_addresses_are_endpoints(ip: str) -> None:
     subset = EndpointSubset(addresses=[EndpointAddress(ip=ip)], ports=[EndpointPort(port=80)])
     endpoints = Endpoints(metadata=ObjectMeta(name="web", namespace="default"), subsets=[subset])
     assert addresses(endpoints) == {"default/web:": []}
+
+
+def test_random_takes_what_chance_says_and_retries_in_turn(clock: Clock) -> None:
+    picks = iter([2, 0, 2])
+    balancer = Balancer(shuffle=lambda _: None, clock=clock, chance=lambda count: next(picks) % count)
+    group = [Address("10.244.2.1", port) for port in (1, 2, 3)]
+    balancer.set_endpoints("default/web:", group)
+    taken = [balancer.next("default/web:", "10.244.1.9") for _ in range(2)]
+    assert taken == [group[2], group[0]]
+    assert balancer.next("default/web:", "10.244.1.9", retry=True) == group[1]
+    balancer.set_affinity("default/web:", True)
+    assert [balancer.next("default/web:", "10.244.1.9") for _ in range(3)] == [group[2]] * 3
