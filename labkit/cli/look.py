@@ -72,6 +72,54 @@ def packet(
     raise typer.Exit(0 if told.well else 1)
 
 
+_DNS = """Look a name up as a program in a pod would: each name that is tried, whom it asked, what came back.
+
+FROM is a pod (NAME, NAMESPACE/NAME or pod/NAME) or node/MACHINE.
+
+\b
+  labkit dns redis-master --from client
+  labkit dns redis-master.prod --from default/client
+  labkit dns _redis._tcp.redis-master.default.svc.cluster.local --type SRV --from client
+  labkit dns 10.0.0.11 --from client                  whose address is that?
+  labkit dns kubernetes.default.svc.cluster.local --from node/agent1
+
+/etc/resolv.conf of the pod lists words to try (search) and whom to ask (nameserver). A name with fewer dots than
+ndots is tried with each word first, and as it is at last; one that ends with a dot only as it is. NXDOMAIN (no such
+name), and an answer without records (the name has none of that type), lead to the next; REFUSED ends it. A program
+mostly asks for A and AAAA together; this asks for one type. Exit code 1 when the name is not found, and then it says
+which step is missing: the service, its endpoints, kube-proxy and its rules, the route, kube-dns."""
+
+
+@app.command(rich_help_panel=PANEL, help=_DNS, short_help="Look a name up from a pod: each step, and who answered.")
+def dns(
+    wanted: Annotated[str, typer.Argument(metavar="NAME", help="A name, or an IPv4 address.")],
+    start: Annotated[str, typer.Option("--from", help="Who asks.", metavar="FROM")],
+    kind: Annotated[str, typer.Option("--type", help="A, AAAA, SRV, PTR, TXT ...", metavar="TYPE")] = "A",
+    json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON instead.")] = False,
+    seconds: Annotated[float, typer.Option(min=0.2, max=20, help="Wait so long for each answer.")] = 2.0,
+    name: Name = DEFAULT_CLUSTER,
+) -> None:
+    from labkit.observe import ends as words
+    from labkit.observe import lookup, name_faults, name_picture, question
+    from labkit.observe import packet as asking
+
+    cluster = clusters.load(name)
+    try:
+        asker = words.parse_asker(start)
+        objects = asking.objects(cluster)
+        place = lookup.place(asker, wanted, kind.upper(), objects, cluster)
+    except (words.Unclear, question.Refused) as exc:
+        err.print(str(exc), style="red", highlight=False, soft_wrap=True, markup=False)
+        raise typer.Exit(getattr(exc, "exit_code", 2)) from exc
+    evidence = lookup.investigate(place, objects, cluster, seconds)
+    told = lookup.tell(evidence, name_faults.find(evidence, cluster))
+    if json:
+        sys.stdout.write(lookup.as_json(told))
+    else:
+        name_picture.draw(told, out)
+    raise typer.Exit(0 if told.well else 1)
+
+
 def _teach(ends: list[str]) -> None:
     """What went wrong when the words are not those that were typed."""
     if ends and ends[-1] == "-" and not sys.stdout.isatty():

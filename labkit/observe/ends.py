@@ -67,6 +67,13 @@ def parse_from(text: str) -> From:
     raise Unclear(f"FROM {text!r}: expected {FROM_EXPECTED}")
 
 
+def parse_asker(text: str) -> From:
+    """As parse_from, and NAME or NAMESPACE/NAME is a pod: who looks a name up nearly always is one. Raises Unclear."""
+    kind = text.partition("/")[0]
+    known = ("pod", "pods", "po", "node", "nodes", "no")
+    return parse_from(text if kind in known or text == "host" else f"pod/{text}")
+
+
 def parse_to(text: str) -> To:
     ip, _, port = text.rpartition(":")
     if _is_ipv4(ip or text):

@@ -101,6 +101,12 @@ def _ways(
     return None, machine
 
 
+def starting_point(start: From, objects: Objects, cluster: Cluster) -> tuple[Pod | None, Machine]:
+    """The pod, if one asks, and the machine. Raises Refused."""
+    pod = _client(start, objects) if start.kind == "pod" else None
+    return pod, _machine(start, pod, cluster, "")
+
+
 def _client(start: From, objects: Objects) -> Pod:
     pod = _named(start.name, start.namespace, objects.pods, "pod")
     if pod.status.phase != "Running":

@@ -24,11 +24,20 @@ class NoSuchPod(Exception):
 
 def of_pod(key: str) -> str:
     """The path of a pod's network namespace: that of its pause container. key: NAMESPACE/NAME. Raises NoSuchPod."""
+    return f"/proc/{_pause_container(key, '{{.State.Pid}}')}/ns/net"
+
+
+def resolv_conf_of_pod(key: str) -> str:
+    """The path of a pod's resolv.conf, which its containers share with the pause container. Raises NoSuchPod."""
+    return _pause_container(key, "{{.ResolvConfPath}}")
+
+
+def _pause_container(key: str, what: str) -> str:
     labels = ("--filter", f"label=io.kubernetes.pod.name={key}", "--filter", "name=^/k8s_POD[.]")
     found = _docker("ps", "--quiet", "--no-trunc", *labels).split()
     if not found:
         raise NoSuchPod(f"docker runs no container of pod {key} on this machine")
-    return f"/proc/{_docker('inspect', '--format', '{{.State.Pid}}', found[0]).strip()}/ns/net"
+    return _docker("inspect", "--format", what, found[0]).strip()
 
 
 def is_own(path: str) -> bool:

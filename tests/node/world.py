@@ -107,17 +107,21 @@ class World:
 
     # -- objects ---------------------------------------------------------------------------------------------------
 
-    async def service(self, name: str, ip: str, *ports: ServicePort, **spec: Any) -> Service:
-        meta = ObjectMeta(name=name, namespace="default")
+    async def service(
+        self, name: str, ip: str, *ports: ServicePort, namespace: str = "default", **spec: Any
+    ) -> Service:
+        meta = ObjectMeta(name=name, namespace=namespace)
         return await self.client.create(
             Service(metadata=meta, spec=ServiceSpec(cluster_ip=ip, ports=list(ports), **spec))
         )
 
-    async def endpoints(self, name: str, *addresses: str, ports: tuple[EndpointPort, ...]) -> None:
+    async def endpoints(
+        self, name: str, *addresses: str, ports: tuple[EndpointPort, ...], namespace: str = "default"
+    ) -> None:
         """Make these the Endpoints of a service, whether it had any or not."""
         subset = EndpointSubset(addresses=[EndpointAddress(ip=ip) for ip in addresses], ports=list(ports))
-        wanted = Endpoints(metadata=ObjectMeta(name=name, namespace="default"), subsets=[subset] if addresses else [])
-        listing = await self.client.list(Endpoints, "default")
+        wanted = Endpoints(metadata=ObjectMeta(name=name, namespace=namespace), subsets=[subset] if addresses else [])
+        listing = await self.client.list(Endpoints, namespace)
         if any(each.metadata.name == name for each in listing.items):
             await self.client.update(wanted)
         else:
