@@ -135,9 +135,7 @@ def _service_fault(evidence: Evidence, cluster: Cluster) -> Fault:
         )
     known = [each.metadata.name for each in services if each.metadata.namespace == namespace]
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    spaces = {each.metadata.namespace for each in services}
-    typo = difflib.get_close_matches(namespace, spaces, n=1) if namespace not in spaces else []
-    guess = f"; did you mean {' or '.join(near)}?" if near else f"; did you mean {name}.{typo[0]}?" if typo else ""
+    guess = f"; did you mean {' or '.join(near)}?" if near else ""
     return Fault(
         text=f"there is no service {name} in namespace {namespace}{guess}",
         mend=f"kubectl get services --namespace={namespace}",

@@ -170,12 +170,24 @@ def test_a_pod_talks_to_the_api_server_with_its_own_token(lab: Lab) -> None:
         assert asked.endswith(" 403"), asked
         assert "system:serviceaccount:default:default" in asked
         assert lab.kubectl("exec", "asks", "--", "sh", "-c", f"{curl} {url}").endswith(" 401")
+    _its_names_are_explained(lab)
     node = lab.kubectl("get", "pod", "asks", "-o", "jsonpath={.spec.nodeName}")
     uid = lab.kubectl("get", "pod", "asks", "-o", "jsonpath={.metadata.uid}")
     mounts = f"grep -c 'pods/{uid}/volumes/kubernetes.io~secret/.* tmpfs' /proc/mounts"
     assert lab.on(node, mounts) == "1"
     lab.kubectl("delete", "pod", "asks", "--grace-period=1")
     eventually(lambda: lab.on(node, mounts, rc=None) == "0", 30, "the secret is gone with its pod")
+
+
+def _its_names_are_explained(lab: Lab) -> None:
+    """`labkit dns` from that pod, from a machine, and not from the host."""
+    told = lab.labkit("dns", "kubernetes", "--from", "asks")
+    assert "kubernetes is 10.0.0.1, the service default/kubernetes" in told
+    assert "kubernetes.default.svc.cluster.local. 30 A 10.0.0.1" in told
+    assert "did you mean kubernetes?" in lab.labkit("dns", "kubernets", "--from", "pod/default/asks", rc=1)
+    found = json.loads(lab.labkit("dns", "10.0.0.10", "--from", "node/agent1", "--json"))
+    assert found["steps"][0]["records"][0]["data"] == "kube-dns.kube-system.svc.cluster.local."
+    assert "nothing was sent" in lab.labkit("dns", "kubernetes", "--from", "host", rc=2)
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])

@@ -25,7 +25,7 @@ class PodShell(Shell):
     """With the resolv.conf that the kubelet would have made."""
 
     def __init__(self, lab: World, resolv_conf: Path) -> None:
-        super().__init__(lab)
+        super().__init__(lab, "agent1")
         self.resolv_conf = resolv_conf
 
     def _with_namespace(self, asked: bytes) -> bytes:
@@ -68,9 +68,9 @@ def text(told: Lookup) -> str:
     return "\n".join(fault.text for fault in told.faults)
 
 
-async def start(lab: World, mode: str = "userspace") -> None:
+async def start(lab: World) -> None:
     await lab.start("kube_dns", f"--dns-bind-address={NODE_IP}", healthz_port=8081)
-    await lab.proxy(f"--proxy-mode={mode}")
+    await lab.proxy()
 
     async def through() -> bool:
         return "10.0.0.11" in await lab.run("pod-a", "dig", "+short", "+tries=1", "+time=1", f"@{CLUSTER_DNS}",
@@ -88,7 +88,10 @@ async def test_names_that_exist_and_names_that_do_not(lab: World, tmp_path: Path
     assert found.steps[0].server == f"10.0.0.10:53 = service kube-system/kube-dns, behind it {NODE_IP}"
     assert [(each.ttl, each.data) for each in found.steps[0].records] == [(30, "10.0.0.11")]
     second = await ask(lab, tmp_path, "redis-master.default")
-    assert outcomes(second) == [("redis-master.default.default.svc", "NXDOMAIN"), ("redis-master.default.svc", "NOERROR")]
+    assert outcomes(second) == [
+        ("redis-master.default.default.svc", "NXDOMAIN"),
+        ("redis-master.default.svc", "NOERROR"),
+    ]
     srv = await ask(lab, tmp_path, "_redis._tcp.redis-master.default.svc.cluster.local.", "SRV")
     assert [each.data for each in srv.steps[0].records] == ["10 10 6379 redis-master.default.svc.cluster.local."]
     assert (await ask(lab, tmp_path, "10.0.0.11")).result.endswith("is redis-master.default.svc.cluster.local.")
