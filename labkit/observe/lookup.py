@@ -184,7 +184,7 @@ def _note(asked: Asked) -> str:
         return "did not fit into a datagram: asked for again over TCP" if asked.tcp else ""
     return {
         "NOERROR": f"the name exists, but has no {asked.type} record{later}",
-        "NXDOMAIN": f"no such name{later}: the next one, if there is one",
+        "NXDOMAIN": f"no such name{later}",
         "REFUSED": "not a name of the cluster, and this server asks nobody else: that ends the search",
         "SERVFAIL": "the server should know, but cannot find out now",
         "silent": "no answer in time",
