@@ -54,7 +54,7 @@ async def ask(lab: World, folder: Path, name: str, kind: str = "A") -> Lookup:
     place = lookup.place(parse_asker("pod-a"), name, kind, known, cluster())
 
     def look() -> Any:
-        return lookup.investigate(place, known, cluster(), 1.0, lambda _: PodShell(lab, conf))
+        return lookup.investigate(place, known, cluster(), 3.0, lambda _: PodShell(lab, conf))
 
     evidence = await lab.inside("node", look)
     return lookup.tell(evidence, name_faults.find(evidence, cluster()))

@@ -29,6 +29,12 @@ def liar(packet: bytes) -> list[bytes]:
     return [bytes([truth[0] ^ 1]) + truth[1:], other, packet, b"", b"?" * 40, truth[:20], truth]
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that no answer is late on a machine that does other things."""
+    monkeypatch.setattr(forward, "SECONDS", 20.0)
+
+
 class _Upstream(asyncio.DatagramProtocol):
     def __init__(self, behave: Behave, seen: list[bytes]) -> None:
         self.behave, self.seen = behave, seen
@@ -85,19 +91,20 @@ async def test_what_answers_no_question_of_ours_is_not_believed() -> None:
         answer = await Forwarder(("127.0.0.1",), port).ask(QUESTION)
         assert answer
         assert str(DNSRecord.parse(answer).rr[0].rdata) == "192.0.2.1"
-        assert await Forwarder(("127.0.0.1",), port).ask(QUESTION, tcp=True) is None
+        assert await Forwarder(("127.0.0.1",), port).ask(QUESTION, tcp=True) is None  # the lie came first
 
 
 async def test_the_next_is_asked_when_one_is_silent_or_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forward, "SECONDS", 0.3)
+    monkeypatch.setattr(forward, "SECONDS", 3.0)
     async with upstream(honest, "127.0.0.3") as (port, _), upstream(lambda _: [], "127.0.0.2", port):
         forwarder = Forwarder(("127.0.0.4", "127.0.0.2", "127.0.0.3"), port)
         assert await forwarder.ask(QUESTION)
+        monkeypatch.setattr(forward, "SECONDS", 0.1)
         assert await Forwarder(("127.0.0.4", "127.0.0.2"), port).ask(QUESTION) is None
 
 
 async def test_so_many_may_be_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forward, "SECONDS", 0.5)
+    monkeypatch.setattr(forward, "SECONDS", 2.0)
     monkeypatch.setattr(forward, "UNDER_WAY", 5)
     async with upstream(lambda _: []) as (port, seen):
         forwarder = Forwarder(("127.0.0.1",), port)
