@@ -64,7 +64,7 @@ def plan(rc: ReplicationController, pods: Iterable[Pod]) -> Plan:
         return Plan(0, [])
     mine = [pod for pod in pods if selects(rc.spec.selector, rc.metadata.namespace, pod) and is_active(pod)]
     surplus = len(mine) - (1 if rc.spec.replicas is None else rc.spec.replicas)
-    return Plan(creates=max(-surplus, 0), deletes=in_deletion_order(mine)[: max(surplus, 0)])
+    return Plan(creates=max(-surplus, 0), deletes=in_deletion_order(mine)[:surplus] if surplus > 0 else [])
 
 
 def in_deletion_order(pods: Iterable[Pod]) -> list[Pod]:
