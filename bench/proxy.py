@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.proxy_modes import beside_one_rule, syncs
 from bench.rows import Row
 from labkit.api.types import (
     EndpointAddress,
@@ -53,12 +54,16 @@ async def _rows(say: Say) -> list[Row]:
             with _serving(lab.spaces["pod-b"]):
                 carried = await _carried(lab.spaces["pod-a"], say)
             await proxy.stop()
+            with _serving(lab.spaces["pod-b"]):
+                later_modes = await beside_one_rule(lab, PORT, say)
+            later_modes += await syncs(lab.spaces["node"], say)
             say(f"{SERVICES} services")
             synced, resident = await _many_services(lab)
     return [
         *carried,
         Row(name=f"{SERVICES} services with 5 endpoints synced", value=synced, unit="s", better="lower", goal=0.5),
         Row(name=f"kube-proxy's memory at {SERVICES} services", value=resident, unit="MB", better="lower", goal=60),
+        *later_modes,
     ]
 
 

@@ -209,19 +209,13 @@ class IptablesTable:
             raise ModeUnsupported(_MEND.format(trouble=exc)) from exc
         allow_loopback(True)
 
-    async def repair(self, want: Contents) -> bool:
-        """Read both tables and put right what differs; False when nothing did."""
-        text = difference(parse(await self._save()), want)
-        if text:
-            await self._restore(text)
-        return bool(text)
+    async def repair(self, want: Contents) -> int:
+        """Read both tables and put right what differs: so many transactions."""
+        return await self._apply(difference(parse(await self._save()), want))
 
     async def patch(self, old: Contents, new: Contents) -> int:
         """Write what changes from `old` to `new`: so many transactions."""
-        text = patch(old, new)
-        if text:
-            await self._restore(text)
-        return text.count("\nCOMMIT\n")
+        return await self._apply(patch(old, new))
 
     async def remove(self) -> bool:
         """Take everything of this mode away; False when nothing was there."""
@@ -231,6 +225,11 @@ class IptablesTable:
             await self._restore(text)
             allow_loopback(False)
         return bool(text)
+
+    async def _apply(self, text: str) -> int:
+        if text:
+            await self._restore(text)
+        return text.count("\nCOMMIT\n")
 
     async def _save(self) -> str:
         return await run(IptablesFailed, "iptables-save", package="iptables")

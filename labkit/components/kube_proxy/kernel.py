@@ -42,7 +42,7 @@ class Firewall(Protocol):
     def frame(self) -> list[Rule]: ...
     def rules(self, port: ServedPort) -> Iterator[Rule]: ...
     async def check(self) -> None: ...
-    async def repair(self, want: Contents) -> bool: ...
+    async def repair(self, want: Contents) -> int: ...
     async def patch(self, old: Contents, new: Contents) -> int: ...
     async def remove(self) -> bool: ...
 
@@ -124,29 +124,32 @@ class Kernel:
 
     async def _write(self, before: _Ports, after: _Ports) -> bool:
         """Whether anything had to be written."""
-        there = generation()
         if not self._standing:
-            wrote = await self.firewall.repair(self._everything())
-            self._standing, self._generation = True, None  # looked at once more with the next sync
+            wrote = await self._repair()
+            self._standing = True
             return wrote
+        there = generation()
         with suppress(RulesFailed):  # a chain of ours is gone: put back below
             written = await self.firewall.patch(self._contents(before), self._contents(after))
             if there is not None and there == self._generation:
-                now = generation()
-                self._generation = now if now == there + written else None
+                self._remember(there, written)
                 return bool(written)
-        return await self._put_back()
+        if wrote := await self._repair():  # somebody else has written rules, or there is no way to know
+            self.trace.log("rules put back", level="warning", mode=self.firewall.name)
+        return wrote
 
-    async def _put_back(self) -> bool:
-        """Somebody else has written rules, or there is no way to know: what is there of ours?"""
+    async def _repair(self) -> bool:
+        """Look at everything that is there of ours."""
         self._generation = None
         there = generation()
-        wrote = await self.firewall.repair(self._everything())
-        if wrote:
-            self.trace.log("rules put back", level="warning", mode=self.firewall.name)
-        else:
-            self._generation = there
-        return wrote
+        written = await self.firewall.repair(self._everything())
+        self._remember(there, written)
+        return bool(written)
+
+    def _remember(self, there: int | None, written: int) -> None:
+        """The rules are ours as of now, if nobody has written between our transactions."""
+        now = generation()
+        self._generation = now if there is not None and now == there + written else None
 
     def _everything(self) -> Contents:
         rules = [*self.firewall.frame(), *self._rules(self._ports)]

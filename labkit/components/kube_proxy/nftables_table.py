@@ -138,9 +138,9 @@ class NftablesTable:
             raise ModeUnsupported(_MEND.format(trouble=exc)) from exc
         allow_loopback(True)
 
-    async def repair(self, want: Contents) -> bool:
-        """Read the table and put right what differs; False when nothing did."""
-        return bool(await self._apply(transactions(await self._read(), want)))
+    async def repair(self, want: Contents) -> int:
+        """Read the table and put right what differs: so many transactions."""
+        return await self._apply(transactions(await self._read(), want))
 
     async def patch(self, old: Contents, new: Contents) -> int:
         """Write what changes from `old` to `new`: so many transactions."""

@@ -1,0 +1,148 @@
+"""The iptables and nftables modes of kube-proxy: beside one bare DNAT rule, and how long thousands of services take.
+
+A bare rule is the least that a kernel must do to send a connection elsewhere; whatever a mode costs on top is the price
+of services. The syncs run in a process of their own in a namespace, without an API server: from the last object that was
+read to the last rule that stands. `python -m bench.proxy_modes iptables 1000` there prints four figures.
+"""
+
+import asyncio
+import io
+import json
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.rows import Row
+from labkit.api.types import (
+    EndpointAddress,
+    EndpointPort,
+    Endpoints,
+    EndpointSubset,
+    ObjectMeta,
+    Service,
+    ServicePort,
+    ServiceSpec,
+)
+from labkit.components.kube_proxy.kernel import Kernel
+from labkit.components.kube_proxy.modes import FIREWALLS
+from labkit.trace import Tracer
+from tests.node.netns import POD_IPS, Netns
+from tests.node.world import World
+
+ROUNDS, SECONDS = 5, 1.0
+BARE, WEB = "10.0.9.9", "10.0.0.12"
+LOADS = {
+    "connections 1": "new connections/s",
+    "connections 16": "new connections/s, 16 clients",
+    "trips": "round trips/s",
+}
+Say = Callable[[str], None]
+
+
+async def beside_one_rule(lab: World, port: int, say: Say) -> list[Row]:
+    """Each mode's share of what one DNAT rule carries, in turn; a server listens on pod-b's `port`."""
+    rule = ("-d", BARE, "-p", "tcp", "--dport", "80", "-j", "DNAT", "--to", f"{POD_IPS['pod-b']}:{port}")
+    found = []
+    for mode in FIREWALLS:
+        proxy = await lab.proxy(f"--proxy-mode={mode}")
+        await lab.run("node", "iptables", "-t", "nat", "-A", "PREROUTING", *rule)
+        for load, what in LOADS.items():
+            say(f"{mode}: {load}")
+            found.append(await _share(lab.spaces["pod-a"], mode, load, what))
+        await lab.run("node", "iptables", "-t", "nat", "-D", "PREROUTING", *rule)
+        await proxy.stop()
+    return found
+
+
+async def _share(client: Netns, mode: str, load: str, what: str) -> Row:
+    figures: dict[str, list[float]] = {WEB: [], BARE: []}
+    for number in range(ROUNDS):
+        for ip in (WEB, BARE) if number % 2 else (BARE, WEB):
+            command = [sys.executable, "-m", "bench.proxy", *load.split(), ip, "80", str(SECONDS)]
+            figures[ip].append(float(await asyncio.to_thread(client.run, *command)))
+    carried, bare = statistics.median(figures[WEB]), statistics.median(figures[BARE])
+    name = f"{mode} mode: {what} as a share of one bare DNAT rule"
+    beside = {mode: round(carried), "one rule": round(bare)}
+    return Row(name=name, value=100 * carried / bare, unit="%", better="higher", goal=95, beside=beside)
+
+
+async def syncs(node: Netns, say: Say) -> list[Row]:
+    """Rules written for 1,000 and 10,000 services with 5 endpoints, and for one that changes."""
+    found = []
+    for mode in FIREWALLS:
+        for count, whole, change in ((1000, 0.5, 0.3), (10_000, 5.0, 0.3)):
+            say(f"{mode}: {count} services")
+            command = [sys.executable, "-m", "bench.proxy_modes", mode, str(count)]
+            told = json.loads(await asyncio.to_thread(node.run, *command))
+            what = f"{mode} mode: {count} services with 5 endpoints"
+            beside = {"CPU, s": round(told["cpu"], 2)}
+            found += [
+                Row(name=f"{what} synced", value=told["whole"], unit="s", better="lower", goal=whole, beside=beside),
+                Row(name=f"{what}, one changed", value=told["change"], unit="s", better="lower", goal=change),
+            ]
+            if count == 1000:
+                found.append(Row(name=f"{what}, memory", value=told["mb"], unit="MB", better="lower", goal=60))
+    return found
+
+
+@dataclass
+class _Timed:
+    seconds: float
+    cpu: float
+
+
+async def _sync(mode: str, count: int) -> dict[str, float]:
+    quiet = Tracer("kube-proxy", io.StringIO())
+    kernel = Kernel(FIREWALLS[mode](), "0.0.0.0", quiet, lambda *_: None)
+    services = {f"default/s{number}": _service(number) for number in range(count)}
+    for number in range(count):
+        kernel.endpoints_changed(None, _endpoints(number, 5))
+    await kernel.prepare()
+    whole = await _timed(kernel, services, dict.fromkeys(services, "added"))
+    resident = _resident_mb()
+    kernel.endpoints_changed(None, _endpoints(5, 3))
+    change = await _timed(kernel, services, {})
+    await kernel.firewall.remove()
+    return {"whole": whole.seconds, "change": change.seconds, "cpu": whole.cpu, "mb": resident}
+
+
+async def _timed(kernel: Kernel, services: dict[str, Service], causes: dict[str, str]) -> _Timed:
+    began, cpu = time.perf_counter(), _cpu()
+    await kernel.sync(services, causes)
+    return _Timed(time.perf_counter() - began, _cpu() - cpu)
+
+
+def _cpu() -> float:
+    """Of this process and of those that it has waited for."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def _resident_mb() -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+
+
+def _meta(number: int) -> ObjectMeta:
+    return ObjectMeta(name=f"s{number}", namespace="default")
+
+
+def _service(number: int) -> Service:
+    ip = f"10.0.{10 + number // 250}.{number % 250 + 1}"
+    return Service(
+        metadata=_meta(number), spec=ServiceSpec(cluster_ip=ip, ports=[ServicePort(port=80, protocol="TCP")])
+    )
+
+
+def _endpoints(number: int, count: int) -> Endpoints:
+    ready = [EndpointAddress(ip=f"10.244.{number % 200 + 3}.{host}") for host in range(2, 2 + count)]
+    subset = EndpointSubset(addresses=ready, ports=[EndpointPort(port=80, protocol="TCP")])
+    return Endpoints(metadata=_meta(number), subsets=[subset])
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(_sync(sys.argv[1], int(sys.argv[2])))))
