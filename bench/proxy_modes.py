@@ -1,8 +1,8 @@
 """The iptables and nftables modes of kube-proxy: beside one bare DNAT rule, and how long thousands of services take.
 
 A bare rule is the least that a kernel must do to send a connection elsewhere; whatever a mode costs on top is the price
-of services. The syncs run in a process of their own in a namespace, without an API server: from the last object that was
-read to the last rule that stands. `python -m bench.proxy_modes iptables 1000` there prints four figures.
+of services. The syncs run in a process of their own in a namespace, without an API server: from the last object read to
+the last rule that stands. `python -m bench.proxy_modes iptables 1000` there prints four figures.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.rows import Row
 from labkit.api.types import (
@@ -31,7 +32,9 @@ from labkit.components.kube_proxy.kernel import Kernel
 from labkit.components.kube_proxy.modes import FIREWALLS
 from labkit.trace import Tracer
 from tests.node.netns import POD_IPS, Netns
-from tests.node.world import World
+
+if TYPE_CHECKING:  # an API server would be in the memory that is measured
+    from tests.node.world import World
 
 ROUNDS, SECONDS = 5, 1.0
 BARE, WEB = "10.0.9.9", "10.0.0.12"
@@ -43,7 +46,7 @@ LOADS = {
 Say = Callable[[str], None]
 
 
-async def beside_one_rule(lab: World, port: int, say: Say) -> list[Row]:
+async def beside_one_rule(lab: "World", port: int, say: Say) -> list[Row]:
     """Each mode's share of what one DNAT rule carries, in turn; a server listens on pod-b's `port`."""
     rule = ("-d", BARE, "-p", "tcp", "--dport", "80", "-j", "DNAT", "--to", f"{POD_IPS['pod-b']}:{port}")
     found = []
@@ -66,7 +69,7 @@ async def _share(client: Netns, mode: str, load: str, what: str) -> Row:
             figures[ip].append(float(await asyncio.to_thread(client.run, *command)))
     carried, bare = statistics.median(figures[WEB]), statistics.median(figures[BARE])
     name = f"{mode} mode: {what} as a share of one bare DNAT rule"
-    beside = {mode: round(carried), "one rule": round(bare)}
+    beside: dict[str, float] = {mode: round(carried), "one rule": round(bare)}
     return Row(name=name, value=100 * carried / bare, unit="%", better="higher", goal=95, beside=beside)
 
 
