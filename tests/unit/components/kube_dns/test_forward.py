@@ -10,6 +10,7 @@ from dnslib import RR, DNSRecord
 
 from labkit.components.kube_dns import forward
 from labkit.components.kube_dns.forward import Forwarder
+from tests.unit.components.kube_dns import free_port
 
 QUESTION = DNSRecord.question("www.example.com").pack()
 Behave = Callable[[bytes], list[bytes]]
@@ -51,6 +52,7 @@ class _Upstream(asyncio.DatagramProtocol):
 @asynccontextmanager
 async def upstream(behave: Behave, address: str = "127.0.0.1", port: int = 0) -> AsyncIterator[tuple[int, list[bytes]]]:
     seen: list[bytes] = []
+    port = port or free_port(address)
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(lambda: _Upstream(behave, seen), local_addr=(address, port))
 
@@ -60,7 +62,6 @@ async def upstream(behave: Behave, address: str = "127.0.0.1", port: int = 0) ->
             writer.write(len(each).to_bytes(2) + each)
         writer.close()
 
-    port = transport.get_extra_info("sockname")[1]
     server = await asyncio.start_server(serve, address, port)
     try:
         yield port, seen
