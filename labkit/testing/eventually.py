@@ -4,9 +4,19 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar, cast
+from typing import TypeVar, cast, overload
 
 T = TypeVar("T")
+
+
+@overload
+async def eventually(
+    check: Callable[[], Awaitable[T]], within: float = 5.0, *, every: float = 0.01, expect: str = ""
+) -> T: ...
+
+
+@overload
+async def eventually(check: Callable[[], T], within: float = 5.0, *, every: float = 0.01, expect: str = "") -> T: ...
 
 
 async def eventually(
