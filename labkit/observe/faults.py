@@ -66,7 +66,7 @@ def _no_endpoints(evidence: Evidence) -> Iterator[Fault]:
     if not selector:
         yield Fault(
             text=f"service {name} has no selector and nobody has made endpoints for it",
-            mend=f"kubectl create the Endpoints {name}, with the addresses that shall answer",
+            mend=f"kubectl create -f FILE, with the Endpoints {name}: the addresses that shall answer",
         )
         return
     labels = ",".join(f"{name}={value}" for name, value in selector.items())
@@ -140,7 +140,9 @@ def _no_rule(evidence: Evidence) -> Iterator[Fault]:
         )
     else:
         text = f"no rule on {machine} names {what}: not written yet, or flushed; {again}"
-    yield Fault(text=text, mend=f"labkit ssh {machine} 'iptables-save -t nat | grep KUBE'")
+    nftables = report.proxy is not None and report.proxy.mode == "nftables"
+    look = "nft list table ip kube-proxy" if nftables else "'iptables-save -t nat | grep KUBE'"
+    yield Fault(text=text, mend=f"labkit ssh {machine} {look}")
 
 
 def translated(evidence: Evidence) -> bool:

@@ -13,6 +13,8 @@ from labkit.observe.faults import Fault, find
 from labkit.observe.packet import Evidence, last_leg, new_destination
 from labkit.probe.report import Hit, Look, Maker, Packet, Report
 
+NFTABLES = "kube-proxy"  # the table of the nftables mode
+
 
 class _Record(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
     pass
@@ -78,7 +80,7 @@ def mode(report: Report) -> str:
     """By the rules that were hit; else what kube-proxy was told to be."""
     for look in report.looks:
         for hit in look.hits:
-            if hit.table == "kube-proxy":
+            if hit.table == NFTABLES:
                 return "nftables"
             if hit.chain.startswith(("KUBE-PORTALS-", "KUBE-NODEPORT-")):
                 return "userspace"
@@ -152,7 +154,7 @@ def _rules(look: Look, report: Report, machine: str) -> list[Station]:
     leaves, changed = _after(look, report)
     rules = [Rule(text=_told(hit), verdict=hit.verdict, **_source(hit.maker)) for hit in shown]
     came = f"came in by {look.interface}" if look.interface else ""
-    title = f"{look.table} {look.chain}"
+    title = f"{'nftables' if look.table == NFTABLES else 'iptables'} {look.table} {look.chain}"
     return [
         Station(kind="rules", machine=machine, title=title, notes=[*([came] if came else []), *notes], rules=rules,
                 leaves=leaves, changed=changed)
@@ -161,7 +163,7 @@ def _rules(look: Look, report: Report, machine: str) -> list[Station]:
 
 def _told(hit: Hit) -> str:
     """The rule; one that looks into a map does not say by itself where it led."""
-    led = hit.verdict.startswith(("goto ", "jump ")) and "vmap" in hit.rule
+    led = hit.verdict.startswith(("goto ", "jump ")) and "vmap {" in hit.rule
     return f"{hit.rule} → {hit.verdict}" if led else hit.rule
 
 

@@ -48,7 +48,7 @@ def _look(request: Request, client: Sender | Watched) -> Report:
         watcher.sample(client)
         packets = trace.packets()
         first = next((each for each in packets if _is_client(each)), None)
-        looks = rules.looks(first.steps, first.packet) if first else []
+        looks = rules.looks(first.steps, first.packet, request.protocol) if first else []
     time.sleep(request.hold)
     return Report(
         ending=client.ending, answer=client.answer, milliseconds=client.milliseconds, client=client.client,

@@ -14,7 +14,7 @@ from labkit.components.kube_proxy.balancer import Balancer
 from labkit.probe.report import Maker
 from labkit.trace import where
 
-NFTABLES_TABLE = "kube-proxy"
+NFTABLES_TABLE = kube_proxy.NFTABLES
 LAB_NET = "labkit/templates/machine/files/usr/local/sbin/lab-net"
 _ROOT = Path(__file__).resolve().parent.parent.parent
 

@@ -6,6 +6,7 @@ shown as the trace has it.
 """
 
 import json
+import re
 import subprocess
 from functools import cache
 
@@ -16,7 +17,7 @@ from labkit.probe.report import Hit, Look, Packet
 IPTABLES_TABLES = ("raw", "mangle", "nat", "filter", "security")
 
 
-def looks(steps: list[Step], packet: Packet) -> list[Look]:
+def looks(steps: list[Step], packet: Packet, protocol: str) -> list[Look]:
     """The steps of one packet by built-in chain; those at which no rule matched are left out."""
     found: list[Look] = []
     for step in steps:
@@ -25,7 +26,7 @@ def looks(steps: list[Step], packet: Packet) -> list[Look]:
                 Look(table=step.table, chain=step.chain, packet=step.packet or packet, interface=step.interface)
             )
         elif step.what == "rule" and found:
-            found[-1].hits.append(_hit(step))
+            found[-1].hits += [_hit(step), *_element(step, found[-1].packet, protocol)]
     return [look for look in found if look.hits]
 
 
@@ -39,6 +40,22 @@ def _hit(step: Step) -> Hit:
         table=step.table, chain=step.chain, rule=rule, verdict=step.verdict, position=position,
         maker=makers.tell(step.table, step.chain, rule),
     )  # fmt: skip
+
+
+def _element(step: Step, packet: Packet, protocol: str) -> list[Hit]:
+    """What a rule that looks into a named map found there: the line that a service port has in the map."""
+    named = re.search(r"vmap @(\S+)", step.text)
+    if not named:
+        return []
+    ip, _, port = packet.destination.partition(":")
+    key = f"{ip} . {protocol} . {port}" if step.text.startswith("ip daddr") else f"{protocol} . {port}"
+    printed = _run("nft", "get", "element", "ip", step.table, named[1], f"{{ {key} }}")
+    held = re.search(r"elements = \{\s*(.*?)\s*\}", printed, re.DOTALL)
+    if not held:
+        return []
+    chain, text = f"map {named[1]}", " ".join(held[1].split())
+    made = makers.tell(step.table, chain, text)
+    return [Hit(table=step.table, chain=chain, rule=text, verdict=step.verdict, maker=made)]
 
 
 @cache

@@ -77,13 +77,17 @@ async def test_the_way_through_the_userspace_proxy(lab: World) -> None:
     assert other.stations[0].leaves.source.startswith("10.245.1.13:")
 
 
-async def test_the_way_through_the_kernel_s_own_rules(lab: World) -> None:
+@pytest.mark.parametrize("mode", ["iptables", "nftables"])
+async def test_the_way_through_the_kernel_s_own_rules(lab: World, mode: str) -> None:
     await lab.backend("pod-a", 8000)
     await web(lab, A)
-    proxy = await lab.proxy("--proxy-mode=iptables")
+    proxy = await lab.proxy(f"--proxy-mode={mode}")
     told = await journey(lab, "pod/pod-b", "web")
-    assert (told.well, told.mode) == (True, "iptables"), text(told)
-    assert functions(told)[:4] == ["jump_to_services", "cluster_ip", "choose", "dnat"]
+    assert (told.well, told.mode) == (True, mode), text(told)
+    expected = ["jump_to_services", "look_up_service", "cluster_ip", "choose", "dnat"]
+    assert functions(told)[: 5 - (mode == "iptables")] == [
+        name for name in expected if mode == "nftables" or name != "look_up_service"
+    ]
     assert [station.title for station in told.stations if station.leaves and station.leaves.destination == f"{A}:8000"]
     assert told.stations[-1].title == "pod default/pod-a"
     assert [back.packet.source for back in told.back] == [f"{A}:8000", f"{WEB}:80"]
@@ -93,7 +97,7 @@ async def test_the_way_through_the_kernel_s_own_rules(lab: World) -> None:
     assert itself.back[0].packet.destination.startswith("10.244.2.1:"), "the answer goes to the machine"
     host = await journey(lab, "host", "web")
     assert host.well, text(host)
-    assert functions(host)[:5] == ["jump_to_services", "jump_to_node_ports", "mark_node_port", "mark", "node_port"]
+    assert {"node_port", "mark", "choose", "dnat", "masquerade"} <= set(functions(host))
     await lab.endpoints("web", B, ports=PORT)  # nobody listens there
 
     async def refused() -> bool:
@@ -104,13 +108,25 @@ async def test_the_way_through_the_kernel_s_own_rules(lab: World) -> None:
 
     async def rejected() -> bool:
         none = await journey(lab, "pod/pod-b", "web")
-        return "nobody has made endpoints" in text(none) and "reject" in functions(none)
+        made = {"iptables": "reject", "nftables": "refuse"}[mode]
+        return "nobody has made endpoints" in text(none) and made in functions(none)
 
     await eventually(rejected, within=20)
+    await lab.endpoints("web", A, ports=PORT)
+
+    async def well_again() -> bool:
+        return (await journey(lab, "pod/pod-b", "web")).well
+
+    await eventually(well_again, within=20)
     await proxy.stop()
-    await lab.run("node", "iptables", "-t", "nat", "-F", "KUBE-SERVICES")
-    gone = text(await journey(lab, "pod/pod-b", "web"))
-    assert "kube-proxy is not running on agent1" in gone
+    left = await journey(lab, "pod/pod-b", "web")
+    assert "kube-proxy is not running on agent1; the rules that it left still stand" in text(left)
+    assert left.result.startswith("answered"), "the kernel goes on without it"
+    flush = {"iptables": "iptables -t nat -F KUBE-SERVICES", "nftables": "nft flush chain ip kube-proxy services"}
+    await lab.run("node", "sh", "-c", flush[mode])
+    flushed = await journey(lab, "pod/pod-b", "web")
+    assert flushed.result.startswith("refused")
+    assert "but the packet met none of them" in text(flushed)
 
 
 async def test_a_datagram(lab: World) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from labkit.components.kube_proxy import iptables as userspace
 from labkit.components.kube_proxy import iptables_rules as kernel
+from labkit.components.kube_proxy import nftables_rules as nft
 
 
 class _Kind(NamedTuple):
@@ -21,6 +22,7 @@ class _Kind(NamedTuple):
     made_by: Callable[..., Any]
 
 
+NFTABLES = "kube-proxy"  # the table of the nftables mode
 _MASQ = "-j KUBE-MARK-MASQ"
 _KINDS = (
     _Kind("nat", userspace.PORTALS_CONTAINER, (), userspace.container_portal),
@@ -48,13 +50,40 @@ _KINDS = (
     _Kind("filter", "KUBE-FIREWALL", (), kernel.block_localnet),
     _Kind("filter", "", ("-j KUBE-SERVICES",), kernel.jump_to_rejects),
     _Kind("filter", "", ("-j KUBE-FIREWALL",), kernel.jump_to_firewall),
+    _Kind(NFTABLES, "nat-", ("jump services",), nft.jump_to_services),
+    _Kind(NFTABLES, "nat-postrouting", ("jump masquerading",), nft.jump_to_masquerading),
+    _Kind(NFTABLES, "filter-", ("jump service-endpoints-check",), nft.jump_to_rejects),
+    _Kind(NFTABLES, "filter-", ("jump nodeport-endpoints-check",), nft.jump_to_node_port_rejects),
+    _Kind(NFTABLES, "filter-input", (" drop",), nft.block_localnet),
+    _Kind(NFTABLES, "services", ("@service-ips",), nft.look_up_service),
+    _Kind(NFTABLES, "services", ("@service-nodeports",), nft.look_up_node_port),
+    _Kind(NFTABLES, "service-endpoints-check", (), nft.look_up_rejected),
+    _Kind(NFTABLES, "nodeport-endpoints-check", (), nft.look_up_rejected_node_port),
+    _Kind(NFTABLES, "mark-for-masquerade", (), nft.mark),
+    _Kind(NFTABLES, "masquerading", (), nft.masquerade),
+    _Kind(NFTABLES, "reject-chain", (), nft.refuse),
+    _Kind(NFTABLES, "service-", ("@affinity-",), nft.known_client),
+    _Kind(NFTABLES, "service-", (), nft.choose),
+    _Kind(NFTABLES, "external-", ("jump mark-for-masquerade",), nft.mark_external),
+    _Kind(NFTABLES, "external-", (), nft.external),
+    _Kind(NFTABLES, "endpoint-", ("jump mark-for-masquerade",), nft.mark_hairpin),
+    _Kind(NFTABLES, "endpoint-", ("update @affinity-",), nft.remember),
+    _Kind(NFTABLES, "endpoint-", (), nft.dnat),
+    _Kind(NFTABLES, "map service-ips", (": goto external-",), nft.external_ip),
+    _Kind(NFTABLES, "map service-ips", (), nft.cluster_ip),
+    _Kind(NFTABLES, "map service-nodeports", (), nft.node_port),
+    _Kind(NFTABLES, "map no-endpoint-services", (), nft.rejected),
+    _Kind(NFTABLES, "map no-endpoint-nodeports", (), nft.rejected_node_port),
+    _Kind(NFTABLES, "set affinity-", (), nft.affinity),
+    _Kind(NFTABLES, "", ("type ", " hook "), nft.hook),
 )
 
 
 def maker(table: str, chain: str, rule: str) -> Callable[..., Any] | None:
     """The function that makes such rules; None for a rule that is not kube-proxy's.
 
-    table: `nat`; chain: where the rule stands; rule: as iptables-save prints it (`-A CHAIN ... -j TARGET`).
+    table: `nat`; chain: where the rule stands, `map NAME` for an element of a map; rule: as iptables-save prints it
+    (`-A CHAIN ... -j TARGET`), or nft.
     """
     for kind in _KINDS:
         if kind.table == table and chain.startswith(kind.chain) and all(part in rule for part in kind.parts):

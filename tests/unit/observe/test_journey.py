@@ -184,4 +184,8 @@ def test_rules_of_others_are_counted_and_those_that_refuse_are_shown() -> None:
     ]
     stations = [station for station in journey(seen(looks=looks)).stations if station.kind == "rules"]
     assert stations[0].notes == ["came in by docker0", "and 1 more that let it pass"]
-    assert (stations[1].title, stations[1].changed, stations[1].leaves) == ("filter FORWARD", "refused here", None)
+    assert (stations[1].title, stations[1].changed, stations[1].leaves) == (
+        "iptables filter FORWARD",
+        "refused here",
+        None,
+    )

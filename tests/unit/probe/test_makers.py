@@ -1,11 +1,13 @@
 """Each rule is traced back to the function that made it."""
 
 import inspect
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import labkit
-from labkit.components.kube_proxy import iptables, iptables_rules
+from labkit.components.kube_proxy import iptables, iptables_rules, nftables_rules
 from labkit.components.kube_proxy import makers as kube_proxy
 from labkit.components.kube_proxy.balancer import Address
 from labkit.components.kube_proxy.iptables import FIRST, LAST, render
@@ -26,22 +28,38 @@ def test_every_rule_of_the_userspace_mode_is_known_by_its_place() -> None:
         assert kube_proxy.maker("nat", rule.chain, str(rule)) is rule.made_by, rule
 
 
-def test_every_rule_of_the_iptables_mode_is_known_by_its_place() -> None:
+def served() -> list[ServedPort]:
+    """A service port with everything, and one with everything but endpoints."""
     endpoints = (Address("10.244.2.2", 8000), Address("10.244.3.3", 8000))
     front: dict[str, Any] = {"protocol": "tcp", "cluster_ip": "10.0.0.12", "port": 80, "node_port": 30080}
-    served = [
+    return [
         ServedPort(name="default/web:", external_ips=("192.0.2.50",), endpoints=endpoints, sticky=True, **front),
         ServedPort(name="default/none:", external_ips=("192.0.2.51",), **front),
     ]
-    rules = [*iptables_rules.frame(), *(rule for port in served for rule in iptables_rules.rules(port))]
+
+
+def functions_that_make_rules(module: ModuleType) -> set[Callable[..., Any]]:
+    return {
+        function for name, function in inspect.getmembers(module, inspect.isfunction)
+        if not name.startswith("_") and name != "frame" and function.__module__ == module.__name__
+        and function.__annotations__.get("return") in (Rule, list[Rule])
+    }  # fmt: skip
+
+
+def test_every_rule_of_the_iptables_mode_is_known_by_its_place() -> None:
+    rules = [*iptables_rules.frame(), *(rule for port in served() for rule in iptables_rules.rules(port))]
     for rule in rules:
         table, _, chain = rule.container.partition(" ")
         assert kube_proxy.maker(table, chain, f"-A {chain} {rule.text}") is rule.made_by, rule
-    makers_of_the_module = {
-        function for name, function in inspect.getmembers(iptables_rules, inspect.isfunction)
-        if not name.startswith("_") and function.__annotations__.get("return") is Rule
-    }  # fmt: skip
-    assert {rule.made_by for rule in rules} == makers_of_the_module, "each function that makes rules was tried"
+    assert {rule.made_by for rule in rules} == functions_that_make_rules(iptables_rules), "each of them was tried"
+
+
+def test_every_rule_and_element_of_the_nftables_mode_is_known_by_its_place() -> None:
+    rules = [*nftables_rules.frame(), *(rule for port in served() for rule in nftables_rules.rules(port))]
+    for rule in rules:
+        where = rule.container.removeprefix("chain ")
+        assert kube_proxy.maker("kube-proxy", where, rule.text) is rule.made_by, rule
+    assert {rule.made_by for rule in rules} == functions_that_make_rules(nftables_rules), "each of them was tried"
 
 
 def test_the_line_told_is_the_line_of_the_function() -> None:
