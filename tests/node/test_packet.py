@@ -17,6 +17,8 @@ from tests.node.netns import NODE_IP, POD_IPS
 from tests.node.packets import chains, functions, journey
 from tests.node.world import World, world
 
+pytestmark = pytest.mark.timeout(180)  # a probe for each question: many processes, one after the other
+
 A, B = POD_IPS["pod-a"], POD_IPS["pod-b"]
 PORT = (EndpointPort(port=8000, protocol="TCP"),)
 WEB = "10.0.0.12"
