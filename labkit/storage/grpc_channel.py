@@ -3,7 +3,7 @@
     POST /etcdserverpb.KV/Txn      body: 0 | length, 4 bytes | protobuf
     200                            body: the same            last headers: grpc-status, grpc-message
 
-Why not grpc.aio: it has a thread of its own wait for the sockets, and wakes the event loop for each step of each call. A
+Why not grpc.aio: it has a thread of its own wait for the sockets and wakes the event loop for each step of each call. A
 call took a client 410 us of processor time there and takes 130 here, alone; 300 and 100 when 16 are under way. Of what
 a pod's creation costs the server that was a third. Source: gRPC over HTTP/2 (PROTOCOL-HTTP2.md).
 """
