@@ -123,6 +123,33 @@ async def test_endpoints_are_taken_in_turn_and_followed(lab: World) -> None:
     await eventually(only_b, within=1.0)
 
 
+async def test_random_balancing_is_a_switch(lab: World) -> None:
+    await lab.backend("pod-a", 8000)
+    await lab.backend("pod-b", 8000)
+    await web(lab, A, B)
+    await lab.proxy("--balancing=random")
+    names = await seen(lab, "outside", WEB, 80, 40)
+    assert set(names) == {"pod-a", "pod-b"}
+    assert any(names[n] == names[n + 1] for n in range(39)), "in turn, not by chance"
+
+
+async def test_an_endpoint_that_is_a_service_is_told_and_disturbs_nothing(lab: World) -> None:
+    await lab.backend("pod-a", 8000)
+    await web(lab, A)
+    await lab.service("circle", "10.0.0.13", ServicePort(port=80, protocol="TCP"))
+    await lab.endpoints("circle", "10.0.0.13", ports=(EndpointPort(port=80, protocol="TCP"),))
+    await lab.proxy()
+    with await lab.connect("pod-a", "10.0.0.13", 80) as sock:
+        assert await asyncio.to_thread(_received, sock) == b""
+    assert await lab.greeting("pod-a", WEB, 80) == "pod-a"
+
+    async def told() -> bool:
+        events = (await lab.client.list(Event, "default")).items
+        return [event.reason for event in events if event.involved_object.name == "circle"] == ["EndpointNotUsable"]
+
+    await eventually(told, within=10)
+
+
 async def test_client_ip_affinity(lab: World) -> None:
     await lab.backend("pod-a", 8000)
     await lab.backend("pod-b", 8000)
@@ -168,7 +195,7 @@ async def test_a_node_port_that_is_taken_costs_only_itself(lab: World) -> None:
         proxy = await lab.proxy()
         assert await lab.greeting("pod-b", WEB, 80) == "pod-a"
         assert not [rule for rule in await rules(lab) if "30080" in rule]
-        (warning,) = [line for line in proxy.lines if line["level"] == "warning"]
+        (warning,) = proxy.said(level="warning", port="default/web:")
         assert "node port 30080" in warning["message"]
 
         async def told() -> bool:

@@ -278,10 +278,10 @@ async def test_bad_input_costs_only_itself(lab: World, mode: str) -> None:
 
         async def told() -> bool:
             events = {event.reason for event in (await lab.client.list(Event, "default")).items}
-            return {"NodePortNotAvailable", "AddressNotAvailable"} <= events
+            return {"NodePortNotAvailable", "AddressNotAvailable", "EndpointNotUsable"} <= events
 
         await eventually(told)
-        assert len([line for line in proxy.lines if line["level"] == "warning"]) == 2
+        assert len([line for line in proxy.said(level="warning") if "port" in line]) == 2, "one for each, once"
 
     async def taken_over() -> bool:
         return await asked(lab, "outside", EXPECTATIONS[2]) == "pod-a"

@@ -23,6 +23,10 @@ class NodePorts:
         self._owners: dict[NodePort, str] = {}
         self._held: dict[str, NodePort] = {}  # the other way round
 
+    def __len__(self) -> int:
+        """How many sockets are held."""
+        return len(self._sockets)
+
     def claim(self, name: str, protocol: str, number: int) -> str:
         """Make this the one node port of a service port (0: none). "" or why it cannot have it."""
         wanted = NodePort(protocol, number)

@@ -30,6 +30,7 @@ from labkit.components.kube_proxy.kernel import Kernel
 from labkit.components.kube_proxy.modes import FIREWALLS, take_over
 from labkit.components.kube_proxy.nat import Iptables, RulesFailed
 from labkit.components.kube_proxy.relay import Relay, raise_descriptor_limit
+from labkit.components.kube_proxy.unusable import Unusable
 from labkit.components.kube_proxy.userspace import Machine, Userspace
 from labkit.trace import Tracer
 
@@ -74,6 +75,8 @@ class Proxy:
         self._taken_over = False
         self._changed = asyncio.Event()
         self._causes: dict[str, str] = {}
+        self._unusable = Unusable(self.trace, self.events.event)
+        self.endpoints.on_change(self._unusable.endpoints_changed)
         self.services.on_change(self._service_changed)
         self.endpoints.on_change(self._endpoints_changed)
 
@@ -125,6 +128,7 @@ class Proxy:
     async def _sync(self) -> None:
         self._changed.clear()
         causes, self._causes = self._causes, {}
+        self._unusable.tell(self.services.store, self.endpoints.store)
         try:
             await self.mode.sync(self.services.store, causes)
             await self._take_over()

@@ -76,6 +76,7 @@ class Relay:
         self.deadlines: dict[Expiring, float] = {}
         self.again: dict[Any, Resuming] = {}  # flows that had more to carry than was fair -> their connections
         self._descriptors = descriptors - SPARE_DESCRIPTORS
+        self.port_limit = self._descriptors * 3 // 4  # sockets of service ports: the rest is for connections
         self._used = 0
         self._epoll = select.epoll()
         self._handlers: dict[int, Callable[[int], None]] = {}

@@ -9,6 +9,7 @@ Costs two copies and two more wake-ups per message, and the endpoint sees this m
 client's. What it buys: a connection that meets a dead endpoint is given to another one.
 """
 
+import errno
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -164,6 +165,8 @@ class Userspace:
 
     def _listen(self, name: str, port: ServicePort, used_before: int) -> int:
         """Open a local port, the one used before if it is free; OSError when there is none to be had."""
+        if len(self._portals) + len(self._node_ports) >= self.relay.port_limit:
+            raise OSError(errno.EMFILE, f"{self.relay.port_limit} are open, as many as the limit of open files allows")
         sock = self._bound(port.protocol, used_before)
         kind = udp.UdpListener if port.protocol == "UDP" else tcp.Listener
         self.relay.call(self.relay.add, name, kind(self.relay, name, sock))

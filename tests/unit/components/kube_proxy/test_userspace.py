@@ -4,7 +4,7 @@ import io
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -15,7 +15,7 @@ from labkit.components.kube_proxy import local_ports
 from labkit.components.kube_proxy.balancer import Balancer
 from labkit.components.kube_proxy.iptables import CHAINS
 from labkit.components.kube_proxy.nat import Chains, Iptables, IptablesFailed
-from labkit.components.kube_proxy.relay import Relay
+from labkit.components.kube_proxy.relay import SPARE_DESCRIPTORS, Relay
 from labkit.components.kube_proxy.userspace import Machine, Userspace
 from labkit.trace import Tracer
 from tests.unit.components.kube_proxy.test_iptables import service
@@ -67,11 +67,11 @@ def _do(chains: Chains, line: str) -> None:
 class Lab:
     """A userspace mode over such a table."""
 
-    def __init__(self) -> None:
+    def __init__(self, descriptors: int = 4096) -> None:
         self.table = Table()
         self.out = io.StringIO()
         self.events: list[str] = []
-        self.relay = Relay(Balancer(), lambda *_, **__: None, lambda *_, **__: None, descriptors=4096)
+        self.relay = Relay(Balancer(), lambda *_, **__: None, lambda *_, **__: None, descriptors=descriptors)
         self.mode = Userspace(
             self.relay, self.table, Machine("0.0.0.0", "10.245.1.12"), Tracer("kube-proxy", self.out), self._event
         )
@@ -93,16 +93,23 @@ class Lab:
         return [line for line in lines if line.get("decision") == decision and f'"{name}"' in line["rule"]]
 
 
+@contextmanager
+def running(lab: Lab) -> Iterator[Lab]:
+    carrying = threading.Thread(target=lab.relay.run)
+    carrying.start()
+    try:
+        yield lab
+    finally:
+        lab.mode.close()
+        lab.relay.stop()
+        carrying.join(10)
+        lab.relay.close()
+
+
 @pytest.fixture
 def lab() -> Iterator[Lab]:
-    made = Lab()
-    carrying = threading.Thread(target=made.relay.run)
-    carrying.start()
-    yield made
-    made.mode.close()
-    made.relay.stop()
-    carrying.join(10)
-    made.relay.close()
+    with running(Lab()) as made:
+        yield made
 
 
 async def test_one_changed_service_is_all_that_is_looked_at(lab: Lab) -> None:
@@ -166,6 +173,18 @@ async def test_a_node_port_that_two_want_goes_over_when_the_first_lets_go(lab: L
     await lab.mode.sync(lab.services, {})
     (rule,) = lab.table.rules("KUBE-NODEPORT-HOST")
     assert '"default/second:"' in rule
+
+
+async def test_more_services_than_open_files_cost_only_those_beyond() -> None:
+    with running(Lab(descriptors=SPARE_DESCRIPTORS + 40)) as lab:
+        await lab.mode.sync(lab.services, {})
+        assert len(lab.table.names()) == lab.relay.port_limit == 30
+        assert {event.partition(" ")[2] for event in lab.events} == {"LocalPortNotAvailable"}
+        assert len(lab.events) == len(lab.services) - 30
+        (served, *_) = sorted(lab.table.names())
+        await lab.delete(served.rstrip(":"))
+        await lab.mode.sync(lab.services, {})
+        assert len(lab.table.names()) == 30, "the place of the one that went is taken"
 
 
 def _free_port() -> int:
