@@ -105,7 +105,7 @@ async def test_the_way_through_the_kernel_s_own_rules(lab: World, mode: str) -> 
     async def refused() -> bool:
         return f"endpoint {B}:8000 refused" in text(await journey(lab, "node/agent1", "web"))
 
-    await eventually(refused, within=20)
+    await eventually(refused, within=40)
     await lab.endpoints("web", ports=PORT)
 
     async def rejected() -> bool:
@@ -113,13 +113,13 @@ async def test_the_way_through_the_kernel_s_own_rules(lab: World, mode: str) -> 
         made = {"iptables": "reject", "nftables": "refuse"}[mode]
         return "nobody has made endpoints" in text(none) and made in functions(none)
 
-    await eventually(rejected, within=20)
+    await eventually(rejected, within=40)
     await lab.endpoints("web", A, ports=PORT)
 
     async def well_again() -> bool:
         return (await journey(lab, "pod/pod-b", "web")).well
 
-    await eventually(well_again, within=20)
+    await eventually(well_again, within=40)
     await proxy.stop()
     left = await journey(lab, "pod/pod-b", "web")
     assert "kube-proxy is not running on agent1; the rules that it left still stand" in text(left)
@@ -156,14 +156,14 @@ async def test_endpoints_that_are_missing_dead_or_out_of_reach(lab: World) -> No
         told = await journey(lab, "node/agent1", "web")
         return f"endpoint {A}:8000 refused: nothing listens" in text(told) and told.result.startswith("answered")
 
-    await eventually(one_refused, within=20, expect="one of two endpoints was refused, the other answered")
+    await eventually(one_refused, within=40, expect="one of two endpoints was refused, the other answered")
     await lab.endpoints("web", ELSEWHERE, ports=PORT)
 
     async def no_route() -> bool:
         told = text(await journey(lab, "pod/pod-b", "web", seconds=1.5))
         return "agent1 has no route to 10.244.3.0/24, the pods of agent2" in told
 
-    await eventually(no_route, within=20, expect="the route to agent2 is missed")
+    await eventually(no_route, within=40, expect="the route to agent2 is missed")
 
 
 async def test_rules_that_were_flushed_and_a_proxy_that_is_gone(lab: World) -> None:
@@ -190,7 +190,7 @@ async def test_rules_that_were_flushed_and_a_proxy_that_is_gone(lab: World) -> N
     async def well_again() -> bool:
         return (await journey(lab, "pod/pod-b", "web")).well
 
-    await eventually(well_again, within=15)
+    await eventually(well_again, within=40)
     await proxy.stop()
     gone = await journey(lab, "pod/pod-b", "web")
     assert "kube-proxy is not running on agent1; the rules that it left still stand" in text(gone)
