@@ -13,7 +13,6 @@ import socket
 import time
 from pathlib import Path
 
-from labkit.components.kubelet.resolver import parse_resolv_conf
 from labkit.probe import message, netns, rules, sockets
 from labkit.probe.asked import Asked, NameReport, NameRequest, Outcome
 from labkit.probe.look import route
@@ -35,17 +34,29 @@ def look_up(request: NameRequest) -> NameReport:
     """The report; what cannot be done at all is its `trouble`."""
     try:
         space, conf = _place(request)
-        found = parse_resolv_conf(Path(conf).read_text())
-        report = NameReport(
-            nameservers=list(found.nameservers), searches=list(found.searches), options=list(found.options)
-        )
-        report.ndots = next((int(each[6:]) for each in found.options if each.startswith("ndots:")), NDOTS)
+        report = read_conf(Path(conf).read_text())
         report.names = names_to_try(request.name, report.searches, report.ndots)
         netns.inside(space, lambda: _ask_all(request, report))
     except (netns.NoSuchPod, OSError, ValueError) as exc:
         return NameReport(trouble=str(exc))
     if not report.asked[-1].answered:
         _look_around(request, report)
+    return report
+
+
+def read_conf(text: str) -> NameReport:
+    """What a resolv.conf says: of several search lines the last holds, of nameservers the first three."""
+    report = NameReport()
+    for line in text.splitlines():
+        match line.split("#")[0].split():
+            case ["nameserver", address, *_]:
+                report.nameservers.append(address)
+            case ["search" | "domain", *names]:
+                report.searches = names
+            case ["options", *words]:
+                report.options += words
+    report.nameservers = report.nameservers[:3] or ["127.0.0.1"]
+    report.ndots = next((int(each[6:]) for each in report.options if each.startswith("ndots:")), NDOTS)
     return report
 
 

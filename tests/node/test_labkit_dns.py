@@ -18,6 +18,7 @@ from tests.node.packets import Shell, cluster
 from tests.node.world import World, world
 from tests.unit.observe import pod
 
+pytestmark = pytest.mark.timeout(180)
 CLUSTER_DNS = "10.0.0.10"
 
 

@@ -42,10 +42,10 @@ def asked(name: str, outcome: Outcome, *data: str, kind: str = "A", server: str 
 
 def report(name: str, *steps: Asked, **more: Any) -> NameReport:
     names = [f"{name}.{each}." for each in SEARCH] + [f"{name}."]
+    way: dict[str, Any] = {"proxy_mode": "userspace", "rules": 4} | more
     return NameReport(
-        nameservers=["10.0.0.10"], searches=SEARCH, options=["ndots:5"], ndots=5, names=names, asked=list(steps),
-        **({"proxy_mode": "userspace", "rules": 4} | more),
-    )  # fmt: skip
+        nameservers=["10.0.0.10"], searches=SEARCH, options=["ndots:5"], ndots=5, names=names, asked=list(steps), **way
+    )
 
 
 def told(name: str, seen: NameReport, found: Objects | None = None, kind: str = "A", asker: str = "client") -> Lookup:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from labkit.probe import message
 from labkit.probe.asked import Data
-from labkit.probe.resolver import names_to_try
+from labkit.probe.resolver import names_to_try, read_conf
 
 SEARCH = ["default.svc.cluster.local", "svc.cluster.local", "cluster.local"]
 
@@ -31,6 +31,16 @@ def test_the_search_list_and_ndots(name: str, ndots: int, expected: list[str]) -
 
 def test_without_a_search_list() -> None:
     assert names_to_try("redis", [], 1) == ["redis."]
+
+
+def test_a_resolv_conf() -> None:
+    read = read_conf(
+        "# by the kubelet\nsearch a\nnameserver 10.0.0.10 # kube-dns\nsearch b c\noptions ndots:5 timeout:1\n"
+    )
+    assert (read.nameservers, read.searches, read.ndots) == (["10.0.0.10"], ["b", "c"], 5)
+    assert read.options == ["ndots:5", "timeout:1"]
+    empty = read_conf("")
+    assert (empty.nameservers, empty.searches, empty.ndots) == (["127.0.0.1"], [], 1)
 
 
 def test_a_question_is_one_that_others_read() -> None:
