@@ -1,4 +1,4 @@
-"""The iptables and nftables modes of kube-proxy: beside one bare DNAT rule, and how long thousands of services take.
+"""The iptables and nftables modes of kube-proxy beside one bare DNAT rule; how long thousands of services take in each.
 
 A bare rule is the least that a kernel must do to send a connection elsewhere; whatever a mode costs on top is the price
 of services. The syncs run in a process of their own in a namespace, without an API server: from the last object read to
@@ -28,10 +28,15 @@ from labkit.api.types import (
     ServicePort,
     ServiceSpec,
 )
+from labkit.components.kube_proxy.balancer import Balancer
 from labkit.components.kube_proxy.kernel import Kernel
 from labkit.components.kube_proxy.modes import FIREWALLS
+from labkit.components.kube_proxy.modes import remove as cleanup
+from labkit.components.kube_proxy.nat import Iptables
+from labkit.components.kube_proxy.relay import Relay, raise_descriptor_limit
+from labkit.components.kube_proxy.userspace import Machine, Userspace
 from labkit.trace import Tracer
-from tests.node.netns import POD_IPS, Netns
+from tests.node.netns import NODE_IP, POD_IPS, Netns
 
 if TYPE_CHECKING:  # an API server would be in the memory that is measured
     from tests.node.world import World
@@ -76,7 +81,7 @@ async def _share(client: Netns, mode: str, load: str, what: str) -> Row:
 async def syncs(node: Netns, say: Say) -> list[Row]:
     """Rules written for 1,000 and 10,000 services with 5 endpoints, and for one that changes."""
     found = []
-    for mode in FIREWALLS:
+    for mode in ("userspace", *FIREWALLS):
         for count, whole, change in ((1000, 0.5, 0.3), (10_000, 5.0, 0.3)):
             say(f"{mode}: {count} services")
             command = [sys.executable, "-m", "bench.proxy_modes", mode, str(count)]
@@ -98,7 +103,30 @@ class _Timed:
     cpu: float
 
 
+async def _sync_userspace(count: int) -> dict[str, float]:
+    """The same of the userspace mode, whose rules change with services only."""
+    quiet = Tracer("kube-proxy", io.StringIO())
+    relay = Relay(Balancer(), lambda *_, **__: None, lambda *_, **__: None, raise_descriptor_limit())
+    mode = Userspace(relay, Iptables(), Machine("0.0.0.0", NODE_IP), quiet, lambda *_: None)
+    carrying = asyncio.create_task(asyncio.to_thread(relay.run))
+    services = {f"default/s{number}": _service(number) for number in range(count)}
+    for number in range(count):
+        mode.endpoints_changed(None, _endpoints(number, 5))
+    whole = await _timed(mode, services, dict.fromkeys(services, "added"))
+    resident = _resident_mb()
+    services["default/s5"] = _service(5, 81)
+    change = await _timed(mode, services, {"default/s5": "updated"})
+    relay.stop()
+    await carrying
+    mode.close()
+    relay.close()
+    await cleanup()
+    return {"whole": whole.seconds, "change": change.seconds, "cpu": whole.cpu, "mb": resident}
+
+
 async def _sync(mode: str, count: int) -> dict[str, float]:
+    if mode == "userspace":
+        return await _sync_userspace(count)
     quiet = Tracer("kube-proxy", io.StringIO())
     kernel = Kernel(FIREWALLS[mode](), "0.0.0.0", quiet, lambda *_: None)
     services = {f"default/s{number}": _service(number) for number in range(count)}
@@ -113,9 +141,9 @@ async def _sync(mode: str, count: int) -> dict[str, float]:
     return {"whole": whole.seconds, "change": change.seconds, "cpu": whole.cpu, "mb": resident}
 
 
-async def _timed(kernel: Kernel, services: dict[str, Service], causes: dict[str, str]) -> _Timed:
+async def _timed(mode: Kernel | Userspace, services: dict[str, Service], causes: dict[str, str]) -> _Timed:
     began, cpu = time.perf_counter(), _cpu()
-    await kernel.sync(services, causes)
+    await mode.sync(services, causes)
     return _Timed(time.perf_counter() - began, _cpu() - cpu)
 
 
@@ -134,10 +162,10 @@ def _meta(number: int) -> ObjectMeta:
     return ObjectMeta(name=f"s{number}", namespace="default")
 
 
-def _service(number: int) -> Service:
+def _service(number: int, port: int = 80) -> Service:
     ip = f"10.0.{10 + number // 250}.{number % 250 + 1}"
     return Service(
-        metadata=_meta(number), spec=ServiceSpec(cluster_ip=ip, ports=[ServicePort(port=80, protocol="TCP")])
+        metadata=_meta(number), spec=ServiceSpec(cluster_ip=ip, ports=[ServicePort(port=port, protocol="TCP")])
     )
 
 
