@@ -66,6 +66,7 @@ class ApiServer(_Record, kw_only=True):
 class Registry(_Record, kw_only=True):
     port: int = 5000
     mirror: str = ""
+    """Where machines get public images that the master's registry lacks: `http://host.lab:5001`, on their network."""
 
 
 class Machine(_Record, kw_only=True):
@@ -94,6 +95,8 @@ class Cluster(_Record, kw_only=True):
     storage: str = ""
     """glusterfs: a file system over the first three machines; nothing: none."""
     proxy_mode: str = "userspace"
+    profile: str = "classroom"
+    """`historic` opens on the machines' network what was open in 2015 and harms nobody: the kubelets' port 10255."""
     networks: Networks
     dns: Dns
     apiserver: ApiServer = msgspec.field(default_factory=ApiServer)
@@ -236,6 +239,7 @@ def init(
     timing: str | None = None,
     storage: str | None = None,
     proxy_mode: str | None = None,
+    profile: str | None = None,
     machines: str | None = None,
 ) -> Cluster:
     """Make the cluster, or change the one that exists, and save it.
@@ -260,6 +264,7 @@ def init(
     cluster.timing = timing or cluster.timing
     cluster.storage = cluster.storage if storage is None else storage
     cluster.proxy_mode = proxy_mode or cluster.proxy_mode
+    cluster.profile = profile or cluster.profile
     if agents is not None:
         resize(cluster, agents)
     save(cluster)

@@ -17,10 +17,13 @@ PROVIDERS = ("docker", "virtualbox", "libvirt")
 TIMINGS = ("historic", "classroom")
 STORAGE = ("", "glusterfs")
 PROXY_MODES = ("userspace", "iptables", "nftables")
+PROFILES = ("historic", "classroom")
 ROLES = ("master", "agent")
 CLUSTER_NAME = re.compile(r"[a-z][a-z0-9-]{0,9}")
 MACHINE_NAME = re.compile(r"[a-z]([a-z0-9-]{0,30}[a-z0-9])?")
 DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
+MIRROR = re.compile(r"https?://(?P<host>[a-z0-9.-]+)(:(?P<port>[0-9]{1,5}))?/?")
+HOST_NAME = "host.lab"  # what machines call the host, whose address is the first of their network
 
 Network = ipaddress.IPv4Network
 
@@ -49,8 +52,8 @@ def _names_and_words(cluster: Cluster) -> Iterator[str]:
         yield f"proxyMode: {cluster.proxy_mode!r}, expected one of {', '.join(PROXY_MODES)}"
     if not DOMAIN.fullmatch(cluster.dns.domain):
         yield f"dns.domain: {cluster.dns.domain!r}, expected a DNS name such as cluster.local"
-    if cluster.registry.mirror and not re.match(r"https?://[^/]+", cluster.registry.mirror):
-        yield f"registry.mirror: {cluster.registry.mirror!r}, expected a URL such as https://mirror.example, or nothing"
+    if cluster.profile not in PROFILES:
+        yield f"profile: {cluster.profile!r}, expected one of {', '.join(PROFILES)}"
 
 
 def _ports(cluster: Cluster) -> Iterator[str]:
@@ -173,6 +176,21 @@ def _no_forwarder(cluster: Cluster, address: str) -> str:
     return ""
 
 
+def _mirror(cluster: Cluster) -> Iterator[str]:
+    """Machines reach their own network and nothing else, so the mirror has to be on it: on the host, as a rule."""
+    mirror, network = cluster.registry.mirror, Network(cluster.networks.machines)
+    if not mirror:
+        return
+    expected = f"expected nothing or a URL without a path such as http://{cluster.host_address}:5001"
+    found = MIRROR.fullmatch(mirror)
+    if not found or not 0 < int(found["port"] or 80) < 65536:
+        yield f"registry.mirror: {mirror!r}, {expected}"
+    elif found["host"] != HOST_NAME and not _is_in(found["host"], network):
+        yield f"registry.mirror: {mirror!r} is not on networks.machines {network}, where all ways end, {expected}"
+    elif (found["host"], found["port"]) == (cluster.master.address, str(cluster.registry.port)):
+        yield f"registry.mirror: {mirror!r} is the master's registry, which is asked already, {expected}"
+
+
 def _each(cluster: Cluster) -> list[tuple[str, Machine]]:
     return [(f"machines[{index}]", machine) for index, machine in enumerate(cluster.machines)]
 
@@ -198,4 +216,10 @@ _PLAIN_RULES: tuple[Callable[[Cluster], Iterator[str]], ...] = (
     _pod_subnets,
     _ranges_are_networks,
 )
-_ADDRESS_RULES: tuple[Callable[[Cluster], Iterator[str]], ...] = (_ranges_are_apart, _addresses, _pods_fit, _dns)
+_ADDRESS_RULES: tuple[Callable[[Cluster], Iterator[str]], ...] = (
+    _ranges_are_apart,
+    _addresses,
+    _pods_fit,
+    _dns,
+    _mirror,
+)

@@ -43,11 +43,22 @@ def init(
         str | None,
         typer.Option(help="kube-proxy's way: userspace (as in 0.18), iptables or nftables; `labkit up` switches."),
     ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(help="historic (kubelets answer everybody on 10255, as in 2015) or classroom (closed)."),
+    ] = None,
     machines: Annotated[str | None, typer.Option(help="The machines' range (CIDR); only for a new cluster.")] = None,
 ) -> None:
     """Describe a cluster, or change how many machines it has. Nothing is booted: `labkit up` does that."""
     cluster = clusters.init(
-        name, agents, provider=provider, timing=timing, storage=storage, proxy_mode=proxy_mode, machines=machines
+        name,
+        agents,
+        provider=provider,
+        timing=timing,
+        profile=profile,
+        storage=storage,
+        proxy_mode=proxy_mode,
+        machines=machines,
     )
     for machine in cluster.machines:
         out.print(f"{machine.name:<10} {'+'.join(machine.roles):<14} {machine.address}", highlight=False)

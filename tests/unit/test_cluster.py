@@ -92,7 +92,17 @@ FAULTS: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
     ("a port", lambda c: c["apiserver"].update(port=70000), "apiserver.port: 70000, expected 1 to 65535"),
     ("one port for two", lambda c: c["registry"].update(port=6443), "registry.port: 6443 is apiserver.port too"),
     ("a mirror", lambda c: c["registry"].update(mirror="mirror.example"),
-     "registry.mirror: 'mirror.example', expected a URL"),
+     "registry.mirror: 'mirror.example', expected nothing or a URL"),
+    ("a mirror out of reach", lambda c: c["registry"].update(mirror="https://192.0.2.1:5001"),
+     "registry.mirror: 'https://192.0.2.1:5001' is not on networks.machines 10.245.1.0/24"),
+    ("a mirror with a path", lambda c: c["registry"].update(mirror="http://host.lab:5001/v2"),
+     "registry.mirror: 'http://host.lab:5001/v2', expected nothing or a URL without a path"),
+    ("a mirror's port", lambda c: c["registry"].update(mirror="http://host.lab:99999"),
+     "registry.mirror: 'http://host.lab:99999', expected nothing or a URL"),
+    ("the master as its own mirror", lambda c: c["registry"].update(mirror="https://10.245.1.11:5000"),
+     "registry.mirror: 'https://10.245.1.11:5000' is the master's registry"),
+    ("no such profile", lambda c: c.update(profile="open"),
+     "profile: 'open', expected one of historic, classroom"),
     ("no memory", lambda c: c["machines"][0].update(memoryMB=64), "machines[0].memoryMB: 64, expected 256 or more"),
     ("no cpu", lambda c: c["machines"][0].update(cpus=0), "machines[0].cpus: 0, expected 1 or more"),
 ]  # fmt: skip
@@ -106,6 +116,11 @@ def test_a_fault_names_its_field_and_what_was_expected(change: Callable[[dict[st
 
 def test_master_and_agent_may_meet_on_one_machine() -> None:
     assert changed(lambda content: content["machines"][0].update(roles=["master", "agent"])) == []
+
+
+@pytest.mark.parametrize("mirror", ["", "http://host.lab:5001", "https://10.245.1.1", "http://10.245.1.99:5001/"])
+def test_a_mirror_on_the_machines_network(mirror: str) -> None:
+    assert changed(lambda content: content["registry"].update(mirror=mirror)) == []
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,9 @@ def arguments() -> argparse.ArgumentParser:
     flag("--cluster-domain", default="cluster.local", help="domain of the pods' search list (default %(default)s)")
     flag("--resolv-conf", default="/etc/resolv.conf", help="the machine's resolver, for pods with dnsPolicy Default")
     flag("--pod-infra-container-image", default="pause", help="image of the pause container (default %(default)s)")
+    flag("--registry-mirror", default="", metavar="URL|none", help="from where docker, by its daemon.json, gets"
+         " images of Docker Hub; with it no other public registry is asked, and a pull that fails says what is to be"
+         " done")  # fmt: skip
     flag("--root-dir", default="/var/lib/kubelet", help="where volumes of pods are kept (default %(default)s)")
     flag("--config", type=Path, metavar="FILE|DIRECTORY", help="manifests of static pods, which run without API server")
     flag("--file-check-frequency", type=float, default=20.0, metavar="SECONDS",
@@ -117,6 +120,7 @@ def settings_of(given: argparse.Namespace) -> Settings:
         cluster_dns=given.cluster_dns,
         cluster_domain=given.cluster_domain,
         pause_image=given.pod_infra_container_image,
+        registry_mirror=given.registry_mirror,
         root_dir=Path(given.root_dir),
         labels=given.node_labels,
         machine_resolver=parse_resolv_conf(Path(given.resolv_conf).read_text()),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from labkit.api.types import Container as Spec
 from labkit.api.types import Pod, Secret
 from labkit.components.kubelet.credentials import Credentials, NotCredentials, credentials_for
-from labkit.components.kubelet.images import must_pull, pull_policy
+from labkit.components.kubelet.images import is_out_of_reach, mend, must_pull, pull_policy
 from labkit.components.kubelet.runtime import PAUSE, NoSuchImage, RuntimeFailure, RuntimeUnavailable
 from labkit.components.kubelet.setbacks import Setbacks
 from labkit.components.kubelet.shared import Shared
@@ -20,6 +20,7 @@ class ImageSupply:
         self._shared = shared
         self._setbacks = setbacks
         self._wake = wake
+        self._mirror = shared.settings.registry_mirror
         self._pulls: dict[str, asyncio.Task[None]] = {}
         self._pulled: set[str] = set()  # containers whose image is here for their next start
 
@@ -74,7 +75,7 @@ class ImageSupply:
         try:
             await self._pull_as_somebody(pod, spec)
         except RuntimeFailure as exc:
-            message = f'Failed to pull image "{spec.image}": {exc}'
+            message = f'Failed to pull image "{spec.image}": {exc}{mend(spec.image, self._mirror)}'
             self._shared.event(pod, "failed", message, spec.name)
             again = self._setbacks.failed_before(spec.name)
             self._setbacks.set(spec.name, "ImagePullBackOff" if again else "ErrImagePull", message)
@@ -87,6 +88,8 @@ class ImageSupply:
 
     async def _pull_as_somebody(self, pod: Pod, spec: Spec) -> None:
         """By each login that the pod has for this registry, until one is let in; by none where it has none."""
+        if is_out_of_reach(spec.image, self._mirror):
+            raise RuntimeFailure("not asked for")
         logins = [] if spec.name == PAUSE else await self._logins(pod, spec.image)
         for number, login in enumerate(logins or [None], start=1):
             try:

@@ -17,6 +17,7 @@ class Settings:
     cluster_dns: str = "10.0.0.10"
     cluster_domain: str = "cluster.local"
     pause_image: str = "pause"
+    registry_mirror: str = ""  # docker's, for public images; "none": no public registry is reached; "": not known
     root_dir: Path = Path("/var/lib/kubelet")
     labels: dict[str, str] = field(default_factory=dict)
     machine_resolver: Resolver = field(default_factory=lambda: Resolver(("127.0.0.1",)))

@@ -1,5 +1,8 @@
 """What machines are told before they boot."""
 
+import json
+import os
+import subprocess
 from pathlib import Path
 
 import msgspec
@@ -31,8 +34,22 @@ def test_node_conf_is_what_three_readers_agree_on(cluster: Cluster) -> None:
         "LAB_ROLES=agent\n"
         "LAB_SERVICE_NETWORK=10.0.0.0/16\n"
     )
+    cluster.registry.mirror = "http://host.lab:5001"
+    assert "LAB_MIRROR=http://host.lab:5001\n" in boot.node_conf(cluster, cluster.machine("agent1"))
     cluster.master.roles.append("agent")
     assert "LAB_ROLES=master,agent\n" in boot.node_conf(cluster, cluster.master)
+
+
+@pytest.mark.parametrize("mirror", ["", "http://host.lab:5001"])
+def test_docker_is_told_of_the_mirrors(mirror: str, tmp_path: Path) -> None:
+    """The part of lab-net that writes docker's daemon.json, as a machine's shell reads it."""
+    script = (Path(boot.__file__).parent.parent / "templates/machine/files/usr/local/sbin/lab-net").read_text()
+    begin, end = script.index("mirrors="), script.index("\nJSON\n")
+    part = "set -eu\n" + script[begin:end].replace("/etc/docker", str(tmp_path)) + "\nJSON\n"
+    known = {"LAB_REGISTRY": "10.245.1.11:5000", "bridge": "10.244.2.1/24"} | ({"LAB_MIRROR": mirror} if mirror else {})
+    subprocess.run(["sh", "-c", part], env=known | {"PATH": os.environ["PATH"]}, check=True, timeout=20)
+    told = json.loads((tmp_path / "daemon.json").read_text())
+    assert told["registry-mirrors"] == ["https://10.245.1.11:5000", *([mirror] if mirror else [])]
 
 
 def test_prepare_writes_private_files_and_a_second_one_nothing(cluster: Cluster) -> None:

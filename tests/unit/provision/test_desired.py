@@ -164,6 +164,35 @@ def test_the_timing_profile_sets_heartbeat_grace_and_eviction(timing: str, sourc
     assert f"--pod-eviction-timeout={values['pod_eviction_timeout']}" in manager
 
 
+def test_only_the_historic_profile_opens_the_read_only_port(sources: Sources, cluster: Cluster) -> None:
+    """And nothing else: the flags of all components are otherwise those of the classroom."""
+
+    def environments() -> dict[str, str]:
+        wanted = [desired(sources, cluster.master), desired(sources, cluster.agents[0])]
+        return {f.path: f.content.decode() for each in wanted for f in each.all_files() if f.path.endswith(".env")}
+
+    closed = environments()
+    cluster.profile = "historic"
+    try:
+        opened = environments()
+    finally:
+        cluster.profile = "classroom"
+    kubelet = "/etc/kubernetes/kubelet.env"
+    assert "--read-only-port" not in "".join(closed.values())
+    assert "--read-only-port=10255" in opened[kubelet].split('"')[1].split()
+    assert {path for path in closed if opened[path] != closed[path]} == {kubelet}
+
+
+@pytest.mark.parametrize(("mirror", "told"), [("", "none"), ("http://host.lab:5001", "http://host.lab:5001")])
+def test_kubelets_know_the_mirror(mirror: str, told: str, sources: Sources, cluster: Cluster) -> None:
+    cluster.registry.mirror = mirror
+    try:
+        kubelet = text(desired(sources, cluster.agents[0]), "/etc/kubernetes/kubelet.env")
+    finally:
+        cluster.registry.mirror = ""
+    assert f"--registry-mirror={told}" in kubelet.split('"')[1].split()
+
+
 def test_who_is_not_root_is_handed_copies_of_its_own_files_and_no_other(sources: Sources, cluster: Cluster) -> None:
     master = desired(sources, cluster.master)
     for each in master.services:
