@@ -12,14 +12,14 @@ Source: nft(8).
 
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 
 from labkit.components.kube_proxy.command import run
 from labkit.components.kube_proxy.iptables_table import allow_loopback
 from labkit.components.kube_proxy.kernel import ModeUnsupported
 from labkit.components.kube_proxy.nat import RulesFailed
 from labkit.components.kube_proxy.nftables_rules import MAPS, SHARED, frame, rules
-from labkit.components.kube_proxy.rules import Change, Contents, compare
+from labkit.components.kube_proxy.rules import Change, Contents, Rule, compare, contents
 
 BATCH = 2000  # chains
 _TABLE = "ip kube-proxy"
@@ -56,10 +56,11 @@ def transactions(have: Contents, want: Contents) -> list[str]:
     change = compare(have, want, SHARED)
     if not any(change):
         return []
-    frame_lines = [line for name in _FRAME if name in change.made for line in _declare(name, want[name])]
-    frame_lines += [line for name in _FRAME if name in change.written for line in _write(name, change)]
+    made = frozenset(change.made)
+    frame_lines = [line for name in _FRAME if name in made for line in _declare(name, want[name])]
+    frame_lines += [line for name in _FRAME if name in change.written for line in _write(name, change, made)]
     own = [name for name in want if name in change.written and name not in _FRAME]
-    batches = [_written(own[start : start + BATCH], change, want) for start in range(0, len(own), BATCH)]
+    batches = [_written(own[start : start + BATCH], change, made) for start in range(0, len(own), BATCH)]
     left_over = sorted((name for name in change.vanished), key=_reference_order)
     last = [*_elements(change), *_removed(left_over)]
     if frame_lines:
@@ -84,27 +85,28 @@ def _declare(name: str, lines: Sequence[str]) -> list[str]:
     return [f"add {kind} {_TABLE} {identifier}{options}"]
 
 
-def _write(name: str, change: Change) -> list[str]:
+def _write(name: str, change: Change, made: Set[str]) -> list[str]:
     """Fill a chain, which is emptied first when it was there."""
     kind, _, identifier = name.partition(" ")
     if kind == "set":
         return []
-    emptied = [] if name in change.made else [f"flush chain {_TABLE} {identifier}"]
+    emptied = [] if name in made else [f"flush chain {_TABLE} {identifier}"]
     lines = [line for line in change.written[name] if not line.startswith("type ")]
     return [*emptied, *(f"add rule {_TABLE} {identifier} {line}" for line in lines)]
 
 
-def _written(names: Sequence[str], change: Change, want: Contents) -> list[str]:
-    made = set(change.made)
-    declared = [line for name in names if name in made for line in _declare(name, want[name])]
-    return [*declared, *(line for name in names for line in _write(name, change))]
+def _written(names: Sequence[str], change: Change, made: Set[str]) -> list[str]:
+    declared = [line for name in names if name in made for line in _declare(name, change.written[name])]
+    return [*declared, *(line for name in names for line in _write(name, change, made))]
 
 
 def _elements(change: Change) -> list[str]:
     """Removed ones first: an address that has changed hands is one key."""
+    removed = contents(Rule(name, _key(text), _elements) for name, text in change.removed)
+    added = contents(Rule(name, text, _elements) for name, text in change.added)
     return [
-        *(f"delete element {_TABLE} {name[4:]} {{ {_key(text)} }}" for name, text in change.removed),
-        *(f"add element {_TABLE} {name[4:]} {{ {text} }}" for name, text in change.added),
+        *(f"delete element {_TABLE} {name[4:]} {{ {', '.join(keys)} }}" for name, keys in removed.items()),
+        *(f"add element {_TABLE} {name[4:]} {{ {', '.join(elements)} }}" for name, elements in added.items()),
     ]
 
 
