@@ -123,7 +123,7 @@ def kubectl(request: pytest.FixtureRequest, server: ApiServer, tmp_path: Path) -
     )
     yield run
     for kind in ("rc", "pods", "events", "nodes"):
-        run("delete", kind, "--all", "--grace-period=0", "--force", "--cascade=orphan")
+        run("delete", kind, "--all", "--grace-period=0", "--force", "--cascade=background")
     run("delete", "svc", "-l", "name", "--ignore-not-found")
 
 
@@ -192,8 +192,8 @@ class TestTheLabsCommands:
 
     def test_delete(self, kubectl: Kubectl) -> None:
         assert kubectl("delete", "pod", "client").startswith('pod "client" deleted')
-        # the pod is gone already; nobody is here who would delete the controller's pods
-        kubectl("delete", "-f", "-", "--cascade=orphan", input=MANIFEST, code=1)
+        # the pod is gone already; nobody is here who would take the finalizer of another policy away
+        kubectl("delete", "-f", "-", "--cascade=background", input=MANIFEST, code=1)
         assert kubectl("get", "rc,pods").startswith("No resources found")
 
     def test_watch(self, kubectl: Kubectl) -> None:
