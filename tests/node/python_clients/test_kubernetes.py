@@ -68,10 +68,10 @@ class TestEveryKind:
             assert changed.metadata.annotations == {"seen": "yes"}
             assert replaced(call, namespace).metadata.annotations == {"seen": "twice"}
             assert call["create"](namespace, {"metadata": {"name": "dry"}, **rest}, dry_run="All").metadata.uid
-            call["delete"]("x", namespace)
+            call["delete"]("x", namespace, propagation_policy="Background")
             assert "dry" not in names(call["list"](namespace))
             call["create"](namespace, {"metadata": {"name": "y", "labels": {"l": kind}}, **rest})
-            call["delete_collection"](namespace, label_selector=f"l={kind}")
+            call["delete_collection"](namespace, label_selector=f"l={kind}", propagation_policy="Background")
             assert names(call["list"](namespace, label_selector=f"l={kind}")) == []
 
     def test_of_the_cluster(self, api: Any) -> None:
