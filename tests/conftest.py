@@ -16,6 +16,9 @@ def leaves_nothing_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     left = [t for t in threading.enumerate() if t not in before and not t.daemon and not t.name.startswith("asyncio_")]
+    for thread in left:
+        thread.join(2)  # some libraries end theirs without waiting for them
+    left = [thread for thread in left if thread.is_alive()]
     assert not left, f"threads left behind: {left}"
 
 
