@@ -14,6 +14,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -140,6 +141,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("layers", nargs="*", choices=[[], *(layer.name for layer in LAYERS)], metavar="LAYER")
     chosen, extra = parser.parse_known_args()
+    # Whoever starts this in the background has SIGINT ignored, and all that is started here would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["PATH"] = f"{TOOLS / 'bin'}:{os.environ['PATH']}:/usr/sbin:/sbin"
     subprocess.run(["sh", str(ROOT / "tests" / "install.sh"), str(TOOLS)], check=True, timeout=600)
     start_docker()
