@@ -215,16 +215,13 @@ def with_image(old: ReplicationController, image: str) -> ReplicationController:
     assert old.spec.template is not None
     if len(old.spec.template.spec.containers) != 1:
         raise UpdateError(f"{old.metadata.name} has several containers: expected a file instead of --image")
-    new = copy(old)
+    new = _anew(old, old.metadata.name)
     assert new.spec.template is not None
     new.spec.template.spec.containers[0].image = image
     mark = _hash(new)
-    new.metadata = msgspec.structs.replace(
-        old.metadata, name=f"{old.metadata.name}-{mark}", uid="", resource_version="", self_link="",
-        creation_timestamp=None, generation=None,
-        annotations={k: v for k, v in old.metadata.annotations.items() if k not in (DESIRED, SOURCE)},
-    )  # fmt: skip
-    new.status = type(new.status)()
+    new.metadata.name += f"-{mark}"
+    for name in (DESIRED, SOURCE):
+        new.metadata.annotations.pop(name, None)
     new.spec.selector |= {DEPLOYMENT: mark}
     new.spec.template.metadata.labels |= {DEPLOYMENT: mark}
     return new
@@ -274,10 +271,16 @@ async def renamed(client: Client, rc: ReplicationController, name: str, times: T
     """The same controller under the old name: deleted without its pods, and created again."""
     tell(f"Renaming {rc.metadata.name} to {name}")
     found = await client.get(ReplicationController, rc.metadata.name, rc.metadata.namespace)
-    again = copy(found)
-    again.metadata = msgspec.structs.replace(
-        found.metadata, name=name, uid="", resource_version="", self_link="", creation_timestamp=None, generation=None
-    )
-    again.status = type(again.status)()
+    again = _anew(found, name)
     await _delete(client, found, times)
     await client.create(again)
+
+
+def _anew(rc: ReplicationController, name: str) -> ReplicationController:
+    """The same controller under another name, as if it had never been stored."""
+    fresh = copy(rc)
+    fresh.metadata = msgspec.structs.replace(
+        fresh.metadata, name=name, uid="", resource_version="", self_link="", creation_timestamp=None, generation=None
+    )
+    fresh.status = type(fresh.status)()
+    return fresh

@@ -32,15 +32,20 @@ def endpoint_chain(port: ServedPort, endpoint: Address) -> str:
 
 def nft_suffix(port: ServedPort) -> str:
     """ULMVA6XW-ns1/svc1/tcp/p80: what follows service- and external- in nftables mode; there a name may be long."""
-    owner, _, port_name = port.name.rpartition(":")
-    path = f"{owner}/{port.protocol}/{port_name}"
-    return f"{short_hash(path, 8)}-{path}"[:_LONGEST]
+    return _hashed(_path(port))
 
 
 def nft_endpoint_suffix(port: ServedPort, endpoint: Address) -> str:
     """5OJB2KTY-ns1/svc1/tcp/p80__10.180.0.1/80: what follows endpoint- and affinity-."""
+    return _hashed(f"{_path(port)}__{endpoint.ip}/{endpoint.port}")
+
+
+def _path(port: ServedPort) -> str:
     owner, _, port_name = port.name.rpartition(":")
-    path = f"{owner}/{port.protocol}/{port_name}__{endpoint.ip}/{endpoint.port}"
+    return f"{owner}/{port.protocol}/{port_name}"
+
+
+def _hashed(path: str) -> str:
     return f"{short_hash(path, 8)}-{path}"[:_LONGEST]
 
 
