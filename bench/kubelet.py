@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench.processes import cpu_seconds
 from bench.rows import Row
 from labkit.api.types import Pod
 from labkit.client.informer import Informer
@@ -31,7 +32,6 @@ from tests.node.test_runtime_contract import remove_containers_of
 
 PODS = 30
 QUIET_SECONDS = 60.0
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Bench:
@@ -160,15 +160,10 @@ async def _killed(bench: Bench) -> list[float]:
 async def _quiet(pid: int) -> tuple[float, float]:
     """Megabytes, and the part of a core."""
     await asyncio.sleep(5)
-    before = _ticks(pid)
+    before = cpu_seconds(pid)
     await asyncio.sleep(QUIET_SECONDS)
-    share = (_ticks(pid) - before) / TICKS / QUIET_SECONDS
+    share = (cpu_seconds(pid) - before) / QUIET_SECONDS
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6, share
-
-
-def _ticks(pid: int) -> int:
-    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(words[11]) + int(words[12])
 
 
 def _left(bench: Bench) -> bool:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.processes import resident_mb
 from bench.proxy_modes import beside_one_rule, syncs
 from bench.rows import Row
 from labkit.api.types import (
@@ -107,7 +108,7 @@ async def _many_services(lab: World) -> tuple[float, float]:
     proxy = await lab.proxy()
     (written,) = proxy.said(message="rules written")
     assert written["service_ports"] > SERVICES
-    return written["seconds"], _resident_mb(proxy.process.pid)
+    return written["seconds"], resident_mb(proxy.process.pid)
 
 
 async def _service(lab: World, number: int) -> None:
@@ -117,11 +118,6 @@ async def _service(lab: World, number: int) -> None:
     subset = EndpointSubset(addresses=ready, ports=[EndpointPort(port=80, protocol="TCP")])
     await lab.client.create(Service(metadata=meta, spec=spec))
     await lab.client.create(Endpoints(metadata=ObjectMeta(name=f"s{number}", namespace="default"), subsets=[subset]))
-
-
-def _resident_mb(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
 @contextmanager

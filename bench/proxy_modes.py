@@ -8,15 +8,16 @@ the last rule that stands. `python -m bench.proxy_modes iptables 1000` there pri
 import asyncio
 import io
 import json
+import os
 import resource
 import statistics
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.processes import resident_mb
 from bench.rows import Row
 from labkit.api.types import (
     EndpointAddress,
@@ -113,7 +114,7 @@ async def _sync_userspace(count: int) -> dict[str, float]:
     for number in range(count):
         mode.endpoints_changed(None, _endpoints(number, 5))
     whole = await _timed(mode, services, dict.fromkeys(services, "added"))
-    resident = _resident_mb()
+    resident = resident_mb(os.getpid())
     services["default/s5"] = _service(5, 81)
     change = await _timed(mode, services, {"default/s5": "updated"})
     relay.stop()
@@ -134,7 +135,7 @@ async def _sync(mode: str, count: int) -> dict[str, float]:
         kernel.endpoints_changed(None, _endpoints(number, 5))
     await kernel.prepare()
     whole = await _timed(kernel, services, dict.fromkeys(services, "added"))
-    resident = _resident_mb()
+    resident = resident_mb(os.getpid())
     kernel.endpoints_changed(None, _endpoints(5, 3))
     change = await _timed(kernel, services, {})
     await kernel.firewall.remove()
@@ -151,11 +152,6 @@ def _cpu() -> float:
     """Of this process and of those that it has waited for."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(each.ru_utime + each.ru_stime for each in used)
-
-
-def _resident_mb() -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
 def _meta(number: int) -> ObjectMeta:

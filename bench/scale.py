@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench.kubelet import TICKS
+from bench.processes import cpu_seconds
 from bench.rows import Row
 from labkit.api.types import (
     Container,
@@ -125,9 +125,9 @@ async def _measure(
                 found.append(row(f"memory of kube-{name}", memory(process.pid), "MB", 120))
             found.append(row("memory of a hollow node", memory(nodes.pid) / MANY[0], "MB"))
             assert server.process is not None
-            before = {p.pid: cpu(p.pid) for p in (server.process, scheduler, manager, nodes)}
+            before = {p.pid: cpu_seconds(p.pid) for p in (server.process, scheduler, manager, nodes)}
             await asyncio.sleep(QUIET_SECONDS)
-            busy = {pid: (cpu(pid) - spent) / QUIET_SECONDS * 100 for pid, spent in before.items()}
+            busy = {pid: (cpu_seconds(pid) - spent) / QUIET_SECONDS * 100 for pid, spent in before.items()}
             without = sum(busy.values()) - busy[nodes.pid]
             found.append(row("steady state, of a core", without, "%", 30, {"hollow nodes": busy[nodes.pid]}))
             found.append(row("killed pod to its replacement seen, p50", await _replaced(client, seen), "ms", 100))
@@ -214,12 +214,6 @@ def _decisions(log: Path) -> float:
     ]  # fmt: skip
     gaps = sorted((after - before) / 1e3 for before, after in itertools.pairwise(times) if after - before < 1e6)
     return gaps[len(gaps) * 99 // 100]
-
-
-def cpu(pid: int) -> float:
-    """Seconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def memory(pid: int) -> float:

@@ -6,11 +6,10 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import msgspec
 
-_TICK = 1e6 / os.sysconf("SC_CLK_TCK")  # microseconds
+from bench.processes import cpu_seconds
 
 
 class Figures(msgspec.Struct):
@@ -42,19 +41,8 @@ def quantile(times: Sequence[float], share: float) -> float:
 def measured(figures: Figures, processes: Mapping[str, int]) -> Iterator[None]:
     """Fills in seconds and cpu; `processes`: pids by name, beside the load itself. `count` is set within."""
     watched = dict(processes) | {"load": os.getpid()}
-    before, started = {name: _cpu(pid) for name, pid in watched.items()}, time.perf_counter()
+    before, started = {name: cpu_seconds(pid) for name, pid in watched.items()}, time.perf_counter()
     yield
     figures.seconds = time.perf_counter() - started
-    spent = {name: _cpu(pid) - before[name] for name, pid in watched.items()}
+    spent = {name: 1e6 * (cpu_seconds(pid) - before[name]) for name, pid in watched.items()}
     figures.cpu = {name: round(us / max(1, figures.count), 1) for name, us in spent.items()}
-
-
-def _cpu(pid: int) -> float:
-    """User and system time so far, in microseconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) * _TICK
-
-
-def resident_mb(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024

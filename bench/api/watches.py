@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from bench.api.connection import Client, Target, WrongAnswer, ask, connect, request
-from bench.api.figures import Figures, measured, quantile, resident_mb
+from bench.api.figures import Figures, measured, quantile
 from bench.api.pods import pod
+from bench.processes import resident_mb
 
 if TYPE_CHECKING:
     from bench.api.load import Wish
