@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 LABKIT := $(VENV)/bin/labkit
 BIN    := $(VENV)/bin
-CLUSTER ?= lab
+CLUSTER ?= $(or $(LABKIT_CLUSTER),lab)
 MINUTES ?= 10
 export LABKIT_CLUSTER := $(CLUSTER)
 
