@@ -1,35 +1,104 @@
 """The commands that teach: labs and walkthroughs. All they do is in labkit/guide."""
 
-from typing import Annotated
+import sys
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from labkit.cli.terminal import DEFAULT_CLUSTER, Name
 
 app = typer.Typer()
 PANEL = "Learn"
 Language = Annotated[str | None, typer.Option("--lang", help="en or zh.")]
+PLAY = "play"
 
 
-@app.command(rich_help_panel=PANEL)
-def lab(
-    which: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Without a name: the labs, and how far you are.")
-    ] = None,
+class Labs(TyperGroup):
+    """`labkit lab redis-master` is `labkit lab play redis-master`; without a word it is `labkit lab list`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        words = [word for word in args if not word.startswith("-")]
+        if not words and not {"--help", "-h"} & set(args):
+            args = ["list", *args]
+        elif words and words[0] not in self.commands:
+            args = [PLAY, *args]
+        return super().parse_args(ctx, args)
+
+
+lab = typer.Typer(
+    cls=Labs,
+    help="A lab: explained step by step, done by you, checked. `labkit lab` lists them; `labkit lab NAME` begins one or"
+    " goes on with it.",
+)
+app.add_typer(lab, name="lab", rich_help_panel=PANEL)
+
+
+@lab.command("list")
+def list_labs(lang: Language = None, name: Name = DEFAULT_CLUSTER) -> None:
+    """The labs, and how far you are."""
+    from labkit.guide import play as guide
+
+    raise typer.Exit(guide.list_labs(name, lang))
+
+
+@lab.command(PLAY)
+def play_lab(
+    which: Annotated[str, typer.Argument(metavar="NAME", help="As `labkit lab` lists it.")],
     play: Annotated[
         bool, typer.Option("--play", help="Let the lab play its own solution, checking before and after.")
     ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave what a played lab made.")] = False,
-    reset: Annotated[bool, typer.Option("--reset", help="Start over.")] = False,
+    reset: Annotated[bool, typer.Option("--reset", help="Remove what the lab made, and start over.")] = False,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="One column of text, no second pane: for a screen reader or a slow line.")
+    ] = False,
+    seed: Annotated[str, typer.Option(help="What varies from learner to learner is drawn from this word.")] = "",
     lang: Language = None,
     name: Name = DEFAULT_CLUSTER,
 ) -> None:
-    """A lab: explained step by step, done by you, checked."""
+    """Begin a lab or go on with it (the word `play` can be left out)."""
     from labkit.guide import play as guide
+    from labkit.guide import theatre
 
-    if which is None:
-        raise typer.Exit(guide.list_labs(name, lang))
-    raise typer.Exit(guide.run_lab(which, name, play=play, reset=reset, lang=lang, keep=keep))
+    if play:
+        raise typer.Exit(guide.prove_lab(which, name, lang=lang, keep=keep, seed=seed))
+    if not reset and not plain and theatre.possible():
+        raise typer.Exit(theatre.play(name, ["lab", *sys.argv[sys.argv.index("lab") + 1 :], "--plain"]))
+    raise typer.Exit(guide.run_lab(which, name, reset=reset, lang=lang, seed=seed))
+
+
+@lab.command("check")
+def check_lab(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="A page, in any language.")],
+) -> None:
+    """For authors: is this page a lab? Says each fault with its line."""
+    from labkit.guide import lint
+
+    raise typer.Exit(lint.run(path))
+
+
+@lab.command("new")
+def new_lab(
+    which: Annotated[str, typer.Argument(metavar="NAME", help="Of a-z, 0-9 and -.")],
+    folder: Annotated[Path, typer.Option("--in", help="Where it is put.")] = Path("labs"),
+) -> None:
+    """For authors: a lab of one step, in both languages, that plays as it is."""
+    from labkit.guide import skeleton
+
+    raise typer.Exit(skeleton.run(which, folder))
+
+
+@lab.command("view", hidden=True)
+def view_lab(
+    what: Annotated[str, typer.Argument(help="pods, endpoints, rules, dns, log:UNIT ...")] = "pods",
+    name: Name = DEFAULT_CLUSTER,
+) -> None:
+    """What a lab is about, live, until Ctrl-C."""
+    from labkit.guide import live
+
+    raise typer.Exit(live.run(what, name))
 
 
 @app.command(rich_help_panel=PANEL)

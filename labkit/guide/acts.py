@@ -1,7 +1,7 @@
 """Commands and checks of a page, done on a stage."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from labkit.guide.engine import findings_in
 from labkit.guide.format import Check, Lab, Run
@@ -47,9 +47,14 @@ def check(
 
 
 def reset(stage: Stage, lab: Lab) -> list[str]:
-    """Run the lab's reset commands; what went wrong, one line per command."""
+    """Remove what the lab made; what went wrong, one line per command."""
+    return each(stage, lab, lab.resets)
+
+
+def each(stage: Stage, lab: Lab, runs: Sequence[Run]) -> list[str]:
+    """Run set-up or reset commands; what went wrong, one line per command."""
     troubles = []
-    for run in lab.resets:
+    for run in runs:
         try:
             outcome = do(stage, run, {})
         except NowhereError as exc:

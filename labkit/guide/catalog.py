@@ -41,6 +41,17 @@ def translated(page: Path, lang: str) -> Path:
     return other if lang != "en" and other.is_file() else page
 
 
+def languages_of(page: Path) -> list[Path]:
+    """The English page and its translations."""
+    return [path for lang in LANGUAGES if (path := translated(page, lang)).is_file()]
+
+
+def name_of(path: Path) -> str:
+    """What a page is called: its folder, or its file without number, language and ending."""
+    stem = path.parent.name if path.name.startswith("lab.") else path.name.split(".")[0]
+    return re.sub(r"^\d+-", "", stem)
+
+
 def load(folder: Path, name: str, lang: str) -> Lab:
     """Raises LabError when there is no such page, naming those that there are."""
     found = pages(folder)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from labkit.guide.format import Ask, Check, Code, Lab, Part, Question, Run, Step, Text
+from labkit.guide.format import Ask, Check, Code, Hint, Lab, Part, Question, Run, Step, Text
 from labkit.guide.places import Place
 
 
@@ -72,12 +72,24 @@ def back_to_ask(lab: Lab, progress: Progress, check: Check) -> Progress:
     return replace(progress, part=[*asks, *acts, 0][0])
 
 
-def hint(lab: Lab, progress: Progress) -> tuple[Progress, str | None]:
-    """The next hint of the present step; None when there are no more."""
+def to_step(progress: Progress, step_id: str) -> Progress:
+    """To the beginning of a step, to do it again: it has not passed any more."""
+    passed = tuple(passed for passed in progress.passed if passed != step_id)
+    return replace(progress, step=step_id, part=0, passed=passed, hints=0, finished=False)
+
+
+def next_check(lab: Lab, progress: Progress) -> Check | None:
+    """The check that the learner works for: the first one behind the present part."""
+    return next((part for part in parts_here(lab, progress)[progress.part :] if isinstance(part, Check)), None)
+
+
+def hint(lab: Lab, progress: Progress) -> tuple[Progress, Hint | None]:
+    """The next hint of the present step of those that fit always; None when there are no more."""
     step = present_step(lab, progress)
-    if step is None or progress.hints >= len(step.hints):
+    hints = [hint for hint in step.hints if hint.when is None] if step else []
+    if progress.hints >= len(hints):
         return progress, None
-    return replace(progress, hints=progress.hints + 1), step.hints[progress.hints]
+    return replace(progress, hints=progress.hints + 1), hints[progress.hints]
 
 
 def workplace(parts: Sequence[Part], index: int) -> Place | None:
@@ -103,10 +115,22 @@ def predictions_for(parts: Sequence[Part], index: int) -> list[Question]:
     return found
 
 
+def rests_on(lab: Lab, check: Check, step: Step) -> bool:
+    """Whether the check needs what the step made, or what the learner found in it."""
+    asked = {part.name for part in step.parts if isinstance(part, Ask)}
+    return step.id in check.needs or bool(asked & set(findings_in(lab, check.command)))
+
+
 def blamed_step(lab: Lab, check: Check, still_holds: Mapping[str, bool]) -> Step | None:
-    """The earliest step that the check needs and that no longer holds: the root, not the symptom."""
-    broken = [step for step in lab.steps if step.id in check.needs and not still_holds.get(step.id, True)]
+    """The earliest step on which the check rests and which no longer holds: the root, not the symptom."""
+    broken = [step for step in earlier(lab, check) if not still_holds.get(step.id, True)]
     return broken[0] if broken else None
+
+
+def earlier(lab: Lab, check: Check) -> list[Step]:
+    """The steps before the check's own on which it rests."""
+    own = next((i for i, step in enumerate(lab.steps) if check in step.checks), len(lab.steps))
+    return [step for step in lab.steps[:own] if rests_on(lab, check, step)]
 
 
 def percent(lab: Lab, progress: Progress) -> int:

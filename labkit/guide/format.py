@@ -10,9 +10,14 @@ Lab
      |    Question   `quiz` (judged at once) or `predict` (judged by what the next command prints)
      |    Ask        `ask name=X`: the learner types what they found; later commands see it as $X
      |    Check      `sh check on=PLACE within=20`: passes on exit 0
-     +- hints, shown one by one after a failed check
+     +- setups     `<!-- setup on=PLACE`: run before the step begins, not shown
+     +- resets     `<!-- reset on=PLACE`, or a shown command with the flag `reset`: undo what the step made
+     +- hints      shown one by one on request; one with `<!-- when on=PLACE` before it only where that command says yes
+
+The intro has setups and resets too: those of the whole lab. What `varies` differs from learner to learner (vary.py).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -108,16 +113,36 @@ Part = Text | Code | Run | Question | Ask | Check
 
 
 @dataclass(frozen=True)
+class Hint:
+    """`when`: a command that says with exit 0 that this hint fits what is the matter; what it prints is shown too."""
+
+    markdown: str
+    line: int
+    when: Run | None = None
+
+
+@dataclass(frozen=True)
 class Step:
     id: str
     title: str
     line: int
     parts: tuple[Part, ...]
-    hints: tuple[str, ...] = ()
+    hints: tuple[Hint, ...] = ()
+    setups: tuple[Run, ...] = ()
+    undo: tuple[Run, ...] = ()  # resets that no reader sees
 
     @property
     def checks(self) -> tuple[Check, ...]:
         return tuple(part for part in self.parts if isinstance(part, Check))
+
+    @property
+    def resets(self) -> tuple[Run, ...]:
+        return (*(part for part in self.parts if isinstance(part, Run) and part.reset), *self.undo)
+
+    @property
+    def solution(self) -> tuple[Run, ...]:
+        """What is typed by who plays this step: shown and hidden commands in their order."""
+        return tuple(part for part in self.parts if isinstance(part, Run))
 
 
 @dataclass(frozen=True)
@@ -131,10 +156,20 @@ class Lab:
     reads: tuple[str, ...]  # files of labkit that the lab reads, from the repository's root
     intro: tuple[Part, ...]
     steps: tuple[Step, ...] = field(default=())
+    labs: tuple[str, ...] = ()  # the labs that this one builds upon
+    varies: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # NAME -> what it may be, the recorded one first
+    values: Mapping[str, str] = field(default_factory=dict)  # what they are for this learner (vary.py)
+    view: str = "pods"  # what the side view begins with (views.py)
+    parallel: bool = False  # all it does stays in one namespace: several such labs can be played at once
+    setups: tuple[Run, ...] = ()
+    undo: tuple[Run, ...] = ()
 
     @property
     def resets(self) -> tuple[Run, ...]:
-        return tuple(part for step in self.steps for part in step.parts if isinstance(part, Run) and part.reset)
+        """All of the lab, the last step's first."""
+        return (*(run for step in reversed(self.steps) for run in step.resets), *self.undo)
 
     def step(self, step_id: str) -> Step | None:
         return next((step for step in self.steps if step.id == step_id), None)

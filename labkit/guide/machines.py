@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from labkit.cluster import Cluster
+from labkit.guide.format import Lab
 from labkit.guide.places import NowhereError, Place, Spot, find_spot, pod_query, typed_at
 from labkit.guide.stage import Outcome, with_answers
-from labkit.provision.errors import TimedOut
+from labkit.guide.vary import filled
+from labkit.provision.errors import CommandFailed, TimedOut
 from labkit.provision.ssh import Ssh
 
 AGENT_UNITS = ("kubelet", "kube-proxy", "docker")
@@ -24,6 +26,11 @@ def as_root(command: str, lab: str) -> str:
     """Root's shell, in the lab's folder if this machine has it, with kubectl's credentials where there are any."""
     setup = f"export PATH={_PATH} KUBECONFIG={KUBECONFIG} HOME=/root; cd /root/labs/{lab} 2>/dev/null || cd; exec 2>&1"
     return "bash -c " + shlex.quote(f"{setup}\n{command}")
+
+
+def files_of(lab: Lab) -> list[Path]:
+    """What lies beside the page: manifests and programs that the lab uses."""
+    return [path for path in sorted(lab.path.parent.iterdir()) if path.is_file() and path.suffix not in (".md", ".svg")]
 
 
 class Machines:
@@ -67,19 +74,41 @@ class Machines:
         return Outcome(result.rc, result.out + result.err)
 
     def unit_states(self, unit: str) -> dict[str, str]:
-        """Machine -> what systemd says of a unit that should run there: active, inactive, failed, activating ..."""
+        """Machine -> what systemd says of a unit that should run there (active, inactive, failed, activating ...),
+        or `unreachable`."""
         machines = [machine.name for machine in self._cluster.agents] if unit in AGENT_UNITS else [self._master]
-        return {name: self.run(Spot(name), f"systemctl is-active {unit}", 10, {}).text.strip() for name in machines}
+        return {name: self._state(name, unit) for name in machines}
+
+    def _state(self, machine: str, unit: str) -> str:
+        try:
+            return self.run(Spot(machine), f"systemctl is-active {unit}", 10, {}).text.strip()
+        except CommandFailed:
+            return "unreachable"
+
+    def shell_command(self, machine: str, prompt: str) -> list[str]:
+        """The `ssh ...` that opens root's shell on a machine, in the lab's folder, with a prompt of ours."""
+        start = shlex.quote(f". ~/.bashrc 2>/dev/null; export PATH={_PATH} KUBECONFIG={KUBECONFIG}; {prompt}")
+        ssh = self._ssh(machine)
+        ssh.connect()  # its key is known from here on
+        return ssh.shell_command(
+            f"cd labs/{self._lab} 2>/dev/null; exec bash --rcfile <(echo {start}) -i", terminal=True
+        )
+
+    def follow(self, spot: Spot, command: str) -> list[str]:
+        """The `ssh ...` that runs a command which does not end by itself, with its output in this terminal."""
+        ssh = self._ssh(spot.machine)
+        ssh.connect()
+        return ssh.shell_command(command, terminal=True)
 
     def shell(self, spot: Spot) -> None:
         """A root shell on the machine, in this terminal, until the learner leaves it."""
         self._ssh(spot.machine).shell()
 
-    def bring(self, folder: Path, name: str) -> None:
-        """`labs/01-redis-master/*.yaml` -> /root/labs/redis-master/ on the master."""
-        for path in sorted(folder.iterdir()):
-            if path.is_file() and path.suffix != ".md":
-                self._ssh(self._master).put(path.read_bytes(), f"/root/labs/{name}/{path.name}")
+    def bring(self, lab: Lab) -> None:
+        """`labs/01-redis-master/*.yaml` -> /root/labs/redis-master/ on the master, with what varies filled in."""
+        for path in files_of(lab):
+            text = filled(path.read_text(encoding="utf-8"), lab.values)
+            self._ssh(self._master).put(text.encode(), f"/root/labs/{lab.name}/{path.name}")
 
     def close(self) -> None:
         for ssh in self._open.values():

@@ -7,17 +7,16 @@ that lies between them is text, kept as it was written.
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from labkit.guide.fences import Fence, answer_of, ask_of, check_of, code_of, question_of, read_info, run_of
-from labkit.guide.format import Ask, Check, Lab, LabError, Part, Question, Recorded, Run, Step, Text
+from labkit.guide.format import Ask, Check, Hint, Lab, LabError, Part, Question, Recorded, Run, Step, Text
+from labkit.guide.front import read_front
 
-_COMMENTS = "id NAME, solution on=PLACE, answer ... or note"
-_FRONT = {"title": str, "minutes": int, "objectives": list, "needs": dict, "reads": list}
+_COMMENTS = "id NAME, solution on=PLACE (or setup, reset, when), answer ... or note"
 
 
 def parse(path: Path, name: str = "") -> Lab:
@@ -30,45 +29,19 @@ def parse(path: Path, name: str = "") -> Lab:
 
 
 def parse_text(text: str, path: Path, name: str) -> Lab:
-    front, body_line = _front_matter(text, path)
+    front = read_front(text, path)
     lines = text.splitlines()
     # Blank lines in place of the front matter keep the numbers of the lines.
-    page = "\n" * body_line + "\n".join(lines[body_line:])
+    page = "\n" * front.lines + "\n".join(lines[front.lines :])
     sections = _sections(page, lines, path)
     steps = tuple(section.step() for section in sections[1:])
-    lab = Lab(name=name, path=path, title=front["title"], minutes=front["minutes"],
-              objectives=tuple(front["objectives"]), agents=front["needs"]["agents"], reads=tuple(front["reads"]),
-              intro=tuple(sections[0].parts), steps=steps)  # fmt: skip
+    intro = sections[0]
+    lab = Lab(
+        name, path, front.title, front.minutes, front.objectives, front.agents, front.reads, tuple(intro.parts), steps,
+        labs=front.labs, varies=front.varies, view=front.view, parallel=front.parallel,
+        setups=tuple(intro.setups), undo=tuple(intro.undo))  # fmt: skip
     _check_whole(lab)
     return lab
-
-
-def _front_matter(text: str, path: Path) -> tuple[dict[str, Any], int]:
-    """The front matter, and the number of lines that it takes."""
-    lines = text.splitlines()
-    expected = "front matter between two lines '---' with " + ", ".join(_FRONT)
-    if not lines or lines[0].strip() != "---" or "---" not in (line.strip() for line in lines[1:]):
-        raise LabError(path, 1, "has no front matter", expected)
-    end = next(i for i, line in enumerate(lines[1:], 1) if line.strip() == "---")
-    try:
-        front = yaml.safe_load("\n".join(lines[1:end]))
-    except yaml.MarkedYAMLError as exc:
-        line = (exc.problem_mark.line if exc.problem_mark else 0) + 2
-        raise LabError(path, line, f"front matter is no YAML: {exc.problem}", expected) from exc
-    if not isinstance(front, dict):
-        raise LabError(path, 2, "front matter is no mapping", expected)
-    for key, kind in _FRONT.items():
-        if not isinstance(front.get(key), kind):
-            raise LabError(path, _line_of(lines, key), f"front matter: {key}: {front.get(key)!r}", f"a {kind.__name__}")
-    if unknown := sorted(set(front) - set(_FRONT)):
-        raise LabError(path, _line_of(lines, unknown[0]), f"front matter: unknown {unknown[0]}", ", ".join(_FRONT))
-    if not isinstance(front["needs"].get("agents"), int) or set(front["needs"]) != {"agents"}:
-        raise LabError(path, _line_of(lines, "needs"), f"front matter: needs: {front['needs']!r}", "{agents: NUMBER}")
-    return front, end + 1
-
-
-def _line_of(lines: list[str], key: str) -> int:
-    return next((i for i, line in enumerate(lines, 1) if line.startswith(f"{key}:")), 1)
 
 
 @dataclass
@@ -80,12 +53,19 @@ class _Section:
     line: int = 1
     id: str = ""
     parts: list[Part] = field(default_factory=list)
-    hints: list[str] = field(default_factory=list)
+    hints: list[Hint] = field(default_factory=list)
+    setups: list[Run] = field(default_factory=list)
+    undo: list[Run] = field(default_factory=list)
+    when: Run | None = None  # the condition of the hint that follows
 
     def step(self) -> Step:
         if not self.id:
             raise LabError(self.path, self.line, f"step {self.title!r} has no name", "a line <!-- id NAME --> under it")
-        return Step(self.id, self.title, self.line, tuple(self.parts), tuple(self.hints))
+        if self.when:
+            raise LabError(self.path, self.when.line, "a condition without its hint", "<details> behind the comment")
+        return Step(
+            self.id, self.title, self.line, tuple(self.parts), tuple(self.hints), tuple(self.setups), tuple(self.undo)
+        )
 
 
 def _sections(page: str, lines: list[str], path: Path) -> list[_Section]:
@@ -166,14 +146,25 @@ class _Reader:
             if not re.fullmatch(r"[a-z][a-z0-9-]*", rest) or self.here.id:
                 self.fail(line, f"step name {rest!r}", "one name per step, of a-z, 0-9 and -")
             self.here.id = rest
-        elif word == "solution":
+        elif word in ("solution", "setup", "reset", "when"):
             fence = Fence(f"sh {rest}", body, line, self.path)
-            self.here.parts.append(replace(run_of(fence, read_info(fence)), hidden=True))
+            self._hidden(word, replace(run_of(fence, read_info(fence)), hidden=True))
         elif word == "answer":
             last = self.here.parts[-1] if self.here.parts else None
             self.here.parts[-1:] = [answer_of(last, Fence(rest, body, line, self.path))]
         elif word != "note":
             self.fail(line, f"unknown comment {word!r}", _COMMENTS)
+
+    def _hidden(self, word: str, run: Run) -> None:
+        """A command that no reader sees."""
+        if word == "solution":
+            self.here.parts.append(run)
+        elif word == "setup":
+            self.here.setups.append(run)
+        elif word == "reset":
+            self.here.undo.append(run)
+        else:
+            self.here.when = run
 
     def _in_hint(self, token: Token) -> None:
         """`<details><summary>..</summary>`, text, `</details>`; markdown-it ends its HTML blocks at blank lines."""
@@ -185,8 +176,8 @@ class _Reader:
         text = re.sub(r"<summary>.*?</summary>|</?details[^>]*>", "", block, flags=re.DOTALL).strip()
         if not text:
             self.fail(self.hint_from, "an empty hint", "text between <details> and </details>")
-        self.here.hints.append(text)
-        self.hint_from = None
+        self.here.hints.append(Hint(text, self.hint_from, self.here.when))
+        self.hint_from = self.here.when = None
 
 
 def _check_whole(lab: Lab) -> None:

@@ -13,15 +13,18 @@ from pathlib import Path
 
 from labkit.cluster import load as load_cluster
 from labkit.cluster import state_dir
-from labkit.guide import acts, catalog
+from labkit.guide import acts, catalog, theatre
+from labkit.guide.desk import Plain
 from labkit.guide.engine import Progress, percent
 from labkit.guide.format import Lab, LabError
+from labkit.guide.keys import Quit
 from labkit.guide.machines import Machines
 from labkit.guide.progress import ProgressFile
 from labkit.guide.proof import StepBroken, Verdict, prove
 from labkit.guide.screen import Screen, Terminal
 from labkit.guide.stage import Stage
-from labkit.guide.tutor import Quit, Tutor
+from labkit.guide.tutor import Tutor
+from labkit.guide.vary import draw, varied
 from labkit.guide.words import Words
 from labkit.provision.errors import CommandFailed
 
@@ -32,39 +35,56 @@ def list_labs(cluster_name: str, lang: str | None = None) -> int:
     """A table of the labs with this cluster's progress."""
 
     def listed(screen: Screen, words: Words) -> int:
-        book = ProgressFile(state_dir(cluster_name))
-        rows = []
-        for name in catalog.pages(catalog.LABS):
-            lab = catalog.load(catalog.LABS, name, catalog.language(lang))
-            done = f"{percent(lab, book.load(name))}%"
-            rows.append((name, lab.title, str(lab.minutes), done))
-        columns = [words(f"list-{column}") for column in ("name", "title", "minutes", "progress")]
-        screen.table(columns, rows)
-        screen.say(words("list-how"), "quiet")
+        _show_labs(screen, words, cluster_name, lang)
         return FINE
 
-    return _guarded(lang, listed)
+    return guarded(lang, listed)
 
 
-def run_lab(
-    name: str, cluster_name: str, play: bool = False, reset: bool = False, lang: str | None = None, keep: bool = False
-) -> int:
-    """Guide through a lab; `play` proves it by its own solution (and cleans up unless `keep`); `reset` removes what
-    it made and forgets the progress."""
+def _show_labs(screen: Screen, words: Words, cluster_name: str, lang: str | None) -> None:
+    book = ProgressFile(state_dir(cluster_name))
+    rows = []
+    for name in catalog.pages(catalog.LABS):
+        lab = catalog.load(catalog.LABS, name, catalog.language(lang))
+        done = f"{percent(lab, book.load(name))}%"
+        rows.append((name, lab.title, str(lab.minutes), done))
+    columns = [words(f"list-{column}") for column in ("name", "title", "minutes", "progress")]
+    screen.table(columns, rows)
+    screen.say(words("list-how"), "quiet")
+
+
+def run_lab(name: str, cluster_name: str, reset: bool = False, lang: str | None = None, seed: str = "") -> int:
+    """Guide through a lab; `reset` removes what it made and forgets the progress. `seed` replaces the learner's own:
+    what varies is drawn from it, so a group with one seed sees the same."""
+
+    def ran(screen: Screen, words: Words) -> int:
+        book = ProgressFile(state_dir(cluster_name))
+        if seed:
+            book.reseed(seed)
+        lab = catalog.load(catalog.LABS, name, catalog.language(lang))
+        lab = varied(lab, draw(lab, book.seed()) if lab.varies else {})
+        with on_stage(cluster_name, lab) as stage:
+            if reset:
+                return _reset(stage, lab, screen, words, book)
+            if not ready(stage, lab, screen, words):
+                return FAILED
+            return _guide(stage, lab, screen, words, book, cluster_name)
+
+    return guarded(lang, ran)
+
+
+def prove_lab(name: str, cluster_name: str, lang: str | None = None, keep: bool = False, seed: str = "") -> int:
+    """Let a lab prove itself by its own solution, and clean up unless `keep`."""
 
     def ran(screen: Screen, words: Words) -> int:
         lab = catalog.load(catalog.LABS, name, catalog.language(lang))
-        book = ProgressFile(state_dir(cluster_name))
-        with _stage(cluster_name, lab) as stage:
-            if reset:
-                return _reset(stage, lab, screen, words, book)
-            if not _ready(stage, lab, screen, words):
+        lab = varied(lab, draw(lab, seed))
+        with on_stage(cluster_name, lab) as stage:
+            if not ready(stage, lab, screen, words):
                 return FAILED
-            if play:
-                return _prove(stage, lab, screen, words, keep)
-            return _guide(stage, lab, screen, words, book, cluster_name)
+            return _prove(stage, lab, screen, words, keep)
 
-    return _guarded(lang, ran)
+    return guarded(lang, ran)
 
 
 def run_walkthrough(name: str, cluster_name: str, auto: bool = False, lang: str | None = None) -> int:
@@ -72,11 +92,11 @@ def run_walkthrough(name: str, cluster_name: str, auto: bool = False, lang: str 
 
     def ran(screen: Screen, words: Words) -> int:
         page = catalog.load(catalog.WALKTHROUGHS, name, catalog.language(lang))
-        with _stage(cluster_name, page) as stage:
-            if not _ready(stage, page, screen, words):
+        with on_stage(cluster_name, page) as stage:
+            if not ready(stage, page, screen, words):
                 return FAILED
             acts.reset(stage, page)
-            tutor = Tutor(page, stage, screen, words, save=lambda progress: None, auto=auto)
+            tutor = Tutor(page, stage, Plain(stage), screen, words, save=lambda progress: None, auto=auto)
             try:
                 return FINE if tutor.lead(Progress()) else NOT_PASSED
             except (Quit, EOFError):
@@ -84,7 +104,7 @@ def run_walkthrough(name: str, cluster_name: str, auto: bool = False, lang: str 
             finally:
                 acts.reset(stage, page)
 
-    return _guarded(lang, ran, typing=0 if auto else 0.015)
+    return guarded(lang, ran, typing=0 if auto else 0.015)
 
 
 def list_walkthroughs(lang: str | None = None) -> int:
@@ -95,24 +115,24 @@ def list_walkthroughs(lang: str | None = None) -> int:
                      [(name, page.title, str(page.minutes)) for name, page in pages.items()])  # fmt: skip
         return FINE
 
-    return _guarded(lang, listed)
+    return guarded(lang, listed)
 
 
 @contextmanager
-def _stage(cluster_name: str, lab: Lab) -> Iterator[Stage]:
+def on_stage(cluster_name: str, lab: Lab) -> Iterator[Stage]:
     machines = Machines(load_cluster(cluster_name), lab.name)
     try:
-        machines.bring(lab.path.parent, lab.name)
+        machines.bring(lab)
         yield machines
     finally:
         machines.close()
 
 
-def _ready(stage: Stage, lab: Lab, screen: Screen, words: Words) -> bool:
-    ready = stage.agents()
-    if len(ready) >= lab.agents:
+def ready(stage: Stage, lab: Lab, screen: Screen, words: Words) -> bool:
+    agents = stage.agents()
+    if len(agents) >= lab.agents:
         return True
-    there = ", ".join(ready) or words("none")
+    there = ", ".join(agents) or words("none")
     screen.say(words("agents", title=lab.title, n=lab.agents, ready=there), "bad")
     return False
 
@@ -122,7 +142,11 @@ def _guide(stage: Stage, lab: Lab, screen: Screen, words: Words, book: ProgressF
     again = (
         lab.name if cluster_name == os.environ.get("LABKIT_CLUSTER", "lab") else f"{lab.name} --cluster {cluster_name}"
     )
-    tutor = Tutor(lab, stage, screen, words, save=lambda progress: book.save(lab.name, progress))
+    if unknown := [needed for needed in lab.labs if not book.load(needed).finished]:
+        screen.say(words("needs-labs", labs=", ".join(unknown)), "hint")
+    desk = theatre.desk(stage, cluster_name) or Plain(stage)
+    tutor = Tutor(lab, stage, desk, screen, words, save=lambda progress: book.save(lab.name, progress),
+                  labs=lambda: _show_labs(screen, words, cluster_name, words.lang))  # fmt: skip
     try:
         tutor.lead(book.load(lab.name))
     except (Quit, EOFError):
@@ -182,7 +206,7 @@ def _prove(stage: Stage, lab: Lab, screen: Screen, words: Words, keep: bool) -> 
     return NOT_PASSED
 
 
-def _guarded(lang: str | None, ran: Callable[[Screen, Words], int], typing: float = 0) -> int:
+def guarded(lang: str | None, ran: Callable[[Screen, Words], int], typing: float = 0) -> int:
     """Expected failures become one clear message and an exit code."""
     try:
         return ran(Terminal(typing), Words(catalog.language(lang)))

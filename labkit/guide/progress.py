@@ -1,6 +1,6 @@
 """progress.json: how far a learner is, one small file per cluster, in its state directory.
 
-    {"labs": {"redis-master": {
+    {"seed": "9f3c81", "labs": {"redis-master": {
         "step": "service",                     the step's id in the page ("" before the first)
         "part": 3,                             index into the parts of that step
         "answers": {"PROXY_PORT": "34273"},    what the learner found, by name
@@ -9,10 +9,12 @@
         "finished": false,
         "updated": "2026-11-22T10:26:26Z"}}}
 
-It holds nothing that a cluster cannot be asked for again; delete it to begin anew.
+`seed` draws what varies from learner to learner (vary.py). The file holds nothing else that a cluster cannot be asked
+for again; delete it to begin anew.
 """
 
 import contextlib
+import secrets
 import time
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ class Saved(msgspec.Struct, omit_defaults=False):
 
 class Book(msgspec.Struct):
     labs: dict[str, Saved] = {}
+    seed: str = ""
 
 
 class ProgressFile:
@@ -52,6 +55,19 @@ class ProgressFile:
         fields: dict[str, Any] = {key: getattr(progress, key) for key in ("step", "part", "hints", "finished")}
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         book.labs[lab] = Saved(**fields, answers=dict(progress.answers), passed=list(progress.passed), updated=now)
+        self._write(book)
+
+    def seed(self) -> str:
+        """This learner's: made when first asked for."""
+        book = self._book()
+        if not book.seed:
+            book.seed = secrets.token_hex(3)
+            self._write(book)
+        return book.seed
+
+    def reseed(self, seed: str) -> None:
+        book = self._book()
+        book.seed = seed
         self._write(book)
 
     def forget(self, lab: str) -> None:

@@ -45,6 +45,7 @@ class StepBroken(Exception):
 def prove(stage: Stage, lab: Lab, verdict: Callable[[Verdict], None], typed: Typed = lambda run, outcome: None) -> bool:
     """True when every check of every step did as it must. Raises StepBroken."""
     answers: dict[str, str] = {}
+    _type(stage, lab, [*lab.setups], answers, lambda run, outcome: None)
     _type(stage, lab, [part for part in lab.intro if isinstance(part, Run)], answers, typed)
     good = True
     for step in lab.steps:
@@ -55,6 +56,7 @@ def prove(stage: Stage, lab: Lab, verdict: Callable[[Verdict], None], typed: Typ
 def _prove_step(
     stage: Stage, lab: Lab, step: Step, answers: dict[str, str], verdict: Callable[[Verdict], None], typed: Typed
 ) -> bool:
+    _type(stage, lab, [*step.setups], answers, lambda run, outcome: None)
     before = {check: acts.check(stage, lab, check, answers, within=0).rc != 0 for check in step.checks}
     good = bool(step.checks)
     for part in step.parts:

@@ -20,17 +20,14 @@ from labkit.guide.parse import parse
 from labkit.guide.proof import StepBroken, prove
 from labkit.guide.rewrite import shortened, spoken, with_code, with_outputs
 from labkit.guide.stage import Outcome
+from labkit.guide.vary import draw, varied
 from labkit.provision.errors import CommandFailed
-
-
-def languages_of(page: Path) -> list[Path]:
-    return [path for lang in catalog.LANGUAGES if (path := catalog.translated(page, lang)).is_file()]
 
 
 def refresh_code(page: Path, name: str) -> list[Path]:
     """The files that changed."""
     changed = []
-    for path in languages_of(page):
+    for path in catalog.languages_of(page):
         old = path.read_text(encoding="utf-8")
         new = with_code(old, parse(path, name))
         if new != old:
@@ -42,6 +39,7 @@ def refresh_code(page: Path, name: str) -> list[Path]:
 def record(page: Path, name: str, cluster_name: str) -> bool:
     """Play the English page, write its outputs into every language; False when a lab's check did not do as it must."""
     lab = parse(page, name)
+    lab = varied(lab, draw(lab, seed=""))
     printed: dict[str, str] = {}
     stage = Machines(load_cluster(cluster_name), name)
 
@@ -49,15 +47,16 @@ def record(page: Path, name: str, cluster_name: str) -> bool:
         printed[spoken(run)] = shortened(outcome.text) or f"(exit code {outcome.rc})"
 
     try:
-        stage.bring(page.parent, name)
+        stage.bring(lab)
         acts.reset(stage, lab)
         good = prove(stage, lab, lambda verdict: None, typed)
         acts.reset(stage, lab)
     finally:
         stage.close()
-    for path in languages_of(page):
+    for path in catalog.languages_of(page):
         text = path.read_text(encoding="utf-8")
-        path.write_text(with_outputs(text, parse(path, name), printed), encoding="utf-8")
+        other = parse(path, name)
+        path.write_text(with_outputs(text, varied(other, draw(other, seed="")), printed), encoding="utf-8")
     return good or page.parent == catalog.WALKTHROUGHS  # a walkthrough proves nothing, it has to come to its end
 
 

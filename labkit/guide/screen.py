@@ -1,12 +1,17 @@
 """What the learner sees: rich on a terminal of any width, plain lines where there is none (or NO_COLOR, TERM=dumb).
 
-All input is a line ended by Enter, so it works over any connection and with a screen reader.
+Answers are lines ended by Enter; choices are one key, or a line where the terminal cannot (TERM=dumb, a pipe).
 """
 
 import io
+import os
+import select
 import sys
+import termios
 import time
-from collections.abc import Iterable
+import tty
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
@@ -21,6 +26,17 @@ from rich.theme import Theme
 from labkit.guide.cjk import broken
 
 
+@contextmanager
+def _unbuffered(terminal: int) -> Iterator[int]:
+    """Keys come as they are pressed and are not echoed; Ctrl-C stays what it is."""
+    before = termios.tcgetattr(terminal)
+    tty.setcbreak(terminal)
+    try:
+        yield terminal
+    finally:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+
+
 class Screen(Protocol):
     def title(self, text: str, under: str = "") -> None: ...
     def markdown(self, text: str) -> None: ...
@@ -30,9 +46,11 @@ class Screen(Protocol):
     def copyable(self, text: str) -> None: ...
     def say(self, text: str, mood: str = "") -> None: ...
     def ask(self, prompt: str) -> str: ...
+    def key(self, watch: Callable[[], bool] | None = None) -> str: ...
     def table(self, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None: ...
 
 
+WATCH_SECONDS = 2  # between two looks at the cluster while a key is waited for
 MOODS = {"good": "bold green", "bad": "bold red", "quiet": "dim", "hint": "yellow", "": ""}
 WIDTH = 100  # lines longer than this tire the eye
 
@@ -95,6 +113,21 @@ class Terminal:
     def ask(self, prompt: str) -> str:
         """One line without its end. Raises EOFError at the end of input."""
         return self.console.input(Text(prompt, style="dim" if prompt.endswith("\n") else "")).strip()
+
+    def key(self, watch: Callable[[], bool] | None = None) -> str:
+        """One key, as soon as it is pressed, where the terminal can; else the first letter of a line ended by Enter.
+        "" is Enter. `watch` is asked now and then while nothing is pressed; its yes counts as Enter.
+        Raises EOFError, KeyboardInterrupt."""
+        if not (self.console.is_terminal and sys.stdin.isatty()) or os.environ.get("TERM") == "dumb":
+            return self.ask("> ").lower()[:1]
+        with _unbuffered(sys.stdin.fileno()) as terminal:
+            while not select.select([terminal], [], [], WATCH_SECONDS)[0]:
+                if watch is not None and watch():
+                    return ""
+            typed = os.read(terminal, 64).decode(errors="replace")
+        if not typed or typed[0] == "\x04":
+            raise EOFError
+        return "" if typed[0] in "\r\n" else typed[0].lower()
 
     def table(self, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))

@@ -3,9 +3,9 @@
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
+from labkit.guide.format import Lab
 from labkit.guide.places import Place, Spot
 
 
@@ -23,7 +23,7 @@ class Stage(Protocol):
     def run(self, spot: Spot, command: str, timeout: float, answers: Mapping[str, str]) -> Outcome: ...
     def unit_states(self, unit: str) -> dict[str, str]: ...
     def shell(self, spot: Spot) -> None: ...
-    def bring(self, folder: Path, name: str) -> None: ...
+    def bring(self, lab: Lab) -> None: ...
 
 
 def with_answers(command: str, answers: Mapping[str, str]) -> str:

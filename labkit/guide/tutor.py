@@ -1,29 +1,35 @@
 """Leads a learner through a page: show, ask, run, check, and keep the progress after every part."""
 
 from collections.abc import Callable
+from functools import partial
 
 from labkit.guide import acts, engine
+from labkit.guide.coach import Coach
+from labkit.guide.desk import Desk
 from labkit.guide.engine import Progress
-from labkit.guide.format import Ask, Check, Code, Lab, Part, Question, Run, Text
+from labkit.guide.format import Ask, Check, Code, Lab, Part, Question, Run, Step, Text
+from labkit.guide.keys import Keys, Quit, StartOver
 from labkit.guide.places import NowhereError, Place, Spot, typed_at
 from labkit.guide.screen import Screen
 from labkit.guide.source import source_of
 from labkit.guide.stage import Outcome, Stage, with_answers
+from labkit.guide.vary import filled
 from labkit.guide.words import Words
 
-
-class Quit(Exception):
-    """The learner wants to stop here."""
+MASTER = Place("machine", machine="master")
 
 
 class Tutor:
     """`save` is called with the progress after every part. `auto`: nobody is asked, commands run by themselves."""
 
     def __init__(
-        self, lab: Lab, stage: Stage, screen: Screen, words: Words, save: Callable[[Progress], None], auto: bool = False
-    ) -> None:
-        self._lab, self._stage, self._screen, self._words = lab, stage, screen, words
+        self, lab: Lab, stage: Stage, desk: Desk, screen: Screen, words: Words, save: Callable[[Progress], None],
+        auto: bool = False, labs: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        self._lab, self._stage, self._desk, self._screen, self._words = lab, stage, desk, screen, words
         self._save, self._auto = save, auto
+        self._coach = Coach(lab, stage, screen, words)
+        self._keys = Keys(screen, words, self._shell, self._view, labs)
         self._predicted: dict[int, str] = {}  # line of the question -> letter
 
     def lead(self, progress: Progress) -> bool:
@@ -36,7 +42,10 @@ class Tutor:
             if progress.step != shown:
                 shown = progress.step
                 self._step_title(progress)
-            following = self._take(part, progress)
+            try:
+                following = self._take(part, progress)
+            except StartOver:
+                following = self._anew(progress)
             if following is None:
                 return False
             progress = following
@@ -50,6 +59,7 @@ class Tutor:
             goals = "\n".join(f"- {goal}" for goal in lab.objectives)
             self._screen.title(lab.title, words("minutes", n=lab.minutes))
             self._screen.markdown(goals)
+            self._prepare(lab.setups)
             return
         self._step_title(progress)
         before = engine.parts_here(lab, progress)[: progress.part]
@@ -66,6 +76,21 @@ class Tutor:
         if step:
             number = self._lab.steps.index(step) + 1
             self._screen.title(step.title, self._words("step", n=number, all=len(self._lab.steps)))
+            if not progress.part:
+                self._prepare(step.setups)
+
+    def _prepare(self, setups: tuple[Run, ...]) -> None:
+        for trouble in acts.each(self._stage, self._lab, setups):
+            self._screen.say(self._words("setup-failed", what=trouble), "bad")
+
+    def _anew(self, progress: Progress) -> Progress:
+        """The present step once more, from its beginning: what it made is removed first."""
+        step = engine.present_step(self._lab, progress)
+        for trouble in acts.each(self._stage, self._lab, step.resets if step else ()):
+            self._screen.say(self._words("reset-failed", what=trouble), "bad")
+        progress = engine.to_step(progress, progress.step)
+        self._step_title(progress)
+        return progress
 
     def _take(self, part: Part, progress: Progress) -> Progress | None:
         """Do one part; the progress behind it, None when an unattended command failed."""
@@ -88,27 +113,19 @@ class Tutor:
         if isinstance(part, Text):
             self._screen.markdown(part.markdown)
         else:
-            self._screen.code(part.language, source_of(part, self._lab.path), part.source)
+            source = filled(source_of(part, self._lab.path), self._lab.values)
+            self._screen.code(part.language, source, part.source)
         if engine.pauses_after(engine.parts_here(self._lab, progress), progress.part) and not self._auto:
-            self._key("next?", {""})
-
-    def _key(self, prompt: str, wanted: set[str], place: Place | None = None) -> str:
-        """One of the `wanted` letters; q quits and s opens a shell wherever they are typed."""
-        while True:
-            self._screen.say(self._words(prompt), "quiet")
-            typed = self._screen.ask("> ").lower()[:1]
-            if typed == "q":
-                raise Quit
-            if typed == "s":
-                self._shell(place)
-            elif typed in wanted:
-                return typed
+            self._keys.press("next?", {""})
 
     def _shell(self, place: Place | None) -> None:
-        spot = self._spot(place or Place("machine", machine="master"))
+        spot = self._spot(place or MASTER)
         if spot:
             self._screen.say(self._words("shell", machine=spot.machine, lab=self._lab.name), "quiet")
-            self._stage.shell(spot)
+            self._desk.shell(spot)
+
+    def _view(self) -> None:
+        self._screen.output(self._desk.view(self._lab.view))
 
     def _spot(self, place: Place) -> Spot | None:
         try:
@@ -124,9 +141,9 @@ class Tutor:
             spot = self._spot(run.place)
             if spot:
                 self._command(run, spot, progress)
-            if not self._auto and self._key(prompt, {"", "k"}, run.place) == "k":
+            if not self._auto and self._keys.press(prompt, {"", "k"}, run.place) == "k":
                 break
-            outcome = self._stage.run(spot, run.command, run.timeout, progress.answers) if spot else None
+            outcome = self._desk.run(spot, run.command, run.timeout, progress.answers) if spot else None
             if outcome:
                 self._output(outcome)
             if outcome and acts.as_meant(run, outcome):
@@ -138,13 +155,27 @@ class Tutor:
         return True
 
     def _learners_turn(self, solution: Run, progress: Progress) -> Progress:
-        """The learner finds the command; what it must achieve is said before and checked after."""
-        while self._key("your-turn", {"", "h"}, solution.place) == "h":
-            progress = self._hint(progress)
+        """The learner finds the command; what it must achieve is said before and checked after, and while waiting."""
+        check = engine.next_check(self._lab, progress)
+        spot = self._spot(solution.place)
+        if spot:
+            self._desk.at(spot)
+        watch = partial(self._passes, check, progress) if check else None
+        while typed := self._keys.press("your-turn", {"", "h", "s"}, solution.place, watch):
+            progress = self._helped(typed, progress)
         return engine.advance(self._lab, progress)
 
+    def _helped(self, typed: str, progress: Progress) -> Progress:
+        if typed == "h":
+            progress = self._coach.hint(progress)
+            self._save(progress)
+        elif self._keys.sure("solution-sure?"):
+            self._coach.solution(progress)
+        return progress
+
     def _command(self, run: Run, spot: Spot, progress: Progress) -> None:
-        hand = self._words("typed-by-hand", machine=spot.machine)
+        self._desk.at(spot)
+        hand = self._words("typed-by-hand", machine=spot.machine) if self._desk.far else ""
         self._screen.command(
             str(spot), run.command if spot.container else with_answers(run.command, progress.answers), hand
         )
@@ -196,10 +227,10 @@ class Tutor:
             given = self._screen.ask(self._words("finding?", name=ask.name))
             if given == "q":
                 raise Quit
-            if given == "s":
+            if given == "t":
                 self._shell(ask.answer.place)
             elif given == "h":
-                progress = self._hint(progress)
+                progress = self._helped(given, progress)
             elif given:
                 return engine.advance(self._lab, progress, (ask.name, given))
 
@@ -212,48 +243,24 @@ class Tutor:
             if outcome.rc == 0:
                 self._screen.say(self._words("passed"), "good")
                 return engine.advance(self._lab, progress)
-            self._explain(check, outcome, progress)
+            root = self._coach.explain(check, outcome.text, progress)
             if self._auto:
                 return None
             place = engine.workplace(engine.parts_here(self._lab, progress), progress.part) or check.place
-            while (typed := self._key("check?", {"", "c", "a", "h"}, place)) == "h":
-                progress = self._hint(progress)
+            keys = {"", "c", "a", "h", "s"} | ({"b"} if root else set())
+            watch = partial(self._passes, check, progress)
+            while (typed := self._keys.press("check-root?" if root else "check?", keys, place, watch)) in ("h", "s"):
+                progress = self._helped(typed, progress)
             if typed == "a":
                 return engine.back_to_ask(self._lab, progress, check)
+            if typed == "b" and root:
+                return self._back_to(root, progress)
 
-    def _explain(self, check: Check, outcome: Outcome, progress: Progress) -> None:
-        words = self._words
-        self._screen.say(words("not-passed"), "bad")
-        if outcome.text.strip():
-            self._screen.say(words("said"), "quiet")
-            self._screen.output(outcome.text)
-        holds = {step.id: self._holds(step.checks, progress) for step in self._lab.steps if step.id in check.needs}
-        if root := engine.blamed_step(self._lab, check, holds):
-            self._screen.say(words("root", title=root.title, lab=self._lab.name), "hint")
-        elif used := engine.findings_in(self._lab, check.command):
-            given = ", ".join(f"{name}={progress.answers.get(name, '')}" for name in used)
-            self._screen.say(words("found", given=given), "hint")
-        elif check.blames:
-            self._blame(check.blames)
+    def _passes(self, check: Check, progress: Progress) -> bool:
+        return acts.check(self._stage, self._lab, check, progress.answers, within=0).rc == 0
 
-    def _blame(self, units: tuple[str, ...]) -> None:
-        """Those that are not running; when all are, those whose work it is."""
-        down = [(unit, machine, state) for unit in units for machine, state in self._stage.unit_states(unit).items()
-                if state != "active"]  # fmt: skip
-        for unit, machine, state in down:
-            self._screen.say(self._words("down", unit=unit, machine=machine, state=state), "bad")
-        for unit in units if not down else ():
-            self._screen.say(self._words("blames", unit=unit), "hint")
-
-    def _holds(self, checks: tuple[Check, ...], progress: Progress) -> bool:
-        return all(acts.check(self._stage, self._lab, check, progress.answers, within=0).rc == 0 for check in checks)
-
-    def _hint(self, progress: Progress) -> Progress:
-        progress, text = engine.hint(self._lab, progress)
-        if text is None:
-            self._screen.say(self._words("no-hint"), "quiet")
-        else:
-            self._screen.say(self._words("hint"), "hint")
-            self._screen.markdown(text)
-            self._save(progress)
-        return progress
+    def _back_to(self, root: Step, progress: Progress) -> Progress:
+        """To the step that does not hold any more; what is left of it is removed, so that it can be done again."""
+        for trouble in acts.each(self._stage, self._lab, root.resets):
+            self._screen.say(self._words("reset-failed", what=trouble), "bad")
+        return engine.to_step(progress, root.id)

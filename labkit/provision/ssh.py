@@ -146,8 +146,9 @@ class Ssh:
             what=f"writing {remote}",
         )
 
-    def shell_command(self, command: str = "", user: str = "root") -> list[str]:
-        """The `ssh ...` that opens a terminal on the machine, or runs one command there with this terminal."""
+    def shell_command(self, command: str = "", user: str = "root", terminal: bool = False) -> list[str]:
+        """The `ssh ...` that opens a terminal on the machine, or runs one command there (in a `terminal` of its own if
+        it is one to talk to)."""
         host, port = endpoint(self.cluster, self.machine)
         options = {
             "HostKeyAlias": self._alias(),
@@ -160,7 +161,7 @@ class Ssh:
         flags = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
         ran = f"sudo -n -H -u {user} bash -c {shlex.quote('cd; ' + command)}"
         remote = ran if command else f"sudo -n -i -u {user}"
-        tty = ["-t"] if not command else []
+        tty = ["-t"] if terminal or not command else []
         return ["ssh", "-F", "none", *tty, "-i", str(self._key()), "-p", str(port), *flags, f"{USER}@{host}", remote]
 
     def shell(self, command: str = "", user: str = "root") -> int:

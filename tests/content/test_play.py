@@ -38,7 +38,7 @@ def cluster() -> str:
 @pytest.mark.parametrize("lang", catalog.LANGUAGES)
 @pytest.mark.parametrize("name", catalog.pages(catalog.LABS))
 def test_a_lab_proves_itself(cluster: str, name: str, lang: str) -> None:
-    assert play.run_lab(name, cluster, play=True, lang=lang) == play.FINE
+    assert play.prove_lab(name, cluster, lang=lang) == play.FINE
 
 
 @pytest.mark.timeout(200)

@@ -2,7 +2,7 @@
 
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from labkit.guide.format import Lab
@@ -131,7 +131,7 @@ class FakeStage:
     def shell(self, spot: Spot) -> None:
         self.shells.append(spot.machine)
 
-    def bring(self, folder: Path, name: str) -> None:
+    def bring(self, lab: Lab) -> None:
         raise NotImplementedError
 
 
@@ -162,6 +162,11 @@ class FakeScreen:
 
     def say(self, text: str, mood: str = "") -> None:
         self.shown.append(text)
+
+    def key(self, watch: Callable[[], bool] | None = None) -> str:
+        if watch is not None and watch():
+            return ""
+        return self.ask("").lower()[:1]
 
     def ask(self, prompt: str) -> str:
         if not self.typed:

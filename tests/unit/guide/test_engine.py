@@ -52,7 +52,8 @@ def test_answers_are_kept_by_name() -> None:
 
 def test_hints_come_one_by_one_and_end() -> None:
     progress, first = engine.hint(LAB, Progress(step="on"))
-    assert first == "Look for the *switch*."
+    assert first
+    assert first.markdown == "Look for the *switch*."
     assert engine.hint(LAB, progress) == (progress, None)
 
 

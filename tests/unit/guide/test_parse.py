@@ -43,7 +43,7 @@ def test_the_parts_of_a_step_in_the_order_of_the_page() -> None:
 
 def test_a_hint_is_not_text() -> None:
     step = page().steps[0]
-    assert step.hints == ("Look for the *switch*.",)
+    assert [hint.markdown for hint in step.hints] == ["Look for the *switch*."]
     assert "switch" not in "".join(part.markdown for part in step.parts if isinstance(part, Text))
 
 
@@ -66,6 +66,43 @@ def test_code_from_the_source_and_plain_examples() -> None:
         Code("python", "a/b.py:f", "def f(): ...\n", FRONT.count("\n") + 1),
         Text("```json\n{}\n```", FRONT.count("\n") + 5),
     )
+
+
+HIDDEN = """## S
+<!-- id s -->
+
+text
+
+<!-- setup on=master
+echo dark > lamp
+-->
+
+<!-- when on=master
+grep dark lamp
+-->
+
+<details>
+<summary>Hint</summary>
+
+The lamp is *out*.
+
+</details>
+
+<!-- reset on=master
+rm lamp
+-->
+"""
+
+
+def test_setups_resets_and_hints_that_fit() -> None:
+    lab = page(FRONT + "<!-- setup on=agent1\ntrue\n-->\n\n<!-- reset on=agent1\nfalse\n-->\n\n" + HIDDEN)
+    step = lab.steps[0]
+    assert [run.command for run in step.setups] == ["echo dark > lamp"]
+    assert [run.command for run in lab.setups] == ["true"]
+    assert [run.command for run in lab.resets] == ["rm lamp", "false"]
+    assert step.hints[0].when
+    assert step.hints[0].when.command == "grep dark lamp"
+    assert [type(part) for part in step.parts] == [Text]
 
 
 STEP = "## S\n<!-- id s -->\n"
@@ -93,6 +130,7 @@ AFTER = FRONT.count("\n") + STEP.count("\n")
         (STEP + "<!-- answer a\nx -->\n", AFTER + 1, "an answer to nothing", "directly before"),
         (STEP + "<!-- soluton on=master\nls\n-->\n", AFTER + 1, "unknown comment 'soluton'", "solution on=PLACE"),
         (STEP + "<details>\n<summary>H</summary>\n\nnever ends\n", AFTER + 1, "not closed", "</details>"),
+        (STEP + "<!-- when on=master\ntrue\n-->\n\ntext\n", AFTER + 1, "a condition without its hint", "<details>"),
         (STEP + STEP, AFTER + 1, "step name s is taken", "another"),
     ],
 )
@@ -113,6 +151,10 @@ def test_a_bad_page_names_line_and_expectation(body: str, line: int, problem: st
         (FRONT.replace("title: A lamp\n", ""), 1, "title: None"),
         (FRONT.replace("reads: []", "reads: []\ncolour: red"), 8, "unknown colour"),
         (FRONT.replace("agents: 2", "agents: two"), 6, "needs"),
+        (FRONT.replace("agents: 2", "agents: 2, moon: 1"), 6, "moon"),
+        (FRONT.replace("reads: []", "reads: []\nview: stars"), 8, "view: stars"),
+        (FRONT.replace("reads: []", "reads: []\nvaries: {PORT: 9-8}"), 8, "varies: PORT: '9-8'"),
+        (FRONT.replace("reads: []", "reads: []\nvaries: {port: [a, b]}"), 8, "varies: port"),
     ],
 )
 def test_front_matter_that_cannot_be_read(text: str, line: int, problem: str) -> None:

@@ -4,9 +4,11 @@ from string import Formatter
 
 import pytest
 
+from labkit.guide.desk import Plain
 from labkit.guide.engine import Progress
+from labkit.guide.keys import Quit
 from labkit.guide.places import Spot
-from labkit.guide.tutor import Quit, Tutor
+from labkit.guide.tutor import Tutor
 from labkit.guide.words import WORDS, Words
 from tests.unit.guide.pages import PAGE, FakeScreen, FakeStage, page
 
@@ -20,7 +22,9 @@ class Lesson:
         self.saved: list[Progress] = []
         self.screen = FakeScreen(typed)
         self.stage = stage or FakeStage()
-        self.tutor = Tutor(page(text), self.stage, self.screen, Words("en"), self.saved.append, auto=auto)
+        self.tutor = Tutor(
+            page(text), self.stage, Plain(self.stage), self.screen, Words("en"), self.saved.append, auto=auto
+        )
 
     def run(self, progress: Progress | None = None) -> "Lesson":
         try:
@@ -116,14 +120,14 @@ def test_a_wrong_finding_can_be_given_again() -> None:
 
 
 def test_the_learner_finds_the_command_with_hints_and_a_shell() -> None:
-    lesson = Lesson([*STEP_ONE, "a", "2", "h", "s", "", "q"]).run()
+    lesson = Lesson([*STEP_ONE, "a", "2", "h", "t", "", "q"]).run()
     assert "There are no more hints." in lesson.screen.text
     assert "touch bright" not in lesson.screen.text
     assert lesson.stage.shells == ["master"]
 
 
 def test_a_shell_opens_on_the_machine_of_the_command() -> None:
-    lesson = Lesson([*INTRO, "b", "s", "q"]).run()
+    lesson = Lesson([*INTRO, "b", "t", "q"]).run()
     assert lesson.stage.shells == ["master"]
 
 
@@ -146,6 +150,63 @@ def test_nobody_is_asked_when_unattended() -> None:
     assert lesson.finished
     assert lesson.last.answers == {"BRIGHT": "2"}
     assert not Lesson([], auto=True, text=PAGE.replace("cat lamp", "false")).run().finished
+
+
+FITTING = """<!-- when on=master
+test -e wet && echo "the lamp is wet"
+-->
+
+<details>
+<summary>Hint</summary>
+
+Dry it.
+
+</details>
+
+<details>
+<summary>Hint</summary>
+"""
+
+
+def test_a_hint_that_fits_what_is_found_comes_first_with_what_was_found() -> None:
+    text = PAGE.replace("<details>\n<summary>Hint</summary>\n", FITTING, 1).replace("echo on > lamp; cat lamp", "true")
+    dry = Lesson([*INTRO, "b", "", "h", "h", "q"], text=text.replace("within=1", "")).run()
+    assert "Dry it." not in dry.screen.text
+    stage = FakeStage()
+    in_stage(stage, "touch wet")
+    wet = Lesson([*INTRO, "b", "", "h", "h", "q"], stage, text=text.replace("within=1", "")).run()
+    shown = wet.screen.shown
+    assert shown.index("Dry it.") < shown.index("the lamp is wet\n") < shown.index("Look for the *switch*.")
+
+
+def test_a_step_begun_anew_is_prepared_again_and_loses_what_it_made() -> None:
+    text = PAGE.replace("The lamp is a file.", "The lamp is a file.\n\n<!-- setup on=master\necho >> setups\n-->")
+    text = text.replace("It shines: the debrief.", "<!-- reset on=master\nrm lamp\n-->\n\nIt shines.")
+    lesson = Lesson([*INTRO, "b", "", "r", "y", "b", "q"], text=text).run()
+    assert (lesson.last.step, lesson.last.part, lesson.last.passed) == ("on", 2, ())
+    assert lesson.stage.run(Spot("master"), "wc -l < setups; ls", 5, {}).text.split() == ["2", "setups"]
+
+
+def test_the_solution_is_shown_after_asking() -> None:
+    refused = Lesson([*STEP_ONE, "a", "2", "s", "x", "q"]).run()
+    assert "touch bright" not in refused.screen.text
+    shown = Lesson([*STEP_ONE, "a", "2", "s", "y", "q"]).run()
+    assert "touch bright" in shown.screen.text
+
+
+def test_what_is_done_elsewhere_is_noticed() -> None:
+    """The check behind a task is watched while the learner works in another terminal."""
+    stage = FakeStage()
+    lesson = Lesson([*STEP_ONE, "a", "2"], stage)
+    in_stage(stage, "touch bright")
+    assert lesson.run(Progress()).last.passed == ("on", "bright")
+
+
+def test_the_way_back_to_the_step_that_does_not_hold() -> None:
+    first = Lesson([*STEP_ONE, *STEP_TWO, "q"]).run()
+    in_stage(first.stage, "echo dark > lamp")
+    again = Lesson(["b", "q"], first.stage).run(first.last)
+    assert (again.last.step, again.last.part, again.last.passed) == ("on", 1, ())  # the question that follows the text
 
 
 def fields(text: str) -> set[str]:
