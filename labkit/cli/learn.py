@@ -49,6 +49,9 @@ def play_lab(
     play: Annotated[
         bool, typer.Option("--play", help="Let the lab play its own solution, checking before and after.")
     ] = False,
+    skip: Annotated[
+        bool, typer.Option("--skip", help="Play it without each of its steps in turn: does a later check name it?")
+    ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave what a played lab made.")] = False,
     reset: Annotated[bool, typer.Option("--reset", help="Remove what the lab made, and start over.")] = False,
     plain: Annotated[
@@ -62,6 +65,8 @@ def play_lab(
     from labkit.guide import play as guide
     from labkit.guide import theatre
 
+    if skip:
+        raise typer.Exit(guide.prove_tight(which, name, lang=lang, seed=seed))
     if play:
         raise typer.Exit(guide.prove_lab(which, name, lang=lang, keep=keep, seed=seed))
     if not reset and not plain and theatre.possible():

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from labkit.guide.engine import findings_in
-from labkit.guide.format import Check, Lab, Run
+from labkit.guide.engine import blamed_step, earlier, findings_in
+from labkit.guide.format import Check, Lab, Run, Step
 from labkit.guide.places import NowhereError
 from labkit.guide.stage import Outcome, Stage
 
@@ -44,6 +44,15 @@ def check(
         if outcome.rc == 0 or clock() >= end:
             return outcome
         time.sleep(AGAIN)
+
+
+def root(stage: Stage, lab: Lab, failed: Check, answers: Mapping[str, str]) -> Step | None:
+    """The earliest step on which a failed check rests and which does not hold (any more): the cause of its failure."""
+    holds = {
+        step.id: all(check(stage, lab, each, answers, within=0).rc == 0 for each in step.checks)
+        for step in earlier(lab, failed)
+    }
+    return blamed_step(lab, failed, holds)
 
 
 def reset(stage: Stage, lab: Lab) -> list[str]:

@@ -64,8 +64,7 @@ class Coach:
         if said.strip():
             self._screen.say(words("said"), "quiet")
             self._screen.output(said)
-        holds = {step.id: self._holds(step, progress) for step in engine.earlier(self._lab, check)}
-        root = engine.blamed_step(self._lab, check, holds)
+        root = acts.root(self._stage, self._lab, check, progress.answers)
         if root:
             self._screen.say(words("root", title=root.title), "hint")
         elif used := engine.findings_in(self._lab, check.command):
@@ -84,8 +83,3 @@ class Coach:
             key = "gone" if state == "unreachable" else "down"
             self._screen.say(self._words(key, unit=unit, machine=machine, state=state), "bad")
         return bool(down)
-
-    def _holds(self, step: Step, progress: Progress) -> bool:
-        return all(
-            acts.check(self._stage, self._lab, check, progress.answers, within=0).rc == 0 for check in step.checks
-        )

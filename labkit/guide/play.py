@@ -20,7 +20,7 @@ from labkit.guide.format import Lab, LabError
 from labkit.guide.keys import Quit
 from labkit.guide.machines import Machines
 from labkit.guide.progress import ProgressFile
-from labkit.guide.proof import StepBroken, Verdict, prove
+from labkit.guide.proof import StepBroken, Verdict, prove, prove_without
 from labkit.guide.screen import Screen, Terminal
 from labkit.guide.stage import Stage
 from labkit.guide.tutor import Tutor
@@ -83,6 +83,27 @@ def prove_lab(name: str, cluster_name: str, lang: str | None = None, keep: bool 
             if not ready(stage, lab, screen, words):
                 return FAILED
             return _prove(stage, lab, screen, words, keep)
+
+    return guarded(lang, ran)
+
+
+def prove_tight(name: str, cluster_name: str, lang: str | None = None, seed: str = "") -> int:
+    """Play the lab once for every step but the last, without that step: a later check must fail and name it."""
+
+    def ran(screen: Screen, words: Words) -> int:
+        lab = catalog.load(catalog.LABS, name, catalog.language(lang))
+        lab = varied(lab, draw(lab, seed))
+        rows = []
+        with on_stage(cluster_name, lab) as stage:
+            if not ready(stage, lab, screen, words):
+                return FAILED
+            for step in lab.steps[:-1]:
+                acts.reset(stage, lab)
+                rows.append(prove_without(stage, lab, step))
+            acts.reset(stage, lab)
+        columns = [words(f"skip-{column}") for column in ("step", "at", "named")]
+        screen.table(columns, [(row.step, row.fails_at or words("nowhere-fails"), row.named) for row in rows])
+        return FINE if all(row.good for row in rows) else NOT_PASSED
 
     return guarded(lang, ran)
 

@@ -2,14 +2,17 @@
 
 A lab proves itself when every check fails before its step and passes after it. Everything on the page is typed in its
 order: the shown commands, the solutions in comments, the answers. The cluster is left as it was found.
+
+A lab is tight when a learner who leaves out any one step (but the last) is told so by a later check that names it.
 """
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from labkit.guide import acts
-from labkit.guide.format import Ask, Check, Lab, Run, Step
+from labkit.guide.format import Ask, Check, Lab, Part, Run, Step
 from labkit.guide.places import NowhereError
 from labkit.guide.stage import Outcome, Stage
 
@@ -30,6 +33,7 @@ class Verdict:
         return self.failed_before and self.passed_after
 
 
+PATIENCE = 20  # seconds for a check that is expected to fail
 Typed = Callable[[Run, Outcome], None]
 
 
@@ -72,6 +76,50 @@ def _prove_step(
             verdict(found)
             good = good and found.good
     return good
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """What happens to a learner who leaves out a step: the later step whose check fails ("" when none does), and the
+    step that is named as the cause."""
+
+    step: str
+    fails_at: str = ""
+    named: str = ""
+
+    @property
+    def good(self) -> bool:
+        return self.step == self.named
+
+
+def prove_without(stage: Stage, lab: Lab, skipped: Step) -> Skipped:
+    """Play the lab without one of its steps, up to the first later check that fails."""
+    answers: dict[str, str] = {}
+    acts.each(stage, lab, [*lab.setups, *(part for part in lab.intro if isinstance(part, Run))])
+    number = lab.steps.index(skipped)
+    for index, step in enumerate(lab.steps):
+        acts.each(stage, lab, step.setups)
+        for part in step.parts if step is not skipped else ():
+            if isinstance(part, Check):
+                if index > number and acts.check(stage, lab, part, answers, within=min(part.within, PATIENCE)).rc:
+                    root = acts.root(stage, lab, part, answers)
+                    return Skipped(skipped.id, step.id, root.id if root else "")
+                if index < number:
+                    acts.check(stage, lab, part, answers)
+            else:
+                _try(stage, part, answers)
+    return Skipped(skipped.id)
+
+
+def _try(stage: Stage, part: Part, answers: dict[str, str]) -> None:
+    """Do what the page says, whether or not it can be done without the step that was left out."""
+    run = part.answer if isinstance(part, Ask) else part
+    if not isinstance(run, Run):
+        return
+    with contextlib.suppress(NowhereError):
+        found = acts.do(stage, run, answers)
+        if isinstance(part, Ask):
+            answers[part.name] = found.text.strip()
 
 
 def _type(stage: Stage, lab: Lab, runs: list[Run], answers: dict[str, str], typed: Typed) -> Outcome:

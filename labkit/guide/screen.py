@@ -6,6 +6,7 @@ Answers are lines ended by Enter; choices are one key, or a line where the termi
 import io
 import os
 import select
+import shutil
 import sys
 import termios
 import time
@@ -63,9 +64,14 @@ class Terminal:
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")  # a terminal that knows no bullets shows ? in their place
         # Colours only of the terminal's own palette, no backgrounds: it may be light or dark.
-        self.console = Console(highlight=False, theme=Theme({"markdown.code": "cyan", "markdown.code_block": "cyan"}))
-        self.console.width = min(self.console.width, WIDTH)
-        self._typing = typing if self.console.is_terminal else 0
+        self._console = Console(highlight=False, theme=Theme({"markdown.code": "cyan", "markdown.code_block": "cyan"}))
+        self._typing = typing if self._console.is_terminal else 0
+
+    @property
+    def console(self) -> Console:
+        """As wide as the terminal is now: a pane may have been split, a window drawn larger."""
+        self._console.width = min(shutil.get_terminal_size().columns, WIDTH)
+        return self._console
 
     def title(self, text: str, under: str = "") -> None:
         self.console.print()

@@ -17,6 +17,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 
@@ -30,9 +31,15 @@ STARTS_WITHIN = 15  # seconds that a shell may take to show its first prompt
 PANES = "LABKIT_PANES"  # in the guide's environment: it runs in a theatre, and this is the socket's name
 
 LEFT = 1  # exit code when the learner left the theatre and not the guide
-_SESSION, _ENDED = "labkit", "LABKIT_ENDED"
-_OPTIONS = {"status": "off", "mouse": "on", "escape-time": "10", "history-limit": "20000",
-            "default-terminal": "tmux-256color"}  # fmt: skip
+_SETTINGS = (
+    ("set-option", "-g", "status", "off"),
+    ("set-option", "-g", "mouse", "on"),
+    ("set-option", "-g", "history-limit", "20000"),
+    ("set-option", "-g", "default-terminal", "tmux-256color"),
+    ("set-option", "-s", "escape-time", "10"),
+    # Whoever closes the window ends the theatre, too.
+    ("set-hook", "-g", "client-attached", "set-option -s exit-unattached on"),
+)
 # The prompt sets the title of the pane: command number, exit code. PS0 would come too late, PROMPT_COMMAND too often.
 _PROMPT = r"""PS1='\[\e]2;labkit \# $?\a\]\[\e[36m\]\u@\h\[\e[0m\]:\w\$ '"""
 
@@ -50,22 +57,21 @@ def play(cluster: str, arguments: list[str]) -> int:
     socket = f"labkit-{cluster}-{os.getpid()}"
     columns, lines = shutil.get_terminal_size()
     guide = shlex.join([sys.executable, "-m", "labkit.cli", *arguments])
-    then = f"tmux -L {socket} set-environment -g {_ENDED} $?; tmux -L {socket} detach-client -s {_SESSION}"
     given = {PANES: socket} | {name: os.environ[name] for name in ("NO_COLOR", "LANG") if name in os.environ}
-    started = _tmux(
-        socket, "-f", "/dev/null", "new-session", "-d", "-s", _SESSION, "-x", str(columns), "-y", str(lines),
-        *(word for name, value in given.items() for word in ("-e", f"{name}={value}")), f"{guide}; {then}",
-    )  # fmt: skip
-    if started.returncode:
-        raise OSError(f"tmux: {started.stderr.strip()}")
-    for name, value in _OPTIONS.items():
-        _tmux(socket, "set-option", "-g", name, value)
-    try:
-        subprocess.run(["tmux", "-L", socket, "attach", "-t", _SESSION], check=False)
-        ended = _tmux(socket, "show-environment", "-g", _ENDED).stdout.strip().partition("=")[2]
-    finally:
+    with tempfile.NamedTemporaryFile(prefix="labkit-ended-") as ended:
+        started = _tmux(
+            socket, "-f", "/dev/null", "new-session", "-d", "-s", "labkit", "-x", str(columns), "-y", str(lines),
+            *(word for name, value in given.items() for word in ("-e", f"{name}={value}")),
+            f"{guide}; echo $? > {ended.name}; tmux -L {socket} detach-client -s labkit",
+        )  # fmt: skip
+        if started.returncode:
+            raise OSError(f"tmux: {started.stderr.strip()}")
+        for setting in _SETTINGS:
+            _tmux(socket, *setting)
+        subprocess.run(["tmux", "-L", socket, "attach", "-t", "labkit"], check=False)
         _tmux(socket, "kill-server")
-    return int(ended) if ended.isdigit() else LEFT
+        said = ended.read().decode().strip()
+    return int(said) if said.isdigit() else LEFT
 
 
 def desk(stage: Stage, cluster: str) -> "Theatre | None":

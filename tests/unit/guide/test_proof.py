@@ -5,7 +5,7 @@ import pytest
 from labkit.guide.acts import check, reset
 from labkit.guide.format import Check, Lab
 from labkit.guide.places import Place
-from labkit.guide.proof import StepBroken, Verdict, prove
+from labkit.guide.proof import Skipped, StepBroken, Verdict, prove, prove_without
 from tests.unit.guide.pages import PAGE, FakeStage, page
 
 
@@ -72,3 +72,15 @@ def test_reset_runs_what_the_page_says_and_tells_what_went_wrong() -> None:
     assert reset(stage, page()) == []
     bad = page(PAGE.replace("rm -f lamp bright", "echo no; exit 3"))
     assert [trouble.endswith(": no") for trouble in reset(stage, bad)] == [True]
+
+
+def test_a_step_left_out_is_named_by_a_later_check() -> None:
+    lab = page()
+    assert prove_without(FakeStage(), lab, lab.steps[0]) == Skipped("on", "bright", "on")
+
+
+def test_a_step_that_can_be_left_out_unnoticed_is_found() -> None:
+    lab = page(PAGE.replace("test -e bright && test", "test -e bright || test").replace("needs=on ", ""))
+    found = prove_without(FakeStage(), lab, lab.steps[0])
+    assert found == Skipped("on")
+    assert not found.good
