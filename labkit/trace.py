@@ -7,15 +7,24 @@
 
 `time` is in microseconds since 1970. The lines go to stdout, hence to the journal (`journalctl -u kube-scheduler -o
 cat`). The tools that tell the story of an object or of a packet read nothing else.
+
+Between what a component sees and what it decides lie steps that deserve no line of their own (an informer is told, a
+key waits in a queue, a transaction is sent). They are noted as they happen and go along with the decision's line:
+
+    "way": [{"time": ..., "by": "labkit/client/informer.py:115 Informer._apply", "saw": "pods/default/x",
+             "resourceVersion": "41"}, {"time": ..., "by": "labkit/client/queue.py:75 WorkQueue.get"}]
+
+A note costs a microsecond; who decides must not know of it: it is kept in a context variable, which every task has.
 """
 
 import functools
 import inspect
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import msgspec
 
@@ -48,6 +57,87 @@ def object_path(obj: Object) -> str:
     return f"{kind_of(obj).resource}/{key(obj)}"
 
 
+# -- the way to a decision -----------------------------------------------------------------------------------------
+
+LONGEST = 12  # steps of one way; what goes round for ever must not grow for ever
+
+
+class Step(NamedTuple):
+    """A function was there at a time (microseconds). obj: what it was told of; what: a word about it."""
+
+    time: int
+    function: Callable[..., Any]
+    obj: Object | None
+    what: str
+
+
+_way: ContextVar[list[Step] | None] = ContextVar("way", default=None)
+
+
+def begin(function: Callable[..., Any], obj: Object | None = None, what: str = "") -> None:
+    """Something came from outside (a request, an event of a watch): a new way begins here, in this task."""
+    _way.set([Step(time.time_ns() // 1000, function, obj, what)])
+
+
+def step(function: Callable[..., Any], what: str = "") -> None:
+    """One more step on the way that this task is on, if it is on one."""
+    way = _way.get()
+    if way is not None and len(way) < LONGEST:
+        way.append(Step(time.time_ns() // 1000, function, None, what))
+
+
+class Cause(str):
+    """A cause that remembers the way on which it came, for whoever gathers causes and acts on them later."""
+
+    __slots__ = ("way",)
+    way: Sequence[Step]
+
+
+def because(text: str) -> Cause:
+    """The text as a cause, with the way up to here."""
+    cause = Cause(text)
+    cause.way = tuple(_way.get() or ())
+    return cause
+
+
+def go_on(cause: str) -> None:
+    """This task now acts on that cause: its way is ours from here."""
+    _way.set(list(cause.way) if isinstance(cause, Cause) else [])
+
+
+@functools.cache
+def place(function: Callable[..., Any]) -> str:
+    """`labkit/client/queue.py:75 WorkQueue.get`."""
+    found = where(function)
+    name = found["function"].partition(":")[2]
+    return f"{found['file']}:{found['line']} {name}" if "file" in found else name
+
+
+def told(way: Sequence[Step]) -> list[dict[str, Any]]:
+    """A way as a line has it."""
+    lines = []
+    for time_, function, obj, what in way:
+        line: dict[str, Any] = {"time": time_, "by": place(function)}
+        if obj is not None:
+            line |= {"saw": object_path(obj), "resourceVersion": obj.metadata.resource_version}
+        if what:
+            line["what"] = what
+        lines.append(line)
+    return lines
+
+
+def _way_to(cause: str) -> list[dict[str, Any]]:
+    """The steps since the last line, which are told once."""
+    if isinstance(cause, Cause) and cause.way:
+        return told(cause.way)
+    way = _way.get()
+    if not way:
+        return []
+    lines = told(way)
+    way.clear()
+    return lines
+
+
 class Tracer:
     """Writes the lines of one component; every line is one write, so lines of threads never mix."""
 
@@ -63,7 +153,10 @@ class Tracer:
         if obj is not None:
             meta = obj.metadata
             line |= {"object": object_path(obj), "uid": meta.uid, "resourceVersion": meta.resource_version}
-        self._write("info", line | {"cause": cause} | where(function) | fields)
+        line |= {"cause": str(cause)} | where(function) | fields
+        if way := _way_to(cause):
+            line["way"] = way
+        self._write("info", line)
 
     def log(self, text: str, *, level: str = "info", **fields: Any) -> None:
         """Something worth a line that is no decision about an object; level info, warning or error."""

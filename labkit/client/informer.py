@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from typing import Generic
 
+from labkit import trace
 from labkit.api.errors import ApiError, ServerUnavailable
 from labkit.api.types import AnyObject, key
 from labkit.client.backoff import delay
@@ -115,14 +116,16 @@ class Informer(Generic[AnyObject]):
         name = key(obj)
         if event.type == "DELETED":
             if (old := self.store.pop(name, None)) is not None:
-                self._tell(old, None)
+                self._tell(old, None, obj)
         else:
             old = self.store.get(name)
             self.store[name] = obj
             self._tell(old, obj)
 
-    def _tell(self, old: AnyObject | None, new: AnyObject | None) -> None:
+    def _tell(self, old: AnyObject | None, new: AnyObject | None, gone: AnyObject | None = None) -> None:
+        """gone: the last state of what was deleted, under the revision of its deletion."""
         for before, after in _differences(old, new):
+            trace.begin(Informer._apply, after or gone or before)
             for callback in self._callbacks:
                 callback(before, after)
 

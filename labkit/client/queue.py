@@ -9,6 +9,7 @@ A key waits at most once however often it is added, and is never worked on twice
 import asyncio
 from collections import deque
 
+from labkit import trace
 from labkit.client.backoff import delay
 
 LONGEST = 30.0
@@ -22,8 +23,8 @@ class WorkQueue:
         self._first = first
         self._most = most
         self._waiting: deque[str] = deque()
-        self._dirty: dict[str, str] = {}  # key -> cause; waiting, or to be added again when its work is done
-        self._in_work: dict[str, str] = {}
+        self._dirty: dict[str, trace.Cause] = {}  # key -> cause; waiting, or to be added again when its work is done
+        self._in_work: dict[str, trace.Cause] = {}
         self._failures: dict[str, int] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._wake = asyncio.Event()
@@ -35,7 +36,7 @@ class WorkQueue:
         """Have `key` looked at soon. The first cause of several wins: it is what woke us."""
         if key in self._dirty:
             return
-        self._dirty[key] = cause
+        self._dirty[key] = trace.because(cause)
         if key not in self._in_work:
             self._waiting.append(key)
             self._wake.set()
@@ -66,17 +67,19 @@ class WorkQueue:
         self._failures.pop(key, None)
 
     async def get(self) -> str:
-        """The next key; call `done(key)` when its work is finished, whatever came of it."""
+        """The next key, and the way of its cause; call `done(key)` when its work is finished, whatever came of it."""
         while not self._waiting:
             self._wake.clear()
             await self._wake.wait()
         key = self._waiting.popleft()
-        self._in_work[key] = self._dirty.pop(key)
+        cause = self._in_work[key] = self._dirty.pop(key)
+        trace.go_on(cause)
+        trace.step(WorkQueue.get)
         return key
 
     def cause(self, key: str) -> str:
         """Why `key`, which is being worked on, was added."""
-        return self._in_work.get(key, "")
+        return str(self._in_work.get(key, ""))
 
     def done(self, key: str) -> None:
         self._in_work.pop(key, None)

@@ -14,10 +14,12 @@ from __future__ import annotations
 import asyncio
 import bisect
 import contextlib
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from labkit.storage.applied import Applied
 from labkit.storage.entry import Codec, Entry
 from labkit.storage.history import Event, History
 from labkit.storage.protocol import Change, Compacted, Page, Storage, StorageError, StorageUnavailable
@@ -74,6 +76,7 @@ class Cache:
         self.revision = 0  # everything up to this revision is here
         self._shelves = {codec.kind.storage_prefix: Shelf(codec, 0) for codec in codecs}
         self._trace = trace
+        self._applied = Applied(trace, Cache.apply)
         self._asking: asyncio.Future[int] | None = None
         self._next: asyncio.Future[int] | None = None
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
@@ -108,6 +111,11 @@ class Cache:
 
     async def run(self) -> None:
         """Follow the store for ever; survives its absence and its compactions."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._applied.run(), name="what the cache tells")
+            await self._follow()
+
+    async def _follow(self) -> None:
         while True:
             try:
                 # From what is known already, not from the next revision: etcd would not say that just this one has been
@@ -135,6 +143,7 @@ class Cache:
 
     def apply(self, batch: Sequence[Change]) -> None:
         """Take a batch of changes; watchers of each kind are woken once."""
+        began = time.time_ns()
         happened: dict[Shelf, list[Event]] = {}
         for change in batch:
             taken = self._take(change)
@@ -143,7 +152,13 @@ class Cache:
         self.revision = batch[-1].revision
         for shelf, events in happened.items():
             shelf.history.append(events)
+        self._tell(began, happened)
         self._reached()
+
+    def _tell(self, began: int, shelves: Iterable[Shelf]) -> None:
+        readers = [reader for shelf in shelves for reader in shelf.history.readers]
+        teller = type(readers[0]).tell if readers else None
+        self._applied.add(self.revision, began // 1000, time.time_ns() // 1000, len(readers), teller)
 
     def _take(self, change: Change) -> tuple[Shelf, Event] | None:
         shelf = self._shelf_of(change.key)

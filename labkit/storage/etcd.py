@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, cast
 
 import grpc
 
+from labkit import trace
 from labkit.storage import etcd3_import  # noqa: F401  (must come before etcd3)
 from labkit.storage.grpc_channel import CallError, Channel
 from labkit.storage.protocol import (
@@ -100,6 +101,7 @@ class Etcd:
         self, expect: Mapping[str, int], put: Mapping[str, bytes], delete: Sequence[str] = (), ttl: int = 0
     ) -> int:
         lease = await self._lease(ttl) if ttl else 0
+        trace.step(_transaction)
         answer = await _call(self._kv.Txn(_transaction(expect, put, delete, lease), timeout=TIMEOUT))
         if answer.succeeded:
             return int(answer.header.revision)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import bisect
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from labkit.storage.entry import Entry
@@ -98,6 +98,11 @@ class History:
         self._readers: set[Reader] = set()
         self._alarm: asyncio.TimerHandle | asyncio.Handle | None = None
         self._quiet_until = 0.0  # by the loop's clock
+
+    @property
+    def readers(self) -> Collection[Reader]:
+        """Who follows now."""
+        return self._readers
 
     @property
     def end(self) -> int:

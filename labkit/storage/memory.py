@@ -9,6 +9,7 @@ import bisect
 import contextlib
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
+from labkit import trace
 from labkit.storage.protocol import Change, Compacted, Mismatch, Page, Stored, TooLarge, Transition
 
 MAX_BYTES = 1_572_864  # etcd's --max-request-bytes
@@ -43,6 +44,7 @@ class Memory:
     ) -> int:
         if sum(map(len, put.values())) > MAX_BYTES:
             raise TooLarge("request is too large")
+        trace.step(Memory.commit)
         current = {key: self._values.get(key) for key in expect}
         if any((stored.revision if stored else 0) != expect[key] for key, stored in current.items()):
             raise Mismatch(current)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from labkit import trace
 from labkit.api.computed import place_of
 from labkit.api.errors import ApiError, InsufficientStorage, MethodNotAllowed, NotFound, ServerUnavailable, Unauthorized
 from labkit.components.kube_apiserver import answers, connections, eviction, proxy, subresources, token_requests
@@ -22,6 +23,7 @@ from labkit.components.kube_apiserver.routes import Route, route, verb_of
 from labkit.storage.protocol import StorageError, StorageFull
 
 _COLLECTION_VERBS = frozenset(("list", "watch", "create", "deletecollection"))
+_WRITES = frozenset(("create", "update", "patch", "delete", "deletecollection"))
 _OBJECT_VERBS = frozenset(("get", "watch", "update", "patch", "delete"))
 
 
@@ -71,23 +73,30 @@ class Dispatch:
         possible = verb in (_OBJECT_VERBS if at.name else _COLLECTION_VERBS) and verb in at.kind.verbs
         if not possible or request.method == "HEAD" or (at.watch and verb != "watch"):
             raise MethodNotAllowed.here()
+        if verb in _WRITES and at.resource != "events":  # they tell of others, nobody asks for their story
+            trace.begin(getattr(Resources, verb))
         answer: Answer | Stream = await getattr(self._resources, verb)(request, at, at.kind)
         return answer
 
     async def _subresource(self, request: Request, at: Route) -> Answer | Stream | Tunnel:
         registries = self._resources.registries
         if at.kind is None or at.subresource == "binding":
+            trace.begin(subresources.bind)
             return await subresources.bind(registries["pods"], request, at)
         registry = registries[at.resource]
         if at.subresource == "status":
+            trace.begin(subresources.status)
             return await subresources.status(registry, request, at, at.kind)
         if at.subresource == "scale":
+            trace.begin(subresources.scale)
             return await subresources.scale(registry, request, at)
         if at.subresource == "finalize":
+            trace.begin(subresources.finalize)
             return await subresources.finalize(registry, request, at)
         if at.subresource == "log":
             return await subresources.log(registry, registries["nodes"], self._kubelets, request, at)
         if at.subresource == "eviction":
+            trace.begin(eviction.evict)
             return await eviction.evict(registry, request, at)
         if at.subresource == "token":
             return await token_requests.create(registries, self._issuer, request, at)

@@ -23,7 +23,7 @@ from labkit.components.kube_proxy.nat import RulesFailed
 from labkit.components.kube_proxy.node_ports import NodePorts
 from labkit.components.kube_proxy.rules import Contents, Rule, contents
 from labkit.components.kube_proxy.served_ports import Claims, ServedPort, served_ports, without
-from labkit.trace import Tracer
+from labkit.trace import Tracer, because
 
 LINES_PER_SYNC = 50  # service ports told one by one; the others are counted
 Tell = Callable[[Service, str, str], None]
@@ -73,7 +73,7 @@ class Kernel:
     def endpoints_changed(self, old: Endpoints | None, new: Endpoints | None) -> None:
         changed = new or old
         assert changed is not None
-        self._changed.setdefault(key(changed), "endpoints changed")
+        self._changed.setdefault(key(changed), because("endpoints changed"))
         if new is None:
             self._endpoints.pop(key(changed), None)
         else:

@@ -32,7 +32,7 @@ from labkit.components.kube_proxy.nat import Iptables, RulesFailed
 from labkit.components.kube_proxy.relay import Relay, raise_descriptor_limit
 from labkit.components.kube_proxy.unusable import Unusable
 from labkit.components.kube_proxy.userspace import Machine, Userspace
-from labkit.trace import Tracer
+from labkit.trace import Tracer, because
 
 RESYNC_SECONDS = 5.0
 RETRY_SECONDS = 1.0
@@ -151,7 +151,7 @@ class Proxy:
         what = "added" if old is None else "deleted" if new is None else "updated"
         changed = new or old
         assert changed is not None
-        self._causes[key(changed)] = f"service {what}"
+        self._causes[key(changed)] = because(f"service {what}")
         self._changed.set()
 
     def _endpoints_changed(self, old: Endpoints | None, new: Endpoints | None) -> None:

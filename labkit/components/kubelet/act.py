@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from labkit import trace
 from labkit.api.types import Container as Spec
 from labkit.api.types import Pod
 from labkit.components.kubelet.actions import (
@@ -156,6 +157,7 @@ class Hands:
             reason = "no such image" if isinstance(exc, NoSuchImage) else "RunContainerError"
             self._setbacks.set(name, reason, str(exc))
             return ""
+        trace.step(type(shared.runtime).create, name)
         shared.event(pod, "created", f"Created with docker id {made}", name)
         try:
             await shared.runtime.start(made)
@@ -166,6 +168,7 @@ class Hands:
             # docker keeps the error on the container, from where plan() takes its back-off
             self._setbacks.until(name, "RunContainerError", str(exc), time.time() + max(1.0, action.backoff))
             return ""
+        trace.step(type(shared.runtime).start, name)
         shared.event(pod, "started", f"Started with docker id {made}", name)
         self._setbacks.clear(name)
         return made

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+from labkit import trace
 from labkit.api.types import Container as Spec
 from labkit.api.types import Pod, Secret
 from labkit.components.kubelet.credentials import Credentials, NotCredentials, credentials_for
@@ -80,6 +81,7 @@ class ImageSupply:
             again = self._setbacks.failed_before(spec.name)
             self._setbacks.set(spec.name, "ImagePullBackOff" if again else "ErrImagePull", message)
         else:
+            trace.step(type(self._shared.images).pull, spec.image)
             self._shared.event(pod, "pulled", f'Successfully pulled image "{spec.image}"', spec.name)
             self._pulled.add(spec.name)
             self._setbacks.clear(spec.name)

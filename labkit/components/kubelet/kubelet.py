@@ -19,6 +19,7 @@ from collections.abc import Coroutine
 from contextlib import aclosing
 from typing import Any
 
+from labkit import trace
 from labkit.api.types import Node, Pod, Service, key
 from labkit.client.backoff import delay
 from labkit.client.events import EventRecorder
@@ -170,7 +171,9 @@ class Kubelet:
                         if event.what == "connected":
                             self._relist.set()
                         elif worker := self.workers.get(event.pod_uid):
-                            worker.wake(f"docker: {event.what} {event.container_id[:12]}")
+                            what = f"docker: {event.what} {event.container_id[:12]}"
+                            trace.begin(Kubelet._follow_events, what=what)
+                            worker.wake(what)
             except RuntimeFailure as exc:
                 failures += 1
                 self.trace.log("lost docker's events", level="warning", error=str(exc))

@@ -10,6 +10,7 @@ from math import inf
 
 from msgspec.structs import replace
 
+from labkit import trace
 from labkit.api.types import ObjectMeta, Pod, key
 from labkit.client.backoff import delay
 from labkit.components.kubelet.act import Hands
@@ -43,13 +44,13 @@ class Worker:
         self.memory = Memory()
         self._hands = Hands(shared, self.memory, self.wake)
         self._probes = Probes(shared.runtime, shared.spawn, self._probed)
-        self._cause = "kubelet saw the pod"
+        self._cause = trace.because("kubelet saw the pod")
         self._wake = asyncio.Event()
         self._gave_back = False
         self._told_anew = False  # its labels or annotations changed, which files may tell its containers
 
     def wake(self, cause: str) -> None:
-        self._cause = cause
+        self._cause = trace.because(cause)
         self._wake.set()
 
     def update(self, pod: Pod) -> None:
@@ -78,6 +79,7 @@ class Worker:
         try:
             while True:
                 self._wake.clear()
+                trace.go_on(self._cause)
                 try:
                     due = await self.sync()
                     failures = 0
@@ -196,7 +198,7 @@ class Worker:
             async with asyncio.timeout(None if due == inf else max(0.0, due - time.time())):
                 await self._wake.wait()
         except TimeoutError:
-            self._cause = "it was time to look again"
+            self._cause = trace.because("it was time to look again")
 
 
 def orphan(containers: Sequence[Container]) -> Pod:
