@@ -3,10 +3,10 @@
 A line for each change would double the API server's lines, so those of a while share one:
 
     {"decision": "told the watchers", "function": "labkit.storage.cache:Cache.apply", ...,
-     "applied": [[13, 1750000000000000, 180, 7], ...], "by": "labkit/components/kube_apiserver/following.py:54 Follower.tell"}
+     "applied": [[13, 1750000000000000, 180, 7], ...], "by": "labkit/components/.../following.py:54 Follower.tell"}
 
-Each item: all revisions up to 13 that no item before it has were in the cache at that time (microseconds); 180 of them
-later those 7 watchers had been told that were told at once.
+Each item: all revisions up to 13 that no item before it has were in the cache at that time (microseconds since 1970),
+and 180 of them later the 7 watchers of these kinds had been told. What nobody watches has none.
 """
 
 from __future__ import annotations
@@ -31,10 +31,9 @@ class Applied:
         self._teller = ""
         self._some = asyncio.Event()
 
-    def add(self, revision: int, began: int, ended: int, watchers: int, teller: Callable[..., Any] | None) -> None:
+    def add(self, revision: int, began: int, ended: int, watchers: int, teller: Callable[..., Any]) -> None:
         """began, ended: microseconds since 1970."""
-        if teller is not None:
-            self._teller = place(teller)
+        self._teller = place(teller)
         self._items.append((revision, began, ended - began, watchers))
         self._some.set()
         if len(self._items) >= MOST:

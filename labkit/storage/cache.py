@@ -157,8 +157,8 @@ class Cache:
 
     def _tell(self, began: int, shelves: Iterable[Shelf]) -> None:
         readers = [reader for shelf in shelves for reader in shelf.history.readers]
-        teller = type(readers[0]).tell if readers else None
-        self._applied.add(self.revision, began // 1000, time.time_ns() // 1000, len(readers), teller)
+        if readers:
+            self._applied.add(self.revision, began // 1000, time.time_ns() // 1000, len(readers), type(readers[0]).tell)
 
     def _take(self, change: Change) -> tuple[Shelf, Event] | None:
         shelf = self._shelf_of(change.key)

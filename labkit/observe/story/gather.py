@@ -1,0 +1,58 @@
+"""What the machines and kube-apiserver know of an object.
+
+Names become known while we read (the pods of a controller), so the journals are asked again until nothing new is found.
+When the watch cache told of which revision is asked last, for the times that matter: those lines name no object.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from labkit.cluster import Cluster
+from labkit.observe.story.journals import Journals, Reach
+from labkit.observe.story.lines import Line, parse_all
+from labkit.observe.story.objects import Objects, ask
+from labkit.observe.story.relevant import choose, family_of
+from labkit.observe.story.target import Target
+from labkit.observe.story.tell import Known
+from labkit.provision.ssh import Ssh
+
+ROUNDS = 4
+
+
+def known(cluster: Cluster, target: Target, since: str = "", reach: Reach | None = None) -> Known:
+    """Raises CommandFailed when the master cannot be reached. since: how far back, `10 min ago`, "": all."""
+    to: Reach = reach or partial(Ssh, cluster)
+    with ThreadPoolExecutor(len(cluster.machines) + 1) as pool:
+        asking = pool.submit(ask, cluster, target)
+        with Journals(cluster, to, since, pool) as journals:
+            oldest = journals.oldest()
+            return _gathered(target, journals, asking.result(), oldest)
+
+
+def _gathered(target: Target, journals: Journals, there: Objects, oldest: Mapping[str, int]) -> Known:
+    names: set[str] = set()
+    wanted = {target.path, *there.owned, *there.related}
+    found: list[Line] = []
+    related = list(there.related)
+    for _ in range(ROUNDS):
+        if wanted <= names:
+            break
+        names |= wanted
+        found = parse_all(journals.lines_about(names))[0]
+        related = list(dict.fromkeys([*there.related, *_services_of(target, found, there.owned)]))
+        wanted = {*family_of(target.path, found, there.owned), *related}
+    chosen = choose(target.path, found, there.owned, related)
+    applied = parse_all({journals.master: journals.told(line.time for line in chosen.lines if line.is_write)})[1]
+    notes = [*([there.trouble] if there.trouble else []), *journals.troubles]
+    return Known(
+        target.path, found, applied, there.owned, related, there.exists, there.created, oldest, notes, there.said
+    )
+
+
+def _services_of(target: Target, lines: Sequence[Line], owned: Sequence[str]) -> Iterable[str]:
+    """Services whose Endpoints were written because of a pod of the family: they may be gone by now."""
+    family = {path for path in family_of(target.path, lines, owned) if path.startswith("pods/")}
+    for line in lines:
+        if line.decision == "endpoints" and line.cause.partition(" ")[0] in family:
+            yield "services/" + line.object.partition("/")[2]

@@ -1,0 +1,243 @@
+"""The story: chapters of hops, each with its milliseconds; children after the first few summed up; what is not known.
+
+A chapter begins when something comes from outside (a request, a container that died) after a while in which nothing
+happened: a day of silence is no hop.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from labkit.observe.story import hops as hopping
+from labkit.observe.story import words
+from labkit.observe.story.clocks import Clock, compare
+from labkit.observe.story.hops import Hop
+from labkit.observe.story.lines import API_SERVER, Applied, Line
+from labkit.observe.story.relevant import choose
+
+QUIET = 2_000_000
+"""Microseconds without a hop after which what comes from outside begins a chapter."""
+IN_FULL = 1
+"""Children of a chapter whose hops are all told."""
+SAME = 3
+"""Writes that repeat (a node's heartbeat) told of a chapter; the others are counted."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What was gathered. owned: paths of objects that name the target as their owner; related: services that select
+    its pods. exists: kube-apiserver has it; began: by machine, the oldest time (microseconds) in its journal."""
+
+    target: str
+    lines: Sequence[Line]
+    applied: Sequence[Applied] = ()
+    owned: Sequence[str] = ()
+    related: Sequence[str] = ()
+    exists: bool = False
+    created: int = 0
+    began: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    said: Sequence["Said"] = ()
+
+
+class Said(msgspec.Struct, kw_only=True, rename="camel"):
+    """An event that people read in `kubectl describe`."""
+
+    object: str
+    reason: str
+    message: str
+    source: str
+    first: str
+    count: int = 1
+
+
+class Told(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
+    """A hop. milliseconds: since the chapter began; since: since the hop before. file, line: of the function."""
+
+    number: int
+    milliseconds: float
+    since: float
+    time: int
+    machine: str
+    component: str
+    text: str
+    function: str
+    file: str = ""
+    line: int = 0
+    decision: str = ""
+    object: str = ""
+    cause: str = ""
+    wrote: str = ""
+    saw: str = ""
+    about: str = ""
+    after: list[int] = []
+    """Numbers of the hops that this one came of."""
+    moved: bool = False
+    """The clock put it before its cause: the time is the cause's."""
+
+
+class Child(msgspec.Struct, kw_only=True, rename="camel"):
+    """What became of a child, in milliseconds since the chapter began: `made`, `on agent1`, `Running`, `gone`."""
+
+    object: str
+    hops: int
+    milestones: list[tuple[str, float]]
+
+
+class Chapter(msgspec.Struct, kw_only=True, rename="camel"):
+    """began: microseconds since 1970; later: milliseconds since the first chapter."""
+
+    began: int
+    later: float
+    hops: list[Told]
+    children: list[Child] = []
+    repeated: list[str] = []
+
+
+class Story(msgspec.Struct, kw_only=True, rename="camel"):
+    """found: there is something to tell; what is not known stands in `notes`."""
+
+    target: str
+    found: bool
+    exists: bool
+    chapters: list[Chapter]
+    events: list[Said] = []
+    notes: list[str] = []
+
+    @property
+    def count(self) -> int:
+        return sum(len(chapter.hops) for chapter in self.chapters)
+
+
+def tell(known: Known, *, everything: bool = False) -> Story:
+    """everything: no child is summed up, no repetition counted."""
+    chosen = choose(known.target, known.lines, known.owned, known.related)
+    writes = {line.revision: line for line in known.lines if line.is_write}
+    clocks = compare(chosen.lines, writes)
+    ordered = hopping.hops_of(chosen, known.applied, clocks, everything=everything)
+    numbers: dict[int, int] = {}
+    chapters = [_chapter(part, ordered[0].time, numbers, everything) for part in parts(ordered)]
+    return Story(
+        target=known.target, found=bool(ordered), exists=known.exists, chapters=chapters, events=list(known.said),
+        notes=[*known.notes, *_clock_notes(clocks), *_gaps(known, ordered)],
+    )  # fmt: skip
+
+
+def parts(ordered: Sequence[Hop]) -> list[list[Hop]]:
+    """The hops by chapters."""
+    found: list[list[Hop]] = []
+    for hop in ordered:
+        if not found or (not hop.causes and hop.time - found[-1][-1].time > QUIET):
+            found.append([])
+        found[-1].append(hop)
+    return found
+
+
+def _chapter(part: Sequence[Hop], start: int, numbers: dict[int, int], everything: bool) -> Chapter:
+    shown = list(part)
+    children: list[Child] = []
+    repeated: list[str] = []
+    if not everything:
+        shown, children = _sum_up(shown)
+        shown, repeated = _count_repeated(shown)
+    began, before = shown[0].time, shown[0].time
+    told = []
+    for hop in shown:
+        numbers[id(hop)] = len(numbers) + 1
+        told.append(_told(hop, numbers, began, before))
+        before = hop.time
+    return Chapter(
+        began=began, later=(began - start) / 1000, hops=told, children=children, repeated=repeated,
+    )  # fmt: skip
+
+
+def _told(hop: Hop, numbers: Mapping[int, int], began: int, before: int) -> Told:
+    return Told(
+        number=numbers[id(hop)], milliseconds=(hop.time - began) / 1000, since=(hop.time - before) / 1000,
+        time=hop.time, machine=hop.machine, component=hop.component, text=hop.text, function=hop.place.function,
+        file=hop.place.file, line=hop.place.line, decision=hop.decision, object=hop.object, cause=hop.cause,
+        wrote=hop.wrote, saw=hop.saw, about=hop.about, moved=hop.moved,
+        after=sorted({numbers[id(cause)] for cause in hop.causes if id(cause) in numbers}),
+    )  # fmt: skip
+
+
+def _sum_up(part: Sequence[Hop]) -> tuple[list[Hop], list[Child]]:
+    """The first children in full, of the others what became of them."""
+    about = list(dict.fromkeys(hop.about for hop in part if hop.about))
+    others = about[IN_FULL:]
+    if not others:
+        return list(part), []
+    by_child: dict[str, list[Hop]] = defaultdict(list)
+    for hop in part:
+        by_child[hop.about].append(hop)
+    children = [_child(name, by_child[name], part[0].time) for name in others]
+    return [hop for hop in part if hop.about not in others], children
+
+
+def _child(name: str, part: Sequence[Hop], began: int) -> Child:
+    milestones: dict[str, float] = {}
+    for hop in part:
+        if word := _milestone(hop, name):
+            milestones.setdefault(word, (hop.time - began) / 1000)
+    return Child(object=name, hops=len(part), milestones=list(milestones.items()))
+
+
+def _milestone(hop: Hop, name: str) -> str:
+    """What of a child's hops is worth a word when the others are left out."""
+    if hop.object != name or not hop.decision:
+        return ""
+    if hop.component == API_SERVER:
+        return {"created": "made", "bound": "bound", "deleted": "gone", "deletion started": "to be deleted"}.get(
+            hop.decision, ""
+        )
+    if hop.decision == "status written":
+        return "Running" if ": Running" in hop.text else ""
+    return "its first container" if hop.decision == "start container" else ""
+
+
+def _count_repeated(part: Sequence[Hop]) -> tuple[list[Hop], list[str]]:
+    """Writes of the same kind that nobody acted on: the first few, then a number."""
+    of_write = {hop.revision: hop for hop in part if hop.revision and hop.decision}
+    acted = {cause.revision for hop in part if not hop.revision for cause in hop.causes}
+    times: Counter[tuple[str, str]] = Counter()
+    left_out: set[int] = set()
+    for revision, hop in of_write.items():
+        times[hop.object, hop.cause] += 1
+        if times[hop.object, hop.cause] > SAME and revision not in acted:
+            left_out.add(revision)
+    counts = Counter((hop.object, hop.cause) for revision, hop in of_write.items() if revision in left_out)
+    told = [
+        f"{count} more like this: {words.who(cause)}: {words.short(object)}"
+        for (object, cause), count in counts.items()
+    ]
+    return [hop for hop in part if hop.revision not in left_out], told
+
+
+def _clock_notes(clocks: Mapping[str, Clock]) -> Iterable[str]:
+    for machine, clock in clocks.items():
+        if clock.jumped:
+            yield (
+                f"{machine}'s clock jumped: no single correction puts its times in order. Its hops stand where causes"
+                " allow, and their milliseconds are no measure."
+            )
+        elif clock.microseconds:
+            word = "behind" if clock.microseconds > 0 else "ahead of"
+            unsure = f", give or take {clock.unsure / 1000:.1f} ms" if clock.unsure < float("inf") else " at least"
+            yield (
+                f"{machine}'s clock is {abs(clock.microseconds) / 1000:.1f} ms {word} the master's{unsure}: told from"
+                " what must have come first (resourceVersions). Its times are put right here."
+            )
+
+
+def _gaps(known: Known, ordered: Sequence[Hop]) -> Iterable[str]:
+    oldest = max(known.began.values(), default=0)
+    if not known.created or not oldest or known.created >= oldest:
+        return
+    what = "what came before" if ordered else "its story"
+    yield f"The journals begin after it was created: {what} was rotated away."
+
+
+def as_json(story: Story) -> str:
+    return msgspec.json.format(msgspec.json.encode(story).decode(), indent=2) + "\n"
