@@ -75,6 +75,11 @@ def restarted(status: PodStatus) -> bool:
     return running(status) and status.container_statuses[0].restart_count == 1
 
 
+def both_run(status: PodStatus) -> bool:
+    states = [one.state for one in status.container_statuses]
+    return len(states) == 2 and all(state is not None and state.running is not None for state in states)
+
+
 async def inside(node: OneNode, *command: str, container: str = "c") -> str:
     """What a command prints in the newest running container of this name."""
     running = [c for c in await node.containers(container) if c.running]
@@ -278,14 +283,19 @@ class TestRepair:
         assert {(c.id, c.started) for c in await node.runtime.containers()} == before
 
     async def test_after_a_reboot_the_same_pods_run_again(self, node: OneNode) -> None:
-        """A machine that went down leaves every container ended; the kubelet comes up later."""
-        pod = await node.create(STAYS)
-        await node.status(running)
+        """A machine that went down leaves every container ended; the kubelet comes up later. First the pause container,
+        then the others in the order of the spec."""
+        pod = await node.create(STAYS | {"name": "z"}, STAYS | {"name": "a"})
+        await node.status(both_run)
         await node.end_kubelet()
         await asyncio.to_thread(docker, "kill", *[c.id for c in await node.runtime.containers()])
         node.start_kubelet()
-        await node.status(restarted)
+        await node.status(
+            lambda status: both_run(status) and [c.restart_count for c in status.container_statuses] == [1, 1]
+        )
         assert (await node.client.get(Pod, "p", "default")).metadata.uid == pod.metadata.uid
+        running = sorted((c for c in await node.runtime.containers() if c.running), key=lambda c: c.created)
+        assert [c.name for c in running] == [PAUSE_NAME, "z", "a"]
 
 
 class TestProcess:

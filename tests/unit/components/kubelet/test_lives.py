@@ -26,8 +26,11 @@ async def test_a_life(life: Life, tmp_path: Path) -> None:
 
         await node.status(become, life.name)
 
+        if life.deleted:
+            await node.client.delete(Pod, life.name, "default")
+
         async def told() -> bool:
-            assert lives.missing(life, await node.events(life.name)) == []
+            assert lives.told(await node.events(life.name)) == life.all_events
             return True
 
-        await eventually(told)
+        await eventually(told, within=15)
