@@ -81,6 +81,31 @@ def status(name: Name = DEFAULT_CLUSTER) -> None:
         raise typer.Exit(1)
 
 
+@app.command()
+def down(
+    name: Name = DEFAULT_CLUSTER,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Remove storage from the machines, with every volume and all data on it.
+
+    While a claim or a pod uses a volume nothing is removed (exit code 1). `labkit storage up` begins anew.
+    """
+    from labkit.provision import storage_down
+
+    cluster = _with_storage(name)
+    if used := storage_down.in_use(cluster):
+        for line in used:
+            out.print(f"in use: {line}", highlight=False, soft_wrap=True)
+        out.print("nothing was removed; delete what uses it first: kubectl delete pvc,pod ...", highlight=False)
+        raise typer.Exit(1)
+    if not yes and not typer.confirm(f"Remove GlusterFS and the data of all its volumes from cluster {name}?"):
+        out.print("nothing was removed")
+        raise typer.Exit(1)
+    with reporting("run `labkit storage down` again", cluster) as report:
+        storage_down.down(cluster, report)
+    out.print("no storage any more; the machines and everything else on them stay", style="green")
+
+
 def _with_storage(name: str) -> Cluster:
     cluster = clusters.load(name)
     if not cluster.storage:

@@ -23,6 +23,15 @@ TLS = "/usr/lib/ssl/glusterfs"
 PING_SECONDS = 10
 """So long a server may be silent before the clients go on without it; the original's 42 s are a long time to watch."""
 GLUSTER = "gluster --mode=script"
+CLEAR = f"""set -e
+systemctl disable --quiet --now {UNIT} 2>/dev/null || true
+rm -rf /etc/systemd/system/{UNIT}.service.d /etc/glusterfs/glusterd.vol /opt/labkit/stamps/unit-{UNIT}
+find /var/log/glusterfs -mindepth 1 -delete
+systemctl daemon-reload
+find /var/lib/glusterd -mindepth 1 -maxdepth 1 ! -name hooks ! -name groups -exec rm -rf {{}} +
+find {BRICKS} -mindepth 1 -delete
+rm -f {TLS}.pem {TLS}.key {TLS}.ca"""
+"""What makes a machine what it was before it had storage; what Debian's package brought stays."""
 
 
 def identity(machine: Machine) -> str:
@@ -85,6 +94,21 @@ def admit(cluster: Cluster, name: str) -> str:
     """Let exactly the machines of the cluster mount a volume: one that was added later, too."""
     allowed = ",".join(identity(machine) for machine in cluster.machines)
     return f"{GLUSTER} volume set {name} auth.ssl-allow {shlex.quote(allowed)}"
+
+
+def dissolve(cluster: Cluster) -> str:
+    """End and forget every volume, and let the other servers go; where glusterd is gone already there is nothing."""
+    others = [machine.address for machine in cluster.storage_servers if not machine.is_master]
+    return f"""set -e
+systemctl is-active --quiet {UNIT} || exit 0
+for volume in $({GLUSTER} volume list 2>/dev/null); do
+  {GLUSTER} volume stop $volume force >/dev/null 2>&1 || true
+  {GLUSTER} volume delete $volume
+done
+for peer in {" ".join(others)}; do
+  {GLUSTER} pool list | grep -qF "$peer" || continue
+  {GLUSTER} peer detach $peer
+done"""
 
 
 def volumes(volume_info: str) -> dict[str, bool]:

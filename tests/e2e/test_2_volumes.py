@@ -124,3 +124,29 @@ def test_a_killed_machine_comes_back_and_its_copy_is_healed(storage: Lab) -> Non
     storage.kubectl("delete", "pvc", "drill")
     phase = ("get", "pv", "drill", "-o", "jsonpath={.status.phase}")
     eventually(lambda: storage.kubectl(*phase) == "Released", 20, "the volume is released, its data kept")
+
+
+def test_storage_goes_and_leaves_nothing(storage: Lab) -> None:
+    """Not while it is used; then from every machine, and the next `labkit up` does not bring it back."""
+    storage.labkit("storage", "volume", "held", within=120)
+    storage.on("master", f"kubectl create -f - <<'END'\n{json.dumps(CLAIM | {'metadata': {'name': 'holds'}})}\nEND")
+    bound = ("get", "pvc", "holds", "-o", "jsonpath={.status.phase}")
+    eventually(lambda: storage.kubectl(*bound) == "Bound", 20, "the claim has the volume")
+    said = storage.labkit("storage", "down", "--yes", rc=1)
+    assert "in use: claim default/holds has volume held" in said
+    storage.kubectl("delete", "pvc", "holds")
+    released = ("get", "pv", "held", "-o", "jsonpath={.status.phase}")
+    eventually(lambda: storage.kubectl(*released) == "Released", 20, "the volume is released")
+    assert "nothing was removed" in storage.labkit("storage", "down", stdin="n\n", rc=1)
+
+    storage.labkit("storage", "down", "--yes", within=180)
+    assert storage.kubectl("get", "pv,svc,ep", "-o", "name").count("gluster") == 0
+    assert storage.kubectl("get", "pv", "-o", "name") == ""
+    left = (
+        "systemctl is-active glusterd; pgrep -l gluster; ls /srv/glusterfs; ls /usr/lib/ssl | grep glusterfs;"
+        " ls /var/lib/glusterd | grep -v -e hooks -e groups; grep gluster /proc/mounts"
+    )
+    for machine in ("master", "agent1", "agent2", "agent3"):
+        assert storage.on(machine, left, rc=None) in ("inactive", ""), machine
+    assert "nothing to do" in storage.labkit("up", within=200)
+    assert "labkit storage up" in storage.labkit("storage", "status", rc=2)
