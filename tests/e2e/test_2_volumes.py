@@ -144,7 +144,7 @@ def test_storage_goes_and_leaves_nothing(storage: Lab) -> None:
     assert storage.kubectl("get", "pv", "-o", "name") == ""
     left = (
         "systemctl is-active glusterd; pgrep -l gluster; ls /srv/glusterfs; ls /usr/lib/ssl | grep glusterfs;"
-        " ls /var/lib/glusterd | grep -v -e hooks -e groups; grep gluster /proc/mounts"
+        " ls /var/lib/glusterd | grep -v -e hooks -e groups; grep fuse.glusterfs /proc/mounts"
     )
     for machine in ("master", "agent1", "agent2", "agent3"):
         assert storage.on(machine, left, rc=None) in ("inactive", ""), machine
