@@ -24,7 +24,7 @@ from labkit.api.types import Part
 T = TypeVar("T", bound=Part)
 
 # Fields of today's clients that every object may carry and that mean nothing here: dropped without complaint.
-_TOLERATED = {"ObjectMeta": {"managedFields", "clusterName"}}
+_TOLERATED = {"ObjectMeta": {"clusterName"}}
 
 
 class _Envelope(msgspec.Struct, rename={"api_version": "apiVersion"}):

@@ -33,6 +33,7 @@ from labkit.api.errors import (
 )
 from labkit.api.finalizers import last_taken
 from labkit.api.kinds import Kind
+from labkit.api.ownership.managers import Owner, note
 from labkit.api.strategies import Strategy
 from labkit.api.types import Object
 from labkit.storage.cache import Cache
@@ -72,6 +73,7 @@ class Intent(NamedTuple):
     cause: str = ""
     decision: str = "updated"
     function: Callable[..., Any] | None = None  # what decided, where it is not the registry
+    owner: Owner | None = None  # whose the changed fields are, where the object says who set them
 
 
 def now() -> datetime.datetime:
@@ -196,7 +198,7 @@ class Registry:
         for _ in range(ATTEMPTS):
             refusal = None
             try:
-                new = self._changed(entry, change)
+                new = self._changed(entry, intent, change)
                 if new.metadata.deletion_timestamp and last_taken(entry.seen(), new):
                     return await self._end(entry, new, intent)
                 written = await self._write(entry, new, entry.path, intent, self.update)
@@ -221,8 +223,10 @@ class Registry:
         await self.remove(entry, intent)
         return self.shelf.codec.entry(entry.path, self.shelf.codec.value(new), entry.revision)
 
-    def _changed(self, entry: Entry, change: Callable[[Any], Any]) -> Any:
+    def _changed(self, entry: Entry, intent: Intent, change: Callable[[Any], Any]) -> Any:
         new = change(entry.decode())
+        if intent.owner is not None and new.metadata.managed_fields:
+            note(entry.seen(), new, intent.owner, timestamp(now()))
         asked = new.metadata.resource_version
         if asked and asked != str(entry.revision):
             raise Conflict.of(self.kind.error_name, new.metadata.name, MODIFIED_MEANWHILE)

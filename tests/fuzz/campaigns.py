@@ -74,7 +74,9 @@ def of_kind(probe: Probe, kind: Kind) -> Iterator[Campaign]:
         yield Campaign("objects", f"PUT {one}", _sent("PUT", st.just(here), objects))
         yield Campaign("patches", f"PATCH {one}", _patches(probe, kind, here))
     absent = edited(probe.schemas, kind.kind, "absent") | objects
-    applied = absent.map(lambda found: Sent("PATCH", f"{place}/absent?dryRun=All", written(found), APPLIED))
+    applied = absent.map(
+        lambda found: Sent("PATCH", f"{place}/absent?dryRun=All&fieldManager=me", written(found), APPLIED)
+    )
     if strategy_of(kind).create_on_update:
         yield Campaign("objects", f"PUT {form}/{{name}}", _sent("PUT", st.just(f"{place}/absent"), absent))
     yield Campaign("patches", f"PATCH {form}/{{name}}", applied)

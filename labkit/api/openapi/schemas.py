@@ -27,8 +27,8 @@ _PACKAGES = {
     "Quantity": "io.k8s.apimachinery.pkg.api.resource.",
     "IntOrString": "io.k8s.apimachinery.pkg.util.intstr.",
     **dict.fromkeys(
-        ("ObjectMeta", "ListMeta", "OwnerReference", "ManagedFields", "Status", "StatusDetails", "StatusCause",
-         "DeleteOptions", "Preconditions"), _META,
+        ("ObjectMeta", "ListMeta", "OwnerReference", "ManagedFieldsEntry", "FieldsV1", "Status", "StatusDetails",
+         "StatusCause", "DeleteOptions", "Preconditions"), _META,
     ),
     "Eviction": "io.k8s.api.policy.v1.",
     **dict.fromkeys(("Scale", "ScaleSpec", "ScaleStatus"), "io.k8s.api.autoscaling.v1."),
@@ -47,7 +47,7 @@ _PACKAGES = {
     ),
 }  # fmt: skip
 _CORE = "io.k8s.api.core.v1."
-_SCALARS = ("Time", "MicroTime", "Quantity", "IntOrString", "ManagedFields")
+_SCALARS = ("Time", "MicroTime", "Quantity", "IntOrString", "FieldsV1")
 _PLAIN: dict[Any, Schema] = {
     str: {"type": "string"},
     bool: {"type": "boolean"},
@@ -89,9 +89,6 @@ class Schemas:
     def _of_type(self, what: type[Part]) -> Schema:
         said = words.words_of(what, self._words)
         properties = {one.encode_name: self._of_field(what, one.encode_name, one.type, said) for one in fields(what)}
-        if what is types.ObjectMeta:  # `codec` accepts it from today's clients and drops it
-            managed = {"type": "array", "items": self.reference("ManagedFields")}
-            properties["managedFields"] = self._described(managed, said.fields["managedFields"])
         schema: Schema = {"type": "object", "description": said.text, "properties": properties}
         if said.required:
             schema["required"] = sorted(said.required)
@@ -117,7 +114,7 @@ class Schemas:
 
     def _of_scalar(self, name: str) -> Schema:
         text = {"description": self._words[name].text}
-        if name == "ManagedFields":
+        if name == "FieldsV1":
             return text | {"type": "object"}
         if name in ("Time", "MicroTime"):
             return text | {"type": "string", "format": "date-time"}

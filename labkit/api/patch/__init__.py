@@ -3,7 +3,8 @@
     application/json-patch+json              json_patch.apply         RFC 6902, a list of operations
     application/merge-patch+json             merge.apply              RFC 7386, null removes
     application/strategic-merge-patch+json   strategic.apply          lists joined by key, with directives
-    application/apply-patch+yaml             strategic.apply          YAML or JSON: kubectl apply --server-side
+
+A server-side apply (application/apply-patch+yaml) is none of these: `api/ownership`.
 
 The documents that are given stay as they are.
 """
@@ -21,7 +22,7 @@ MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 APPLY = "application/apply-patch+yaml"
 
-__all__ = ["APPLY", "JSON_PATCH", "MERGE", "STRATEGIC", "apply", "json_patch", "merge", "strategic"]
+__all__ = ["APPLY", "JSON_PATCH", "MERGE", "STRATEGIC", "apply", "json_patch", "merge", "parse", "strategic"]
 
 
 def apply(content_type: str, document: Any, body: bytes, what: type[Part]) -> Any:
@@ -31,14 +32,12 @@ def apply(content_type: str, document: Any, body: bytes, what: type[Part]) -> An
     not fit the document.
     """
     dialect = content_type.partition(";")[0].strip().lower()
-    if dialect not in (JSON_PATCH, MERGE, STRATEGIC, APPLY):
+    if dialect not in (JSON_PATCH, MERGE, STRATEGIC):
         raise UnsupportedMediaType(
             f"the body of the request was in an unknown format - accepted media types include: "
             f"{JSON_PATCH}, {MERGE}, {STRATEGIC}, {APPLY}"
         )
-    patch = _parse(body, dialect)
-    if dialect != JSON_PATCH and not isinstance(patch, dict):
-        raise BadRequest(f"a {dialect} body is an object, not a {type(patch).__name__}")
+    patch = parse(body, dialect)
     try:
         if dialect == JSON_PATCH:
             return json_patch.apply(document, patch)
@@ -47,8 +46,12 @@ def apply(content_type: str, document: Any, body: bytes, what: type[Part]) -> An
         raise BadRequest("the patch exceeds the maximum depth") from exc
 
 
-def _parse(body: bytes, dialect: str) -> Any:
+def parse(body: bytes, dialect: str) -> Any:
+    """The document in the body. Raises BadRequest."""
     try:
-        return apply_yaml.load(body) if dialect == APPLY else msgspec.json.decode(body)
+        patch = apply_yaml.load(body) if dialect == APPLY else msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise BadRequest(f"the patch is not JSON: {exc}") from exc
+    if dialect != JSON_PATCH and not isinstance(patch, dict):
+        raise BadRequest(f"a {dialect} body is an object, not a {type(patch).__name__}")
+    return patch

@@ -4,7 +4,7 @@ from typing import ClassVar, TypeVar
 
 import msgspec
 
-from labkit.api.types.part import Int64, Part, T, Time, shown
+from labkit.api.types.part import FieldsV1, Int64, Part, T, Time, shown
 
 
 class OwnerReference(Part):
@@ -14,6 +14,18 @@ class OwnerReference(Part):
     uid: str = ""
     controller: bool | None = None
     block_owner_deletion: bool | None = None
+
+
+class ManagedFieldsEntry(Part):
+    """What one manager set: see `api/ownership`."""
+
+    manager: str = ""
+    operation: str = ""
+    api_version: str = ""
+    time: Time | None = None
+    fields_type: str = ""
+    fields_v1: FieldsV1 = {}
+    subresource: str = ""
 
 
 class ObjectMeta(Part):
@@ -31,6 +43,7 @@ class ObjectMeta(Part):
     annotations: dict[str, str] = {}
     owner_references: list[OwnerReference] = []
     finalizers: list[str] = []
+    managed_fields: list[ManagedFieldsEntry] = []
 
 
 class Object(Part):

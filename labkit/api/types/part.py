@@ -14,6 +14,7 @@ Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Time = Annotated[str, Meta(extra={"schema": "Time"})]  # RFC 3339 to the second
 MicroTime = Annotated[str, Meta(extra={"schema": "MicroTime"})]  # the same, to the microsecond
 Quantity = Annotated[str | int | float, Meta(extra={"schema": "Quantity"})]  # after decoding a text: "250m"
+FieldsV1 = Annotated[dict[str, Any], Meta(extra={"schema": "FieldsV1"})]  # a tree of fields (`api/ownership`)
 IntOrString = Annotated[Int32 | str, Meta(extra={"schema": "IntOrString"})]
 
 # Parts of a field name that Kubernetes writes in capitals; `pod_ip` -> `podIP`, `cluster_ip` -> `clusterIP`.

@@ -7,7 +7,7 @@ refused as by the original.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -34,10 +34,10 @@ def read(request: Request, what: type[Any]) -> tuple[Any, list[str]]:
         return codec.from_builtins(protobuf.decode(request.body), what), []
     if given not in _TAKEN_FOR_JSON:
         raise UnsupportedMediaType(f"the body is {given}: expected {JSON} or {PROTOBUF}")
-    return codec.decode(request.body, what), _field_warnings(request, request.body, what, "Ignore")
+    return codec.decode(request.body, what), field_warnings(request, request.body, what, "Ignore")
 
 
-def _field_warnings(request: Request, body: bytes, what: type[Any], default: str) -> list[str]:
+def field_warnings(request: Request, body: bytes, what: type[Any], default: str) -> list[str]:
     """Unknown and doubled fields: an error under Strict, warnings under Warn, nothing otherwise."""
     mode = request.query.get("fieldValidation") or default
     if mode not in ("Ignore", "Warn", "Strict"):
@@ -54,13 +54,42 @@ def read_patch(request: Request, what: type[Any]) -> tuple[Callable[[Any], Any],
     about: it is how `kubectl taint` and its like change fields that API v1 did not have."""
     given, body = content_type(request), request.body
     warnings: list[str] = []
+    if request.flag("force"):
+        fault = Fault("FieldValueForbidden", "force", "Forbidden: may not be specified for non-apply patch")
+        raise Invalid.of("PatchOptions.meta.k8s.io", "", [fault])
 
     def change(old: Any) -> Any:
         patched = patch.apply(given, codec.to_builtins(old), body, what)
-        warnings[:] = _field_warnings(request, msgspec.json.encode(patched), what, "Warn")
+        warnings[:] = field_warnings(request, msgspec.json.encode(patched), what, "Warn")
         return codec.from_builtins(patched, what)
 
     return change, warnings
+
+
+class Applied(NamedTuple):
+    """A server-side apply: the fields that the manager wants, and whether it takes them from others."""
+
+    config: dict[str, Any]
+    manager: str
+    force: bool
+
+
+def read_apply(request: Request) -> Applied:
+    """Raises BadRequest, Invalid."""
+    manager = request.query.get("fieldManager", "")
+    if not manager:
+        fault = Fault("FieldValueRequired", "fieldManager", "Required value: is required for apply patch")
+        raise Invalid.of("PatchOptions.meta.k8s.io", "", [fault])
+    config = patch.parse(request.body, patch.APPLY)
+    meta = config.get("metadata")
+    if isinstance(meta, dict) and meta.get("managedFields"):
+        raise BadRequest("metadata.managedFields must be nil")
+    return Applied(config, manager, request.flag("force"))
+
+
+def manager_of(request: Request) -> str:
+    """Who changes fields: the client's own word for it, or its program."""
+    return request.query.get("fieldManager") or request.headers.get("user-agent", "").partition("/")[0] or "unknown"
 
 
 def read_delete_options(request: Request) -> DeleteOptions:

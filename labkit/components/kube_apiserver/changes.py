@@ -56,6 +56,7 @@ def _take_over(new: Object, old: Object) -> None:
     meta.namespace, meta.self_link, meta.generate_name = was.namespace, was.self_link, was.generate_name
     meta.deletion_timestamp = was.deletion_timestamp
     meta.deletion_grace_period_seconds = was.deletion_grace_period_seconds
+    meta.managed_fields = meta.managed_fields or was.managed_fields
 
 
 def check_place(sent: Object, name: str, namespace: str) -> None:

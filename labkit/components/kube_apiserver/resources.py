@@ -15,11 +15,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from labkit.api import patch
+from labkit.api import codec, patch
 from labkit.api.errors import Expired, MethodNotAllowed, NotFound, ServerTimeout, TooLargeResourceVersion
 from labkit.api.fields import parse_field_selector
 from labkit.api.kinds import Kind
 from labkit.api.labels import parse_selector
+from labkit.api.ownership.managers import Owner, applied
 from labkit.api.types import Namespace, ObjectMeta, Status, StatusDetails, copy
 from labkit.components.kube_apiserver import answers, bodies, changes, watching
 from labkit.components.kube_apiserver.admission.chain import Chain
@@ -31,7 +32,7 @@ from labkit.storage import deletion
 from labkit.storage.cache import Cache, Shelf
 from labkit.storage.entry import Entry
 from labkit.storage.protocol import Compacted, Mismatch
-from labkit.storage.registry import ATTEMPTS, Intent, Registry
+from labkit.storage.registry import ATTEMPTS, Intent, Registry, now, timestamp
 from labkit.storage.selection import Selection
 
 REVISION_SECONDS = 3.0  # so long a read waits for a resourceVersion that is not here yet
@@ -109,6 +110,7 @@ class Resources:
     async def create(self, request: Request, at: Route, kind: Kind) -> Answer:
         _check_scope(at, kind)
         obj, warnings = bodies.read(request, kind.type)
+        obj.metadata.managed_fields = []
         entry = await self._admit_and_store(request, at, kind, obj)
         return _warned(answers.object_answer(request, kind, entry, 201), warnings)
 
@@ -125,15 +127,20 @@ class Resources:
         return _warned(answers.object_answer(request, kind, entry, status), warnings)
 
     async def patch(self, request: Request, at: Route, kind: Kind) -> Answer:
+        if bodies.content_type(request) == patch.APPLY:
+            return await self._apply(request, at, kind)
         patched, warnings = bodies.read_patch(request, kind.type)
+        entry = await self._update(request, at, kind, patched)
+        return _warned(answers.object_answer(request, kind, entry), warnings)
+
+    async def _apply(self, request: Request, at: Route, kind: Kind) -> Answer:
+        """Server-side: what is not there is created."""
+        change, warnings = applying(request, kind.type)
         status = 200
         try:
-            entry = await self._update(request, at, kind, patched)
+            entry = await self._update(request, at, kind, change)
         except NotFound:
-            if bodies.content_type(request) != patch.APPLY:
-                raise
-            # kubectl apply --server-side creates what is not there
-            made = patched(kind.type(metadata=ObjectMeta(name=at.name, namespace=at.namespace)))
+            made = change(kind.type(metadata=ObjectMeta(name=at.name, namespace=at.namespace)))
             changes.check_place(made, at.name, at.namespace)
             entry, status = await self._admit_and_store(request, at, kind, made), 201
         return _warned(answers.object_answer(request, kind, entry, status), warnings)
@@ -158,7 +165,7 @@ class Resources:
             dry = intent_of(request, at)._replace(dry_run=True)
             await self.registries[at.resource].create(copy(asked.obj), dry)
         for name in names:
-            intent = intent_of(request, at)._replace(name=name, decision="quota charged", function=charged)
+            intent = intent_of(request, at)._replace(name=name, decision="quota charged", function=charged, owner=None)
             await self.registries["resourcequotas"].update(intent, lambda quota: charged(quota, asked))
 
     async def _update(self, request: Request, at: Route, kind: Kind, sent: Callable[[Any], Any]) -> Entry:
@@ -250,7 +257,28 @@ def selection_of(request: Request, at: Route, kind: Kind) -> Selection:
 
 
 def intent_of(request: Request, at: Route) -> Intent:
-    return Intent(at.namespace, at.name, bodies.is_dry_run(request), request.caller)
+    """An apply says itself whose fields they are; any other change makes them the client's."""
+    owner = None
+    if bodies.content_type(request) != patch.APPLY:
+        owner = Owner(bodies.manager_of(request), "Update", at.subresource)
+    return Intent(at.namespace, at.name, bodies.is_dry_run(request), request.caller, owner=owner)
+
+
+def applying(request: Request, what: type[Any], subresource: str = "") -> tuple[Callable[[Any], Any], list[str]]:
+    """A function from the object that is there to the one with the applied fields; the warnings are there when it was
+    called. Raises BadRequest, Invalid; the function raises Conflict as well."""
+    wanted = bodies.read_apply(request)
+    owner = Owner(wanted.manager, "Apply", subresource)
+    left_alone = "spec" if subresource == "status" else "status"
+    config = {name: member for name, member in wanted.config.items() if name != left_alone}
+    warnings: list[str] = []
+
+    def change(old: Any) -> Any:
+        new = applied(codec.to_builtins(old), config, what, owner, wanted.force, timestamp(now()))
+        warnings[:] = bodies.field_warnings(request, msgspec.json.encode(new), what, "Warn")
+        return codec.from_builtins(new, what)
+
+    return change, warnings
 
 
 def _asked(

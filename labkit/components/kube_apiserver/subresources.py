@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from labkit.api import codec
+from labkit.api import codec, patch
 from labkit.api.errors import BadRequest, Invalid, MethodNotAllowed, NotFound
 from labkit.api.kinds import Kind
 from labkit.api.types import Binding, Namespace, Node, Pod, Scale, Status
@@ -21,7 +21,7 @@ from labkit.api.validation import binding as binding_rules
 from labkit.components.kube_apiserver import answers, bodies, changes
 from labkit.components.kube_apiserver.kubelets import Kubelets
 from labkit.components.kube_apiserver.messages import Answer, Request, Stream
-from labkit.components.kube_apiserver.resources import intent_of
+from labkit.components.kube_apiserver.resources import applying, intent_of
 from labkit.components.kube_apiserver.routes import Route
 from labkit.storage.registry import Registry, check_namespace
 
@@ -36,7 +36,8 @@ async def status(registry: Registry, request: Request, at: Route, kind: Kind) ->
         sent = bodies.read(request, kind.type)[0]
         entry = await registry.update(intent, lambda old: changes.with_status(strategy, old, sent))
     elif request.method == "PATCH":
-        change, _ = bodies.read_patch(request, kind.type)
+        is_apply = bodies.content_type(request) == patch.APPLY
+        change, _ = applying(request, kind.type, "status") if is_apply else bodies.read_patch(request, kind.type)
         entry = await registry.update(intent, lambda old: changes.with_status(strategy, old, change(old)))
     else:
         raise MethodNotAllowed.here()

@@ -132,6 +132,31 @@ APPLY = (
         Stored("controllers/{ns}/one", "/spec/template/spec/containers/0/image", "nginx"),
         Stored("controllers/{ns}/one", f"/metadata/annotations/{LAST_APPLIED}"),
     )),
+    Row("apply --server-side --force-conflicts", (
+        Call("apply --server-side -f -", prints="replicationcontroller/one serverside-applied\n", input=manifest()),
+        Call("apply --server-side --field-manager=bob -f -", code=1, input=manifest("nginx"),
+             says=(r'Apply failed with 1 conflict: conflict with "kubectl".*: '
+                   r'\.spec\.template\.spec\.containers\[name="c"\]\.image',)),
+        Call("apply --server-side --field-manager=bob --force-conflicts -f -", input=manifest("nginx"),
+             prints="replicationcontroller/one serverside-applied\n"),
+        Stored("controllers/{ns}/one", "/spec/template/spec/containers/0/image", "nginx"),
+        Call("scale rc one --replicas=1", says=("scaled",)),
+        Call("apply --server-side --field-manager=bob -f -", code=1, input=manifest("nginx"),
+             says=(r'conflict with "kubectl" with subresource "scale" using v1: \.spec\.replicas',)),
+    )),
+    Row("apply --server-side: what is not named any more", (
+        Call("apply --server-side -f -", says=("serverside-applied",), input=text(config("red", A="1", B="1"))),
+        Call("label cm red by=hand", prints="configmap/red labeled\n"),
+        Call("apply --server-side -f -", says=("serverside-applied",), input=text(config("red", A="1"))),
+        Stored("configmaps/{ns}/red", "/data", {"A": "1"}),
+        Stored("configmaps/{ns}/red", "/metadata/labels", {"by": "hand"}),
+        Stored("configmaps/{ns}/red", "/metadata/managedFields/0/manager", "kubectl"),
+    )),
+    Row("apply, then apply --server-side", (
+        Call("apply -f -", prints="configmap/red created\n", input=text(config("red", A="1", B="1"))),
+        Call("apply --server-side -f -", says=("serverside-applied",), input=text(config("red", A="2"))),
+        Stored("configmaps/{ns}/red", "/data", {"A": "2"}),
+    )),
     Row("apply --prune", (
         Call("apply -f -", says=("configmap/one created", "configmap/two created"),
              input=text(*(config(name) | {"metadata": {"name": name, "labels": {"set": "{ns}"}}}

@@ -230,10 +230,6 @@ def test_bad_directives(change: Any) -> None:
 # -- all dialects --------------------------------------------------------------------------------------------------
 
 
-def test_apply_says_what_it_wants() -> None:
-    assert patched(patch.APPLY, {"metadata": {"labels": {"app": "z"}}})["metadata"]["labels"]["app"] == "z"
-
-
 def test_content_type() -> None:
     with pytest.raises(UnsupportedMediaType, match="application/strategic-merge-patch"):
         patch.apply("application/json", {}, b"{}", Pod)

@@ -81,6 +81,8 @@ def a_request(dice: random.Random) -> Request:
         path += "/x" + dice.choice(("", "", "/status", "/scale", "/binding"))
     headers = {"content-type": dice.choice(PATCHES) if method == "PATCH" else "application/json"}
     query = dice.choice(({}, {}, {"fieldValidation": "Strict"}, {"dryRun": "All"}))
+    if method == "PATCH":
+        query |= dice.choice(({"fieldManager": "me"}, {"fieldManager": "you", "force": "true"}, {}))
     body = b"" if method == "DELETE" else json.dumps(mutated(dice, document)).encode()
     return Request(method, path, query, headers, body, TESTER)
 

@@ -178,7 +178,9 @@ class TestUpdate:
             "BadRequest",
             "the name of the object (other) does not match the name on the URL (absent)",
         )
-        applied = await http("PATCH", f"{PODS}/absent", pod("other"), Content_Type="application/apply-patch+yaml")
+        applied = await http(
+            "PATCH", f"{PODS}/absent?fieldManager=me", pod("other"), Content_Type="application/apply-patch+yaml"
+        )
         assert failed(applied)[:2] == (400, "BadRequest")
         assert (await http("GET", f"{place}/other"))[0] == (await http("GET", f"{PODS}/other"))[0] == 404
 
@@ -230,6 +232,48 @@ class TestPatch:
         refused = failed(await http("PATCH", f"{maps}/c1?fieldManager=me", b"a:\n  b: c\n d", Content_Type=kind))
         assert refused[:2] == (400, "BadRequest")
         assert "error converting YAML to JSON: yaml: line 3" in refused[2]
+
+    async def test_server_side_apply_asks_who_applies(self, http: Http) -> None:
+        kind = "application/apply-patch+yaml"
+        refused = failed(await http("PATCH", f"{PODS}/p1", pod(), Content_Type=kind))
+        assert refused[:2] == (422, "Invalid")
+        assert "fieldManager: Required value: is required for apply patch" in refused[2]
+        owned = pod(managedFields=[{"manager": "x"}])
+        refused = failed(await http("PATCH", f"{PODS}/p1?fieldManager=me", owned, Content_Type=kind))
+        assert refused == (400, "BadRequest", "metadata.managedFields must be nil")
+        await http.made(PODS, pod())
+        refused = failed(await http("PATCH", f"{PODS}/p1?force=true", {}, Content_Type=MERGE))
+        assert refused[:2] == (422, "Invalid")
+
+    async def test_who_set_which_field(self, http: Http) -> None:
+        kind, mine = "application/apply-patch+yaml", f"{RCS}/rc1?fieldManager=me"
+        assert (await http("PATCH", mine, rc(replicas=1), Content_Type=kind))[0] == 201
+        scale = await http.got(f"{RCS}/rc1/scale")
+        scale["spec"]["replicas"] = 4
+        await http("PUT", f"{RCS}/rc1/scale", scale, User_Agent="tool/1.0 (linux)")
+        refused = failed(await http("PATCH", mine, rc(replicas=1), Content_Type=kind))
+        assert refused[:2] == (409, "Conflict")
+        assert refused[2] == (
+            'Apply failed with 1 conflict: conflict with "tool" with subresource "scale" using v1: .spec.replicas'
+        )
+        code, forced = await http("PATCH", f"{mine}&force=true", rc(replicas=1), Content_Type=kind)
+        assert (code, forced["spec"]["replicas"]) == (200, 1)
+        assert [entry["manager"] for entry in forced["metadata"]["managedFields"]] == ["me"]
+        assert await http("PATCH", mine, rc(replicas=1), Content_Type=kind) == (200, forced)
+
+    async def test_an_applied_status(self, http: Http) -> None:
+        await http.made(RCS, rc(replicas=1))
+        status = {"kind": "ReplicationController", "apiVersion": "v1", "metadata": {"name": "rc1"},
+                  "spec": {"replicas": 9}, "status": {"replicas": 3}}  # fmt: skip
+        place = f"{RCS}/rc1/status?fieldManager=me"
+        code, done = await http("PATCH", place, status, Content_Type="application/apply-patch+yaml")
+        assert (code, done["spec"]["replicas"], done["status"]["replicas"]) == (200, 1, 3)
+        assert done["metadata"]["managedFields"][0]["subresource"] == "status"
+        assert done["metadata"]["managedFields"][0]["fieldsV1"] == {"f:status": {"f:replicas": {}}}
+
+    async def test_managed_fields_of_a_new_object_are_not_the_clients(self, http: Http) -> None:
+        made = await http.made(PODS, pod(managedFields=[{"manager": "x", "operation": "Apply"}]))
+        assert "managedFields" not in made["metadata"]
 
 
 class TestScale:
