@@ -91,7 +91,8 @@ def applied(live: Document, config: Document, what: type[Part], owner: Owner, fo
     shares = read(msgspec.convert(meta.get("managedFields", []), list[ManagedFieldsEntry]))
     said, before = paths_of(config, what), _last_applied(live, what) if owner.manager == KUBECTL else frozenset()
     if not shares and meta.get("uid"):
-        shares[Owner(BEFORE, "Update")] = Share(meta.get("creationTimestamp", ""), paths_of(live, what))
+        wanted = {name: member for name, member in live.items() if name != "status"}  # the status is its observer's
+        shares[Owner(BEFORE, "Update")] = Share(meta.get("creationTimestamp", ""), paths_of(wanted, what))
     last = shares[owner].paths if owner in shares else before
     others: Paths = frozenset().union(*(share.paths for one, share in shares.items() if one != owner))
     merged = joined(live, config, shape)
