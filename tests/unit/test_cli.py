@@ -41,7 +41,7 @@ def labkit(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
         "destroy",
         "status",
         "packet",
-        "lab",
+        "lab play",
         "walkthrough",
         "ssh",
         "logs",
@@ -56,7 +56,7 @@ def labkit(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
 def test_every_command_explains_itself(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert labkit(monkeypatch, command, "--help") == 0
+    assert labkit(monkeypatch, *command.split(), "--help") == 0
     assert "--cluster" in capsys.readouterr().out
 
 
