@@ -86,12 +86,20 @@ async def test_who_floods_its_log(node: OneNode) -> None:
     await node.status(well, "quiet")
 
 
-async def test_who_forks_without_end(node: OneNode) -> None:
-    """The kernel refuses it more processes than --pod-max-pids; what happened is in its log and its status."""
-    await node.create({"image": BUSYBOX, "command": ["sh", "-c", FORKS]}, name="forks", restartPolicy="Never")
-    ended = await node.status(lambda status: status.phase == "Failed", "forks")
-    assert ended.container_statuses[0].state.terminated is not None
+@pytest.mark.parametrize("goes_on", [False, True], ids=["gives up", "goes on"])
+async def test_who_forks_without_end(node: OneNode, goes_on: bool) -> None:
+    """The kernel refuses it more processes than --pod-max-pids; an event says so, whether it ends of it or tries on."""
+    command = f"while true; do ({FORKS}); done" if goes_on else FORKS
+    await node.create({"image": BUSYBOX, "command": ["sh", "-c", command]}, name="forks", restartPolicy="Never")
+    if goes_on:
+        await node.status(well, "forks")
+    else:
+        ended = await node.status(lambda status: status.phase == "Failed", "forks")
+        assert ended.container_statuses[0].state.terminated is not None
+    text = f"fork refused: {PIDS} processes and threads are all that it may have (--pod-max-pids)"
+    await node.told("tooManyProcesses", "spec.containers{c}", text, "forks")
     (forking,) = [c for c in await node.containers("c") if c.pod == "default/forks"]
     log = b"".join([chunk async for chunk in node.runtime.logs(forking.id, LogOptions())])
     assert b"can't fork" in log
     await others_are_well(node)
+    assert "tooManyProcesses" not in {reason for reason, _, _ in await node.events("quiet")}

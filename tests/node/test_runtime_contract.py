@@ -15,7 +15,7 @@ import pytest
 
 from labkit.components.kubelet import runtime as labels
 from labkit.components.kubelet.docker import Docker
-from labkit.components.kubelet.memory_groups import MemoryGroups
+from labkit.components.kubelet.own_groups import OwnGroups
 from labkit.components.kubelet.runtime import (
     Connection,
     LogOptions,
@@ -89,7 +89,12 @@ def remove_containers_of(node: str) -> None:
     ).stdout.split()  # fmt: skip
     if listed:
         subprocess.run(["docker", "rm", "-fv", *listed], capture_output=True, timeout=60, check=True)
-    MemoryGroups(node).keep(())  # what a kubelet would have done at its next look
+    OwnGroups(node).keep(())  # what a kubelet would have done at its next look
+
+
+NEEDS_GROUPS = pytest.mark.skipif(
+    not OwnGroups("n").usable(), reason="no control groups can be made here: docker's own word has to do"
+)
 
 
 class TestDocker(RuntimeContract):
@@ -131,19 +136,34 @@ class TestDocker(RuntimeContract):
         assert (shown["Memory"], shown["MemorySwap"]) == (64 << 20, 64 << 20)
         assert (shown["CpuShares"], shown["CpuPeriod"], shown["CpuQuota"]) == (256, 100_000, 50_000)
 
-    @pytest.mark.skipif(not MemoryGroups("n").usable(), reason="docker tells it itself on control groups version 2")
+    @NEEDS_GROUPS
+    async def test_weight_and_count_are_those_of_the_group_around_it(
+        self, runtime: Docker, node: str, uid: str
+    ) -> None:
+        wanted = Resources(cpu_request=250, pids=10)
+        app = await self.run(runtime, config(BUSYBOX, node, uid, resources=wanted))
+        parent = (await self.one(runtime, app)).cgroup_parent
+        assert parent.startswith(f"/kubelet/{node}/")
+        groups = Path("/sys/fs/cgroup")
+        if OwnGroups(node).version == "1":
+            assert [path.read_text() for path in groups.glob(f"cpu*{parent}/cpu.shares")][:1] == ["256\n"]
+        else:
+            assert (groups / parent[1:] / "cpu.weight").read_text() == "10\n"
+        assert not (await self.one(runtime, app)).crowded
+
+    @NEEDS_GROUPS
     async def test_who_was_killed_for_want_of_memory(self, runtime: Docker, node: str, uid: str) -> None:
         """Docker's own word is not needed; nor does a kubelet have to be there at that moment."""
         wanted = config(BUSYBOX, node, uid, command=("sh", "-c", HUNGRY), resources=Resources(memory=16 << 20))
         made = await self.run(runtime, wanted)
         seen = await self.ended(runtime, made)
         assert (seen.exit_code, seen.oom_killed) == (137, True)
-        assert runtime._memory.killed(seen.cgroup_parent, 137)
-        assert MemoryGroups(node).killed(seen.cgroup_parent, 137)  # of a kubelet that comes back
+        assert runtime._groups.killed(seen.cgroup_parent, 137)
+        assert OwnGroups(node).killed(seen.cgroup_parent, 137)  # of a kubelet that comes back
         await runtime.remove(made)
         assert list(Path("/sys/fs/cgroup").glob(f"*{seen.cgroup_parent}")) == []
 
-    @pytest.mark.skipif(not MemoryGroups("n").usable(), reason="docker tells it itself on control groups version 2")
+    @NEEDS_GROUPS
     async def test_who_was_killed_by_others(self, runtime: Docker, node: str, uid: str) -> None:
         made = await self.run(runtime, config(BUSYBOX, node, uid, resources=Resources(memory=16 << 20)))
         await runtime.signal(made, "SIGKILL")
@@ -163,15 +183,18 @@ class TestDocker(RuntimeContract):
         shown = await runtime._call(lambda api: api.inspect_container(app)["HostConfig"])
         assert shown["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "2"}}
 
+    @NEEDS_GROUPS
     @pytest.mark.cis("4.2.13")
     async def test_who_forks_without_end_hurts_only_itself(self, runtime: Docker, node: str, uid: str) -> None:
         forks = ("sh", "-c", "i=0; while [ $i -lt 50 ]; do sleep 1000 & i=$((i+1)); done; wait")
         bomb = await self.run(runtime, config(BUSYBOX, node, uid, "bomb", command=forks, resources=Resources(pids=10)))
         other = await self.run(runtime, config(BUSYBOX, node, uid, "other", resources=Resources(pids=10)))
-        assert (await self.ended(runtime, bomb)).exit_code != 0
+        seen = await self.ended(runtime, bomb)
+        assert (seen.exit_code != 0, seen.pids_limit, seen.crowded) == (True, 10, True)
         text = b"".join([chunk async for chunk in runtime.logs(bomb, LogOptions())]).decode()
         assert "can't fork" in text
         assert (await runtime.execute(other, ["echo", "fine"], 10)).output == "fine\n"
+        assert not (await self.one(runtime, other)).crowded
 
     @pytest.mark.cis("5.7.2")
     async def test_docker_s_seccomp_profile(self, runtime: Docker, node: str, uid: str) -> None:

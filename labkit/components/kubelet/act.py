@@ -93,7 +93,8 @@ class Hands:
         resolver = resolver_of(pod, settings.cluster_dns, settings.cluster_domain, settings.machine_resolver)
         birth = Birth(action.attempt, action.backoff, settings.node)
         config = configure_pause(pod, settings.pause_image, resolver, birth)
-        await self._launch(pod, PAUSE, config, action)
+        if await self._launch(pod, PAUSE, config, action):
+            self._setbacks.clear_starts()
 
     async def _start(self, action: Start, pod: Pod, pause: Container) -> None:
         spec = next(spec for spec in pod.spec.containers if spec.name == action.name)

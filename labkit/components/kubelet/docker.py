@@ -25,9 +25,9 @@ from labkit.components.kubelet import pod_network, runtime
 from labkit.components.kubelet.cgroups import Cgroups, Gone, look
 from labkit.components.kubelet.credentials import Credentials
 from labkit.components.kubelet.docker_process import DockerProcess, open_streams
-from labkit.components.kubelet.docker_words import container_of, create_arguments
+from labkit.components.kubelet.docker_words import container_of, create_arguments, shares_of
 from labkit.components.kubelet.exec_ending import end_command
-from labkit.components.kubelet.memory_groups import MemoryGroups
+from labkit.components.kubelet.own_groups import OwnGroups
 from labkit.components.kubelet.process import Process, Wanted
 from labkit.components.kubelet.runtime import (
     Connection,
@@ -40,6 +40,7 @@ from labkit.components.kubelet.runtime import (
     LogOptions,
     NoSuchContainer,
     NoSuchImage,
+    Resources,
     RuntimeFailure,
     RuntimeUnavailable,
     Sample,
@@ -67,7 +68,7 @@ class Docker:
         self._clients: list[APIClient] = []
         self._slots = asyncio.Semaphore(parallel)
         self._inspected: dict[str, tuple[str, Container]] = {}
-        self._memory = MemoryGroups(node)
+        self._groups = OwnGroups(node)
         self._groups_wanted: bool | None = None
         self._root = ""
 
@@ -136,21 +137,25 @@ class Docker:
         return str(made["Id"])
 
     def _create(self, api: APIClient, config: ContainerConfig) -> Any:
-        parent = self._memory_group(api, config.resources.memory)
+        parent = self._own_group(api, config.resources)
         try:
             return api.create_container(**create_arguments(api, config, parent))
         except Exception:
-            self._memory.remove(parent)
+            self._groups.remove(parent)
             raise
 
-    def _memory_group(self, api: APIClient, limit: int) -> str:
-        """The group around a container that has a limit, where docker cannot tell who was killed for want of memory."""
+    def _own_group(self, api: APIClient, wanted: Resources) -> str:
+        """The group around a container that has a bound, "" where there can be none."""
         if self._groups_wanted is None:
             about = api.info()
-            version_1 = (about.get("CgroupDriver"), about.get("CgroupVersion", "1")) == ("cgroupfs", "1")
-            self._groups_wanted = version_1 and self._memory.usable()
+            same_way = (about.get("CgroupDriver"), about.get("CgroupVersion", "1")) == (
+                "cgroupfs",
+                self._groups.version,
+            )
+            self._groups_wanted = same_way and self._groups.usable()
         try:
-            return self._memory.make(limit) if limit and self._groups_wanted else ""
+            is_bounded = wanted.memory or wanted.pids
+            return self._groups.make(wanted, shares_of(wanted)) if is_bounded and self._groups_wanted else ""
         except OSError:  # groups that only look as if they could be made: then docker's word has to do
             self._groups_wanted = False
             return ""
@@ -183,7 +188,7 @@ class Docker:
                 raise
         _, known = self._inspected.pop(container_id, ("", None))
         if known is not None:
-            self._memory.remove(known.cgroup_parent)
+            self._groups.remove(known.cgroup_parent)
 
     async def execute(self, container_id: str, command: list[str], timeout: float) -> ExecResult:
         chunks: list[bytes] = []
@@ -286,7 +291,7 @@ class Docker:
         return Cgroups()
 
     async def close(self) -> None:
-        self._memory.close()
+        self._groups.close()
         for client in self._clients:
             client.close()
 
@@ -352,20 +357,25 @@ class Docker:
             known = self._inspected.get(row["Id"])
             if known is None or known[0] != row["State"]:
                 try:
-                    known = (row["State"], self._seen(api.inspect_container(row["Id"])))
+                    known = (row["State"], container_of(api.inspect_container(row["Id"])))
                 except NotFound:
                     continue
-                self._inspected[row["Id"]] = known
-            found.append(known[1])
+            container = self._counted(known[1])
+            self._inspected[row["Id"]] = (row["State"], container)
+            found.append(container)
         if not pod_uid:
             self._inspected = {c.id: self._inspected[c.id] for c in found if c.id in self._inspected}
-            self._memory.keep({container.cgroup_parent for container in found})
+            self._groups.keep({container.cgroup_parent for container in found})
         return found
 
-    def _seen(self, shown: dict[str, Any]) -> Container:
-        container = container_of(shown)
-        killed = container.state == "exited" and self._memory.killed(container.cgroup_parent, container.exit_code)
-        return replace(container, oom_killed=True) if killed else container
+    def _counted(self, container: Container) -> Container:
+        """With what the group around it tells."""
+        parent = container.cgroup_parent
+        if not container.crowded and self._groups.crowded(parent, container.pids_limit):
+            container = replace(container, crowded=True)
+        if container.state != "exited" or container.oom_killed or not self._groups.killed(parent, container.exit_code):
+            return container
+        return replace(container, oom_killed=True)
 
 
 class _OneConnection(UnixHTTPAdapter):

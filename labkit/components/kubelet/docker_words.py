@@ -8,7 +8,7 @@ from docker.api.client import APIClient
 from docker.types import LogConfig
 
 from labkit.components.kubelet import runtime
-from labkit.components.kubelet.runtime import Container, ContainerConfig
+from labkit.components.kubelet.runtime import Container, ContainerConfig, Resources
 from labkit.components.kubelet.times import seconds
 
 MESSAGE_BYTES = 4096
@@ -42,6 +42,7 @@ def container_of(shown: Mapping[str, Any]) -> Container:
         ip=address(shown["NetworkSettings"]) if running else "",
         pid=state["Pid"] if running else 0,
         cgroup_parent=shown["HostConfig"].get("CgroupParent") or "",
+        pids_limit=max(0, shown["HostConfig"].get("PidsLimit") or 0),
         message="" if running else _last_words(labels.get(runtime.MESSAGE_FILE, "")),
     )
 
@@ -109,14 +110,20 @@ def _bindings(config: ContainerConfig) -> dict[str, list[tuple[str, int]]]:
     return bindings
 
 
+def shares_of(wanted: Resources) -> int:
+    """Of the processor, when cores are short: 1024 for a core, 0 where nothing is said."""
+    cpu = wanted.cpu_request or wanted.cpu_limit
+    return max(2, cpu * 1024 // 1000) if cpu else 0
+
+
 def _limits(config: ContainerConfig) -> dict[str, Any]:
     """Memory, without swap on top. Shares are the weight when cores are short, the quota is a bound at all times."""
     wanted = config.resources
     limits: dict[str, Any] = {}
     if wanted.memory:
         limits |= {"mem_limit": wanted.memory, "memswap_limit": wanted.memory}
-    if share := wanted.cpu_request or wanted.cpu_limit:
-        limits["cpu_shares"] = max(2, share * 1024 // 1000)
+    if shares := shares_of(wanted):
+        limits["cpu_shares"] = shares
     if wanted.cpu_limit:
         limits |= {"cpu_period": CPU_PERIOD, "cpu_quota": max(1000, wanted.cpu_limit * CPU_PERIOD // 1000)}
     if wanted.pids:

@@ -40,16 +40,17 @@ MEGABYTE = 1024 * 1024
 @dataclass(frozen=True)
 class Program:
     """What a container does. It prints `output` and ends with `exit_code` after `seconds`, or runs on where that is
-    None. `message`: its last words. `hungry`: it ends for want of memory. `writes`: bytes, outside its volumes.
-    `stubborn` ignores SIGTERM; `broken` is docker's word when it cannot even start. `echoes`: it prints what it reads,
-    until that ends; `echo_port`: it does so for everybody who connects. While it runs it uses `cpu` thousandths of a
-    core and `memory` bytes."""
+    None. `message`: its last words. `hungry`: it ends for want of memory. `forks`: it wants more processes than anybody
+    lets it have. `writes`: bytes, outside its volumes. `stubborn` ignores SIGTERM; `broken` is docker's word when it
+    cannot even start. `echoes`: it prints what it reads, until that ends; `echo_port`: it does so for everybody who
+    connects. While it runs it uses `cpu` thousandths of a core and `memory` bytes."""
 
     output: tuple[str, ...] = ()
     exit_code: int | None = None
     seconds: float = 0.0
     message: str = ""
     hungry: bool = False
+    forks: bool = False
     writes: int = 0
     stubborn: bool = False
     broken: str = ""
@@ -201,6 +202,7 @@ class FakeRuntime:
             image=config.image,
             image_id=image_id,
             created=time.time(),
+            pids_limit=config.resources.pids,
         )
         self._made[container.id] = _Made(config, container)
         return container.id
@@ -219,7 +221,8 @@ class FakeRuntime:
         number = next(self._numbers)
         network = self._network or f"10.244.{self._subnet + number // 250}"
         address = "" if config.network else f"{network}.{number % 250 + 2}"
-        made.container = replace(made.container, state="running", started=time.time(), ip=address)
+        crowded = made.program.forks and bool(config.resources.pids)
+        made.container = replace(made.container, state="running", started=time.time(), ip=address, crowded=crowded)
         made.lines += [(time.time(), line) for line in made.program.output]
         self._tell("start", made)
         if (code := made.program.exit_code) is not None:

@@ -215,7 +215,7 @@ class Kubelet:
                     continue  # they may be a static pod's
                 self.trace.log("containers without a pod", pod=containers[0].pod, uid=uid)
                 self._start_worker(orphan(containers)).gone = True
-            elif worker.seen != frozenset((container.id, container.state) for container in containers):
+            elif worker.seen != frozenset(container.look for container in containers):
                 worker.wake("relist found a difference")
         for uid, worker in self.workers.items():
             if uid not in by_uid and worker.seen:

@@ -68,6 +68,7 @@ class Container:
     attempt: how often this container of the pod was started before. backoff: seconds to wait after its death.
     ip: the pod's address, known by the pause container. message: what it left in its termination message file.
     pid: of its first process, while it runs. cgroup_parent: the control group around its own, "" for the runtime's.
+    pids_limit: 0 for none. crowded: at some time it had as many processes and threads as that, and got no more.
     """
 
     id: str
@@ -91,10 +92,17 @@ class Container:
     message: str = ""
     pid: int = 0
     cgroup_parent: str = ""
+    pids_limit: int = 0
+    crowded: bool = False
 
     @property
     def running(self) -> bool:
         return self.state == "running"
+
+    @property
+    def look(self) -> tuple[str, str, bool]:
+        """What makes its pod's worker look again when it changes."""
+        return (self.id, self.state, self.crowded)
 
     @property
     def died(self) -> bool:

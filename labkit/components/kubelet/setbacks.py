@@ -31,3 +31,9 @@ class Setbacks:
         """It worked, or is asked for in another way now."""
         self._memory.setbacks.pop(name, None)
         self._failures.pop(name, None)
+
+    def clear_starts(self) -> None:
+        """The pod has a new pause container: what could not start with the last one is tried at once."""
+        for name, setback in [*self._memory.setbacks.items()]:
+            if setback.reason == "RunContainerError":
+                self.clear(name)

@@ -40,7 +40,7 @@ class Worker:
         self.reported = None if static else pod  # whose status the API server is told: a static pod's mirror
         self.uid = pod.metadata.uid
         self.gone = False  # the API server does not know it any more
-        self.seen: frozenset[tuple[str, str]] = frozenset()  # ids and states of its containers, as last looked at
+        self.seen: frozenset[tuple[str, str, bool]] = frozenset()  # Container.look of each, as last looked at
         self.memory = Memory()
         self._hands = Hands(shared, self.memory, self.wake)
         self._probes = Probes(shared.runtime, shared.spawn, self._probed)
@@ -101,7 +101,8 @@ class Worker:
             await self.refresh(time.monotonic() - FRESH_SECONDS)
         while True:
             containers = await self.shared.runtime.containers(self.uid)
-            self.seen = frozenset((container.id, container.state) for container in containers)
+            self._tell_of_crowds(containers)
+            self.seen = frozenset(container.look for container in containers)
             self._forget(containers)
             self._probe(containers)
             if time.time() >= deadline_of(self.pod):
@@ -152,6 +153,14 @@ class Worker:
     def _is_new(self) -> bool:
         known = self.pod.status.container_statuses
         return not self.gone and not has_ended(self.pod) and not any(status.container_id for status in known)
+
+    def _tell_of_crowds(self, containers: Sequence[Container]) -> None:
+        """Once of each container that wants more processes than it may have."""
+        told = {container_id for container_id, _, was_crowded in self.seen if was_crowded}
+        for container in containers:
+            if container.crowded and container.id not in told:
+                text = f"fork refused: {container.pids_limit} processes and threads are all that it may have"
+                self.shared.event(self.pod, "tooManyProcesses", f"{text} (--pod-max-pids)", container.name)
 
     def _forget(self, containers: Sequence[Container]) -> None:
         """Drop what we remember of containers that are no more."""

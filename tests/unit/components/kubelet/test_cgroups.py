@@ -101,7 +101,25 @@ class TestVersion1:
         assert Cgroups(lay_out(tmp_path, inside)).of_process(4711, ID) == LOOP
 
 
+# where docker puts a container in version 2: its driver systemd, its driver cgroupfs, in a group of ours, in a machine
+# that is a container and sees its own group as the top
+PARENTS_OF_V2 = {
+    "systemd": f"/system.slice/docker-{ID}.scope", "cgroupfs": f"/docker/{ID}", "ours": f"/kubelet/n/9f86d081/{ID}",
+    "slice": f"/lab.slice/lab-pods.slice/docker-{ID}.scope",
+}  # fmt: skip
+
+
 class TestVersion2:
+    @pytest.mark.parametrize("layout", PARENTS_OF_V2)
+    @pytest.mark.parametrize("top", ["", "/docker/machine", "/system.slice/docker-machine.scope"])
+    def test_wherever_docker_puts_it(self, tmp_path: Path, layout: str, top: str) -> None:
+        group, recorded = PARENTS_OF_V2[layout], PARENTS_OF_V2["systemd"]
+        moved = {name.replace(recorded, group): text.replace(recorded, top + group) for name, text in V2.items()}
+        if top:
+            moved["proc/self/mountinfo"] = moved["proc/self/mountinfo"].replace("0:26 / ", f"0:26 {top} ")
+        found = Cgroups(lay_out(tmp_path, moved)).of_process(4711, ID)
+        assert (found.cpu, found.memory, found.working_set) == (2154545000, 2666496, 684032)
+
     def test_a_container(self, tmp_path: Path) -> None:
         expected = {"cpu": 2154545000, "cpu_user": 2130000000, "cpu_system": 10000000}
         found = Cgroups(lay_out(tmp_path, V2)).of_process(4711, ID)
