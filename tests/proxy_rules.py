@@ -58,8 +58,8 @@ def page() -> str:
     lines = [
         "# Rule by rule: the userspace proxy of 0.18.2 and ours",
         "",
-        "The services of the record were made here too. `PORT` stands for the local port, which is any free one on each",
-        f"machine, `NODE` for the machine's address. Of {count} rules {same} are the same to the letter.",
+        "The services of the record were made here too. `PORT` stands for the local port, which is any free one on",
+        f"each machine, `NODE` for the machine's address. Of {count} rules {same} are the same to the letter.",
         "",
     ]
     for section, found in every.items():
@@ -67,9 +67,9 @@ def page() -> str:
         lines += [_row(pair) for pair in found]
         lines.append("")
     lines += [
-        "Written by `python -m tests.proxy_rules`. The kernel's table after a real kube-proxy wrote it is held against the",
-        "same record by `tests/node/test_kube_proxy.py`. What the later modes write for the same shapes of service is in",
-        "`tests/unit/components/kube_proxy/expected/`.",
+        "Written by `python -m tests.proxy_rules`. The kernel's table after a real kube-proxy wrote it is held against",
+        "the same record by `tests/node/test_kube_proxy.py`. What the later modes write for the same shapes of service",
+        "is in `tests/unit/components/kube_proxy/expected/`.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -250,6 +250,18 @@ def test_a_packet_is_followed_from_a_machine_and_from_the_host(lab: Lab, tmp_pat
     lab.kubectl("delete", "service", "open")
 
 
+def test_the_proxys_mode_changes_on_running_machines_and_leaves_nothing(lab: Lab) -> None:
+    reach = "timeout 5 bash -c 'exec 3<>/dev/tcp/10.0.0.1/443'"
+    left = {"userspace": "KUBE-PORTALS-CONTAINER", "iptables": "KUBE-SVC-", "nftables": "table ip kube-proxy"}
+    for mode in ("iptables", "nftables", "userspace"):
+        lab.labkit("init", "--proxy-mode", mode)
+        lab.labkit("up", within=120)
+        for machine in ("agent1", "agent2"):
+            lab.on(machine, f"for try in $(seq 20); do {reach} && exit 0; sleep 0.5; done; exit 1")
+            rules = lab.on(machine, "iptables-save -t nat; nft list tables")
+            assert [name for name, rule in left.items() if rule in rules] == [mode]
+
+
 def test_a_third_agent_joins_and_the_others_stay(lab: Lab) -> None:
     before = machine_ids()
     lab.labkit("init", "--agents", "3")
