@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from labkit.api.errors import ApiError
-from labkit.cli import learn, look, machines, storage, workloads
+from labkit.cli import learn, look, machines, storage, story, workloads
 from labkit.cli.terminal import INTERRUPTED, fail
 from labkit.client.kubeconfig import KubeconfigError
 from labkit.cluster import ClusterError
@@ -31,6 +31,7 @@ app.add_typer(machines.app)
 app.add_typer(learn.app)
 app.add_typer(workloads.app)
 app.add_typer(look.app)
+app.add_typer(story.app)
 app.add_typer(storage.app, name="storage", rich_help_panel=machines.PANEL)
 
 

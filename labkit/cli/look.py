@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from labkit import cluster as clusters
-from labkit.cli.terminal import DEFAULT_CLUSTER, Name, err, fail, out
+from labkit.cli.terminal import DEFAULT_CLUSTER, Name, check_folder, err, out, write_picture
 
 app = typer.Typer()
 PANEL = "Look"
@@ -48,8 +48,7 @@ def packet(
     from labkit.observe import svg as paper
 
     _teach(ends)
-    if svg and not svg.parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {svg.parent}", param_hint="--svg")
+    check_folder(svg)
     cluster = clusters.load(name)
     try:
         start, to = words.parse(ends)
@@ -64,11 +63,7 @@ def packet(
     else:
         picture.draw(told, out)
     if svg:
-        try:
-            svg.write_text(paper.draw(told))
-        except OSError as exc:
-            fail(f"{svg}: {exc.strerror}", 2)
-        err.print(f"drawn: {svg}", highlight=False, soft_wrap=True)
+        write_picture(svg, paper.draw(told))
     raise typer.Exit(0 if told.well else 1)
 
 
@@ -118,57 +113,6 @@ def dns(
     else:
         name_picture.draw(told, out)
     raise typer.Exit(0 if told.well else 1)
-
-
-_STORY = """Tell what happened to ONE object and what it caused, hop by hop: when, on which machine, in which function.
-
-WHAT is KIND/NAME or KIND/NAMESPACE/NAME; it may be gone by now.
-
-\b
-  labkit story rc/redis-master                   its pods, their nodes, containers, Endpoints, rules, records
-  labkit story pod/redis-master-x7f2k
-  labkit story service/redis-master              what a name and an address are made of
-  labkit story node/agent1                       registered, lost, given up, its pods deleted
-  labkit story rc/redis-master --brief           only decisions, not the way to them
-  labkit story rc/redis-master --svg story.svg   as a sequence diagram, too
-  labkit story rc/web --follow                   live, until Ctrl-C: then create it in another terminal
-
-How it is known: every component writes a line of JSON for each decision, with the revision (resourceVersion) of what it
-saw, into the journal of its machine (labkit logs NAME). Who saw a revision came after who wrote it: that order holds
-even when the machines' clocks differ, and then the times are put right and the story says by how much. A journal keeps
-32 MB: of what was rotated away only events are left. Exit code 1 when nothing is known of the object."""
-
-
-@app.command(
-    rich_help_panel=PANEL, help=_STORY, short_help="What happened to an object and what it caused, hop by hop."
-)
-def story(
-    what: Annotated[
-        str, typer.Argument(metavar="WHAT", help="Which object: rc/NAME, pod/NAME, service/NAME, node/NAME ...")
-    ],
-    brief: Annotated[bool, typer.Option("--brief", help="Only decisions and what was stored.")] = False,
-    everything: Annotated[bool, typer.Option("--all", help="All pods hop by hop, not only the first.")] = False,
-    svg: Annotated[Path | None, typer.Option(help="Draw it into this file, too.", dir_okay=False)] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print it as JSON instead.")] = False,
-    since: Annotated[
-        str, typer.Option(help="Read journals from then on: '10 min ago', '2026-11-23 14:00'.", metavar="TIME")
-    ] = "",
-    name: Name = DEFAULT_CLUSTER,
-) -> None:
-    from labkit.observe.story import gather, picture, tell
-    from labkit.observe.story import target as words
-
-    cluster = clusters.load(name)
-    try:
-        target = words.parse(what)
-    except words.Unclear as exc:
-        raise typer.BadParameter(str(exc), param_hint="WHAT") from exc
-    told = tell.tell(gather.known(cluster, target, since), everything=everything)
-    if json:
-        sys.stdout.write(tell.as_json(told))
-    else:
-        picture.draw(told, out, brief=brief)
-    raise typer.Exit(0 if told.found or told.exists else 1)
 
 
 def _teach(ends: list[str]) -> None:

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -76,3 +77,17 @@ def reporting(comfort: str, changes: Cluster | None = None) -> Iterator[ConsoleR
             yield report
     except KeyboardInterrupt:
         fail(f"interrupted: {comfort}", INTERRUPTED)
+
+
+def check_folder(svg: Path | None) -> None:
+    """Before anything is asked: a picture that cannot be written is a wrong word."""
+    if svg and not svg.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {svg.parent}", param_hint="--svg")
+
+
+def write_picture(svg: Path, picture: str) -> None:
+    try:
+        svg.write_text(picture)
+    except OSError as exc:
+        fail(f"{svg}: {exc.strerror}", 2)
+    err.print(f"drawn: {svg}", highlight=False, soft_wrap=True)

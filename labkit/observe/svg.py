@@ -28,7 +28,7 @@ _STYLES = {
     "change": 'font-size="12.5" fill="#0b61a4" font-weight="600"',
     "fault": 'font-size="14" fill="#b00020" font-weight="600"',
 }
-_HEAD = """\
+HEAD = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img"
  font-family="Noto Sans, DejaVu Sans, Helvetica, Arial, sans-serif" font-size="13">
 <title>{title}</title>
@@ -85,7 +85,7 @@ def draw(journey: Journey) -> str:
     _back(paper, journey)
     _faults(paper, journey)
     paper.y += 10
-    head = _HEAD.format(width=WIDTH, height=round(paper.y), title=escape(title))
+    head = HEAD.format(width=WIDTH, height=round(paper.y), title=escape(title))
     return head + "\n".join([*paper.behind, *paper.front]) + "\n</svg>\n"
 
 

@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from labkit.cluster import Cluster
+from labkit.observe.story import audit, words
 from labkit.observe.story.journals import Journals, Reach
-from labkit.observe.story.lines import Line, parse_all
+from labkit.observe.story.lines import API_SERVER, Line, Place, parse_all
 from labkit.observe.story.objects import Objects, ask
 from labkit.observe.story.relevant import choose, family_of
 from labkit.observe.story.target import Target
@@ -40,8 +41,11 @@ def _gathered(target: Target, journals: Journals, there: Objects, oldest: Mappin
             break
         names |= wanted
         found = parse_all(journals.lines_about(names))[0]
-        related = list(dict.fromkeys([*there.related, *_services_of(target, found, there.owned)]))
+        related = list(dict.fromkeys([*there.related, *services_of(target.path, found, there.owned)]))
         wanted = {*family_of(target.path, found, there.owned), *related}
+    family = family_of(target.path, found, there.owned)
+    found += audit.refusals(journals.master, journals.audited({path.rpartition("/")[2] for path in family}), family)
+    found += dated(target.path, there, found, journals.master)
     chosen = choose(target.path, found, there.owned, related)
     applied = parse_all({journals.master: journals.told(line.time for line in chosen.lines if line.is_write)})[1]
     notes = [*([there.trouble] if there.trouble else []), *journals.troubles]
@@ -50,9 +54,16 @@ def _gathered(target: Target, journals: Journals, there: Objects, oldest: Mappin
     )
 
 
-def _services_of(target: Target, lines: Sequence[Line], owned: Sequence[str]) -> Iterable[str]:
+def services_of(target: str, lines: Sequence[Line], owned: Sequence[str]) -> Iterable[str]:
     """Services whose Endpoints were written because of a pod of the family: they may be gone by now."""
-    family = {path for path in family_of(target.path, lines, owned) if path.startswith("pods/")}
+    family = {path for path in family_of(target, lines, owned) if path.startswith("pods/")}
     for line in lines:
         if line.decision == "endpoints" and line.cause.partition(" ")[0] in family:
             yield "services/" + line.object.partition("/")[2]
+
+
+def dated(path: str, there: Objects, lines: Iterable[Line], master: str) -> list[Line]:
+    """When the journals no longer have how the object was made: its own date, in whole seconds."""
+    if not there.created or any(line.is_write and line.object == path and line.decision == "created" for line in lines):
+        return []
+    return [Line(master, -1, there.created, API_SERVER, words.DATED, Place("metadata.creationTimestamp"), path)]

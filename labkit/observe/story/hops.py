@@ -22,13 +22,14 @@ ETCD = "etcd"
 @dataclass(eq=False)
 class Hop:
     """time: microseconds, the machine's clock put right. about: the child whose hop it is. wrote, saw: `object@17`.
-    revision: of the write that it is a part of, 0 for others."""
+    revision: of the write that it is a part of, 0 for others. clock: the time as the machine wrote it."""
 
     machine: str
     component: str
     time: int
     text: str
     place: Place
+    clock: int = 0
     about: str = ""
     object: str = ""
     wrote: str = ""
@@ -80,7 +81,7 @@ class _Maker:
 
     def _hop(self, line: Line, time: int, text: str, place: Place) -> Hop:
         put_right = self._clocks.get(line.machine, Clock()).microseconds
-        return Hop(line.machine, line.component, time + put_right, text, place, self._chosen.about[id(line)],
+        return Hop(line.machine, line.component, time + put_right, text, place, time, self._chosen.about[id(line)],
                    line.object, cause=line.cause, revision=line.revision if line.is_write else 0)  # fmt: skip
 
     def _write(self, line: Line, watched: bool) -> None:

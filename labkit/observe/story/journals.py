@@ -10,6 +10,7 @@ from typing import Self
 
 from labkit.cluster import Cluster, Machine
 from labkit.observe.packet import Shell
+from labkit.observe.story import audit
 from labkit.observe.story.lines import TOLD, clean
 from labkit.provision import own
 from labkit.provision.errors import CommandFailed
@@ -57,6 +58,11 @@ class Journals:
             command = search(journal(["kube-apiserver"], when))
             found += self._run(self._cluster.master, command, f'"{TOLD}"').splitlines()
         return found
+
+    def audited(self, names: Iterable[str]) -> list[str]:
+        """The audit log's entries about objects of these names, but for those of reading."""
+        command, sent = audit.command(names)
+        return self._run(self._cluster.master, command, sent).splitlines()
 
     def oldest(self) -> dict[str, int]:
         """When (microseconds) the journal of each machine begins."""

@@ -51,6 +51,8 @@ def lines(story: Story, width: int, *, brief: bool = False) -> Iterator[Text]:
         yield from _children(chapter.children, width)
         for text in chapter.repeated:
             yield from _wrapped(Text(text, style="dim"), width, "  ")
+    for text in story.repeated:
+        yield from _wrapped(Text(text, style="dim"), width, "  ")
     yield from _events(story.events, width)
 
 
@@ -64,9 +66,8 @@ def heading(story: Story, width: int) -> Iterator[Text]:
 
 
 def chapter_title(chapter: Chapter, number: int) -> Text:
-    moment = datetime.datetime.fromtimestamp(chapter.began / 1e6, datetime.UTC)
     later = f"   {span(chapter.later / 1000)} later" if number else ""
-    return Text.assemble((f"{'ms':>9}{'+ms':>9}  ", "dim"), (f"{moment:%Y-%m-%d %H:%M:%S}.{moment:%f}"[:-3], "bold"),
+    return Text.assemble((f"{'ms':>9}{'+ms':>9}  ", "dim"), (when(chapter.began), "bold"),
                          (f" UTC{later}", "dim"))  # fmt: skip
 
 
@@ -81,8 +82,8 @@ def hops(told: Sequence[Told], width: int, before: tuple[str, str] = ("", "")) -
 
 
 def _hop(hop: Told, width: int, colour: str) -> Iterator[Text]:
-    since = f"+{_ms(hop.since)}" if hop.since else ""
-    numbers = f"{'≤' if hop.moved else ''}{_ms(hop.milliseconds)}".rjust(8) + since.rjust(9) + " "
+    since = f"+{milliseconds(hop.since)}" if hop.since else ""
+    numbers = f"{'≤' if hop.moved else ''}{milliseconds(hop.milliseconds)}".rjust(8) + since.rjust(9) + " "
     style = "bold" if hop.decision and not hop.wrote else ""
     body = textwrap.wrap(hop.text, max(width - NUMBERS - 2, 30)) or [""]
     for number, piece in enumerate(body):
@@ -106,7 +107,7 @@ def _children(children: Sequence[Child], width: int) -> Iterator[Text]:
         return
     yield Text(f"and in the same way ({_count(len(children), 'more')}; --all tells their hops):", style="bold")
     for child in children[:MOST_CHILDREN]:
-        steps = ", ".join(f"{what} {_ms(ms)}" for what, ms in child.milestones) or _count(child.hops, "hop")
+        steps = ", ".join(f"{what} {milliseconds(ms)}" for what, ms in child.milestones) or _count(child.hops, "hop")
         yield from _wrapped(Text.assemble("  ", (words.short(child.object), "bold"), f": {steps}"), width, "    ")
     if len(children) > MOST_CHILDREN:
         yield Text(f"  ... and {len(children) - MOST_CHILDREN} more", style="dim")
@@ -127,6 +128,11 @@ def _events(events: Sequence[Said], width: int) -> Iterator[Text]:
         yield from _wrapped(text, width, "           ")
 
 
+def when(microseconds: int) -> str:
+    """`2026-11-23 00:30:00.380`, in UTC."""
+    return f"{datetime.datetime.fromtimestamp(microseconds / 1e6, datetime.UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3]
+
+
 def span(seconds: float) -> str:
     """`3 min 20 s`, `2 h 5 min`."""
     if seconds < 100:
@@ -135,8 +141,8 @@ def span(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _ms(milliseconds: float) -> str:
-    return f"{milliseconds:.2f}" if milliseconds < 10_000 else f"{milliseconds:.0f}"
+def milliseconds(number: float) -> str:
+    return f"{number:.2f}" if number < 10_000 else f"{number:.0f}"
 
 
 def _count(number: int, word: str) -> str:

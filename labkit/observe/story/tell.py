@@ -21,6 +21,7 @@ QUIET = 2_000_000
 """Microseconds without a hop after which what comes from outside begins a chapter."""
 IN_FULL = 1
 """Children of a chapter whose hops are all told."""
+SECOND = 1_000_000
 SAME = 3
 """Writes that repeat (a node's heartbeat) told of a chapter; the others are counted."""
 
@@ -54,12 +55,14 @@ class Said(msgspec.Struct, kw_only=True, rename="camel"):
 
 
 class Told(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
-    """A hop. milliseconds: since the chapter began; since: since the hop before. file, line: of the function."""
+    """A hop. milliseconds: since the chapter began; since: since the hop before. time: microseconds since 1970, put
+    right; clock: as the machine's own clock had it. file, line: of the function."""
 
     number: int
     milliseconds: float
     since: float
     time: int
+    clock: int
     machine: str
     component: str
     text: str
@@ -103,6 +106,8 @@ class Story(msgspec.Struct, kw_only=True, rename="camel"):
     found: bool
     exists: bool
     chapters: list[Chapter]
+    repeated: list[str] = []
+    """What made a chapter of its own again and again, as a node's heartbeat does: counted."""
     events: list[Said] = []
     notes: list[str] = []
 
@@ -118,10 +123,12 @@ def tell(known: Known, *, everything: bool = False) -> Story:
     clocks = compare(chosen.lines, writes)
     ordered = hopping.hops_of(chosen, known.applied, clocks, everything=everything)
     numbers: dict[int, int] = {}
-    chapters = [_chapter(part, ordered[0].time, numbers, everything) for part in parts(ordered)]
+    found = parts(ordered)
+    shown, repeated = (found, list[str]()) if everything else _without_beats(found)
     return Story(
-        target=known.target, found=bool(ordered), exists=known.exists, chapters=chapters, events=list(known.said),
-        notes=[*known.notes, *_clock_notes(clocks), *_gaps(known, ordered)],
+        target=known.target, found=bool(ordered), exists=known.exists,
+        chapters=[_chapter(part, ordered[0].time, numbers, everything) for part in shown], repeated=repeated,
+        events=list(known.said), notes=[*known.notes, *_clock_notes(clocks), *_gaps(known)],
     )  # fmt: skip
 
 
@@ -156,7 +163,8 @@ def _chapter(part: Sequence[Hop], start: int, numbers: dict[int, int], everythin
 def _told(hop: Hop, numbers: Mapping[int, int], began: int, before: int) -> Told:
     return Told(
         number=numbers[id(hop)], milliseconds=(hop.time - began) / 1000, since=(hop.time - before) / 1000,
-        time=hop.time, machine=hop.machine, component=hop.component, text=hop.text, function=hop.place.function,
+        time=hop.time, clock=hop.clock, machine=hop.machine, component=hop.component, text=hop.text,
+        function=hop.place.function,
         file=hop.place.file, line=hop.place.line, decision=hop.decision, object=hop.object, cause=hop.cause,
         wrote=hop.wrote, saw=hop.saw, about=hop.about, moved=hop.moved,
         after=sorted({numbers[id(cause)] for cause in hop.causes if id(cause) in numbers}),
@@ -184,7 +192,13 @@ def _child(name: str, part: Sequence[Hop], began: int) -> Child:
     return Child(object=name, hops=len(part), milestones=list(milestones.items()))
 
 
-def _milestone(hop: Hop, name: str) -> str:
+def in_short(chapter: Chapter) -> list[Told]:
+    """All hops of the first child, of the others only those that `Child` would name."""
+    first = next((hop.about for hop in chapter.hops if hop.about), "")
+    return [hop for hop in chapter.hops if hop.about in ("", first) or _milestone(hop, hop.about)]
+
+
+def _milestone(hop: Hop | Told, name: str) -> str:
     """What of a child's hops is worth a word when the others are left out."""
     if hop.object != name or not hop.decision:
         return ""
@@ -197,22 +211,42 @@ def _milestone(hop: Hop, name: str) -> str:
     return "its first container" if hop.decision == "start container" else ""
 
 
+def _without_beats(found: Sequence[list[Hop]]) -> tuple[list[list[Hop]], list[str]]:
+    """The chapters but for those that only repeat what was told SAME times already, and which nobody acted on."""
+    times: Counter[tuple[str, str]] = Counter()
+    left_out: Counter[tuple[str, str]] = Counter()
+    shown = []
+    for part in found:
+        kinds = {(hop.object, hop.cause) for hop in part}
+        if len(kinds) == 1 and all(hop.revision for hop in part):
+            kind = kinds.pop()
+            times[kind] += 1
+            if times[kind] > SAME:
+                left_out[kind] += 1
+                continue
+        shown.append(part)
+    return shown, _counted(left_out)
+
+
 def _count_repeated(part: Sequence[Hop]) -> tuple[list[Hop], list[str]]:
     """Writes of the same kind that nobody acted on: the first few, then a number."""
     of_write = {hop.revision: hop for hop in part if hop.revision and hop.decision}
     acted = {cause.revision for hop in part if not hop.revision for cause in hop.causes}
     times: Counter[tuple[str, str]] = Counter()
-    left_out: set[int] = set()
+    left_out: dict[int, tuple[str, str]] = {}
     for revision, hop in of_write.items():
-        times[hop.object, hop.cause] += 1
-        if times[hop.object, hop.cause] > SAME and revision not in acted:
-            left_out.add(revision)
-    counts = Counter((hop.object, hop.cause) for revision, hop in of_write.items() if revision in left_out)
-    told = [
+        kind = (hop.object, hop.cause)
+        times[kind] += 1
+        if times[kind] > SAME and revision not in acted:
+            left_out[revision] = kind
+    return [hop for hop in part if hop.revision not in left_out], _counted(Counter(left_out.values()))
+
+
+def _counted(left_out: Counter[tuple[str, str]]) -> list[str]:
+    return [
         f"{count} more like this: {words.who(cause)}: {words.short(object)}"
-        for (object, cause), count in counts.items()
+        for (object, cause), count in left_out.items()
     ]
-    return [hop for hop in part if hop.revision not in left_out], told
 
 
 def _clock_notes(clocks: Mapping[str, Clock]) -> Iterable[str]:
@@ -231,12 +265,10 @@ def _clock_notes(clocks: Mapping[str, Clock]) -> Iterable[str]:
             )
 
 
-def _gaps(known: Known, ordered: Sequence[Hop]) -> Iterable[str]:
-    oldest = max(known.began.values(), default=0)
-    if not known.created or not oldest or known.created >= oldest:
-        return
-    what = "what came before" if ordered else "its story"
-    yield f"The journals begin after it was created: {what} was rotated away."
+def _gaps(known: Known) -> Iterable[str]:
+    """Whether a journal begins after the object did; an empty one (of a machine that is new) lacks nothing."""
+    if known.created and (late := [name for name, began in known.began.items() if began > known.created + SECOND]):
+        yield f"The journal of {', '.join(late)} begins after it was created: what came before was rotated away."
 
 
 def as_json(story: Story) -> str:

@@ -6,7 +6,8 @@ from typing import Any
 
 from labkit.observe.story.lines import Applied, Line, Step, asked_by
 
-_WIDEST = 150
+DATED = "dated"
+_WIDEST = 240
 _Fields = Mapping[str, Any]
 
 
@@ -131,7 +132,14 @@ def _connection(fields: _Fields, line: Line) -> str:
     return f"{line.decision}: {fields.get('port', '')} {fields.get('endpoint', '')}".rstrip()
 
 
+def _refused(fields: _Fields, line: Line) -> str:
+    below = f"/{fields['subresource']}" if fields["subresource"] else ""
+    return f"{who(line.cause)} from {fields['source']}: {short(line.object)}{below} is refused with {fields['code']}"
+
+
 _WORDS: dict[tuple[str, str], Callable[[_Fields, Line], str]] = {
+    ("kube-apiserver", "refused"): _refused,
+    ("kube-apiserver", DATED): lambda f, line: f"{short(line.object)} was created: so says its {line.place.function}",
     ("kube-controller-manager", "scale"): _scale,
     ("kube-controller-manager", "created"): lambda f, line: f"made {short(line.object)} of the controller's template",
     ("kube-controller-manager", "deleted"): lambda f, line: f"asked for {short(line.object)} to be deleted",
