@@ -14,7 +14,7 @@ key waits in a queue, a transaction is sent). They are noted as they happen and 
     "way": [{"time": ..., "by": "labkit/client/informer.py:115 Informer._apply", "saw": "pods/default/x",
              "resourceVersion": "41"}, {"time": ..., "by": "labkit/client/queue.py:75 WorkQueue.get"}]
 
-A note costs a microsecond; who decides must not know of it: it is kept in a context variable, which every task has.
+A note costs half a microsecond. Who decides need not know of it: it is in a context variable, which every task has.
 """
 
 import functools
@@ -29,7 +29,7 @@ from typing import Any, NamedTuple, TextIO
 import msgspec
 
 from labkit.api.kinds import kind_of
-from labkit.api.types import Object, key
+from labkit.api.types import AnyObject, Object, key
 
 _ROOT = Path(__file__).resolve().parent.parent
 _encoder = msgspec.json.Encoder(enc_hook=str)
@@ -63,12 +63,14 @@ LONGEST = 12  # steps of one way; what goes round for ever must not grow for eve
 
 
 class Step(NamedTuple):
-    """A function was there at a time (microseconds). obj: what it was told of; what: a word about it."""
+    """A function was there at a time (microseconds). obj: what it was told of, or (wrote) what it got stored; what: a
+    word about it."""
 
     time: int
     function: Callable[..., Any]
     obj: Object | None
     what: str
+    wrote: bool = False
 
 
 _way: ContextVar[list[Step] | None] = ContextVar("way", default=None)
@@ -84,6 +86,14 @@ def step(function: Callable[..., Any], what: str = "") -> None:
     way = _way.get()
     if way is not None and len(way) < LONGEST:
         way.append(Step(time.time_ns() // 1000, function, None, what))
+
+
+def wrote(function: Callable[..., Any], obj: AnyObject) -> AnyObject:
+    """A step: kube-apiserver stored this, as of this revision. The object again."""
+    way = _way.get()
+    if way is not None and len(way) < LONGEST:
+        way.append(Step(time.time_ns() // 1000, function, obj, "", True))
+    return obj
 
 
 class Cause(str):
@@ -116,10 +126,11 @@ def place(function: Callable[..., Any]) -> str:
 def told(way: Sequence[Step]) -> list[dict[str, Any]]:
     """A way as a line has it."""
     lines = []
-    for time_, function, obj, what in way:
+    for time_, function, obj, what, is_write in way:
         line: dict[str, Any] = {"time": time_, "by": place(function)}
         if obj is not None:
-            line |= {"saw": object_path(obj), "resourceVersion": obj.metadata.resource_version}
+            line["wrote" if is_write else "saw"] = object_path(obj)
+            line["resourceVersion"] = obj.metadata.resource_version
         if what:
             line["what"] = what
         lines.append(line)

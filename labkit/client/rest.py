@@ -23,6 +23,7 @@ import aiohttp
 import msgspec
 
 import labkit
+from labkit import trace
 from labkit.api.errors import ApiError, InternalError, ServerUnavailable, from_status
 from labkit.api.kinds import kind_of
 from labkit.api.types import (
@@ -119,7 +120,8 @@ class Client:
     async def create(self, obj: AnyObject) -> AnyObject:
         """POST: the object as it was stored, with its uid and resourceVersion."""
         path = _path(type(obj), obj.metadata.namespace)
-        return _decode(await self.raw("POST", path, body=msgspec.json.encode(obj)), type(obj))
+        stored = _decode(await self.raw("POST", path, body=msgspec.json.encode(obj)), type(obj))
+        return trace.wrote(Client.create, stored)
 
     async def get(self, kind: type[AnyObject], name: str, namespace: str = "") -> AnyObject:
         return _decode(await self.raw("GET", _path(kind, namespace, name)), kind)
@@ -136,12 +138,14 @@ class Client:
     async def update(self, obj: AnyObject) -> AnyObject:
         """PUT; Conflict when the object changed since it was read."""
         path = _path(type(obj), obj.metadata.namespace, obj.metadata.name)
-        return _decode(await self.raw("PUT", path, body=msgspec.json.encode(obj)), type(obj))
+        stored = _decode(await self.raw("PUT", path, body=msgspec.json.encode(obj)), type(obj))
+        return trace.wrote(Client.update, stored)
 
     async def update_status(self, obj: AnyObject) -> AnyObject:
         """PUT to the status subresource: only the status changes."""
         path = _path(type(obj), obj.metadata.namespace, obj.metadata.name, "status")
-        return _decode(await self.raw("PUT", path, body=msgspec.json.encode(obj)), type(obj))
+        stored = _decode(await self.raw("PUT", path, body=msgspec.json.encode(obj)), type(obj))
+        return trace.wrote(Client.update_status, stored)
 
     async def delete(
         self,
@@ -171,9 +175,9 @@ class Client:
         """PATCH with a merge patch, or a strategic one; the object as it then is."""
         content_type = f"application/{'strategic-' if strategic else ''}merge-patch+json"
         body = msgspec.json.encode(change)
-        return _decode(
-            await self.raw("PATCH", _path(kind, namespace, name), body=body, content_type=content_type), kind
-        )
+        path = _path(kind, namespace, name)
+        stored = _decode(await self.raw("PATCH", path, body=body, content_type=content_type), kind)
+        return trace.wrote(Client.patch, stored)
 
     async def bind(self, pod: Pod, node_name: str) -> None:
         """Put a pod on a node; Conflict when it already has one."""

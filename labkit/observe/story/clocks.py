@@ -15,9 +15,6 @@ from math import inf
 
 from labkit.observe.story.lines import Line
 
-STATUS_WRITTEN = "status written"
-"""A kubelet's decision that names the revision of its own write; its way began before that write."""
-
 
 @dataclass(frozen=True)
 class Clock:
@@ -44,15 +41,13 @@ def _clock(lines: Iterable[Line], writes: Mapping[int, Line]) -> Clock:
     """The addition x with: what was seen + x >= what was sent, and what was asked for + x <= what was stored."""
     least, most = -inf, inf
     for line in lines:
-        for step in line.way:
+        for number, step in enumerate(line.way):
             write = writes.get(step.revision)
-            if write is not None and write.object == step.saw:
-                least = max(least, sent(write) - step.time)
-        write = writes.get(line.revision)
-        if line.decision == STATUS_WRITTEN and write is not None and write.object == line.object:
-            least = max(least, sent(write) - line.time)
-            if line.way:
-                most = min(most, write.time - line.way[-1].time)
+            if write is None or write.object not in (step.saw, step.wrote):
+                continue
+            least = max(least, sent(write) - step.time)
+            if step.wrote and number:
+                most = min(most, write.time - line.way[number - 1].time)
     if least <= 0 <= most:
         return Clock()
     if least > most:

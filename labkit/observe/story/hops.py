@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from labkit.observe.story import words
 from labkit.observe.story.clocks import Clock, sent
 from labkit.observe.story.lines import Applied, Line, Place, Step
-from labkit.observe.story.relevant import Chosen
+from labkit.observe.story.relevant import Chosen, names
 
 ETCD = "etcd"
 
@@ -116,7 +116,8 @@ class _Maker:
     def _decision(self, line: Line) -> None:
         before: Hop | None = None
         for step in line.way:
-            before = self._step(line, step, before)
+            if not step.wrote:  # the answer to a request: the write itself is told
+                before = self._step(line, step, before)
         hop = self._hop(line, line.time, words.decided(line), line.place)
         hop.decision = line.decision
         self._last[id(line)] = self._add(hop, before)
@@ -138,12 +139,14 @@ class _Maker:
         if line is None:
             return
         asked, stored, first = self._last[id(line)], self._last[id(write)], self._first[id(write)]
-        if line.revision == write.revision:
+        if names(line, write):
             first.causes += asked.causes[:1]
             asked.causes.append(stored)
             asked.wrote = stored.wrote
-        else:
+        elif line.time <= write.time:
             first.causes.append(asked)
+        else:
+            asked.causes.append(stored)
 
 
 def in_order(hops: Sequence[Hop]) -> list[Hop]:

@@ -31,7 +31,7 @@ class Journals:
         self.troubles: list[str] = []
         self._cluster = cluster
         self._reach = reach
-        self._since = f" --since {shlex.quote(since)}" if since else ""
+        self.since = f" --since {shlex.quote(since)}" if since else ""
         self._pool = pool
         self._stack = ExitStack()
         self._shells: dict[str, Shell] = {}
@@ -47,7 +47,7 @@ class Journals:
     def lines_about(self, paths: Iterable[str]) -> dict[str, list[str]]:
         """Each machine's lines that name one of these objects, and objects whose names begin like theirs."""
         patterns = "\n".join(sorted(map(pattern, paths)))
-        answers = self._ask(lambda machine: search(journal(self._units(machine), self._since)), patterns)
+        answers = self._ask(lambda machine: search(journal(self._units(machine), self.since)), patterns)
         return {name: text.splitlines() for name, text in answers.items()}
 
     def told(self, times: Iterable[int]) -> list[str]:

@@ -24,6 +24,7 @@ class _Step(msgspec.Struct):
     time: int
     by: str
     saw: str = ""
+    wrote: str = ""
     resource_version: str = msgspec.field(name="resourceVersion", default="")
     what: str = ""
 
@@ -58,11 +59,12 @@ class Place:
 
 @dataclass(frozen=True)
 class Step:
-    """A step on the way to a decision. saw: an object, and at which revision."""
+    """A step on the way to a decision. saw, wrote: an object, and at which revision."""
 
     time: int
     place: Place
     saw: str = ""
+    wrote: str = ""
     revision: int = 0
     what: str = ""
 
@@ -148,7 +150,9 @@ def _line(machine: str, number: int, raw: _Line, fields: Mapping[str, Any]) -> L
 
 
 def _step(raw: _Step) -> Step:
-    return Step(raw.time, place_of(raw.by), clean(raw.saw), int(raw.resource_version or 0), clean(raw.what))
+    return Step(
+        raw.time, place_of(raw.by), clean(raw.saw), clean(raw.wrote), int(raw.resource_version or 0), clean(raw.what)
+    )
 
 
 def _applied(machine: str, raw: _Line) -> list[Applied]:

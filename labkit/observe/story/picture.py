@@ -107,7 +107,7 @@ def _children(children: Sequence[Child], width: int) -> Iterator[Text]:
         return
     yield Text(f"and in the same way ({_count(len(children), 'more')}; --all tells their hops):", style="bold")
     for child in children[:MOST_CHILDREN]:
-        steps = ", ".join(f"{what} {milliseconds(ms)}" for what, ms in child.milestones) or _count(child.hops, "hop")
+        steps = ", ".join(f"{what} {milliseconds(ms)} ms" for what, ms in child.milestones) or _count(child.hops, "hop")
         yield from _wrapped(Text.assemble("  ", (words.short(child.object), "bold"), f": {steps}"), width, "    ")
     if len(children) > MOST_CHILDREN:
         yield Text(f"  ... and {len(children) - MOST_CHILDREN} more", style="dim")

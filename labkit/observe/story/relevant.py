@@ -115,26 +115,23 @@ class _Search:
         return line.object if line.object in self.chosen.family[1:] else ""
 
     def _asked_for(self, line: Line, about: str) -> None:
-        """What came of a component's request: the write that its line names, or its next to the same object."""
-        write = self._writes.get(line.revision)
-        if names_its_write(line, write):
-            assert write is not None
-            known = self.chosen.asked.get(id(write))
-            if known is None or known.revision != write.revision:
+        """What came of a component's request: the writes that its line names, or its next to the same object."""
+        named = [step for step in line.way if step.wrote]
+        for step in named:
+            write = self._writes.get(step.revision)
+            if write is not None and write.object == step.wrote:
                 self.chosen.asked[id(write)] = line
-            return self.take(write, about)
-        for write in self._written[line.object]:
-            if write.agent == line.component and write.time >= line.time and write.revision > line.revision:
-                self.chosen.asked.setdefault(id(write), line)
-                return self.take(write, about)
-        return None
+                self.take(write, about)
+        later = (each for each in self._written[line.object] if each.revision > line.revision)
+        write = next((each for each in later if each.agent == line.component), None)
+        if write is not None and not named:
+            self.chosen.asked.setdefault(id(write), line)
+            self.take(write, about)
 
 
-def names_its_write(line: Line, write: Line | None) -> bool:
-    """Whether a component's line tells of a write of its own, after it: not of what it saw."""
-    if write is None or write.object != line.object or write.agent != line.component:
-        return False
-    return not any(step.saw == write.object and step.revision >= write.revision for step in line.way)
+def names(line: Line, write: Line) -> bool:
+    """Whether a component's line tells of this write of its own, and so comes after it."""
+    return any((step.wrote, step.revision) == (write.object, write.revision) for step in line.way)
 
 
 def _is_event(line: Line) -> bool:

@@ -138,7 +138,7 @@ class _Sheet:
 
     def _children(self, children: Sequence[Child]) -> None:
         for child in children:
-            steps = ", ".join(f"{what} {milliseconds(ms)}" for what, ms in child.milestones)
+            steps = ", ".join(f"{what} {milliseconds(ms)} ms" for what, ms in child.milestones)
             self._y += LINE + 2
             self._text(MARGIN, f"in the same way: {words.short(child.object)}: {steps}", 'fill="#444"')
 

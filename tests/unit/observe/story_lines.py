@@ -7,12 +7,12 @@ from labkit.observe.story.lines import parse_all
 from labkit.observe.story.tell import Known
 
 RECORDED = Path(__file__).parent / "recorded" / "story"
-RC, POD = "replicationcontrollers/default/redis-master", "pods/default/redis-master-lldhv"
+RC, POD = "replicationcontrollers/default/redis-master", "pods/default/redis-master-et6j0"
 SERVICE = "services/default/redis-master"
 
 
 def journals() -> dict[str, list[str]]:
-    """What three machines wrote when a service and a controller of one pod were created."""
+    """What three machines wrote when a controller of one pod and a service were created; the pod runs on agent2."""
     return {path.stem: path.read_text().splitlines() for path in sorted(RECORDED.glob("*.log"))}
 
 

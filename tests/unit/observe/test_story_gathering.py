@@ -117,7 +117,7 @@ def test_names_reach_the_machine_as_data_never_as_commands(machines: dict[str, C
 def test_refused_requests_are_told_from_the_audit_log(machines: dict[str, Computer]) -> None:
     entry = {
         "verb": "update", "user": {"username": "eve"}, "userAgent": "kubectl/v1.20.2 (linux)", "auditID": "ab-12",
-        "responseStatus": {"code": 409}, "requestReceivedTimestamp": "2026-11-23T00:30:02.000000Z",
+        "responseStatus": {"code": 409}, "requestReceivedTimestamp": "2026-11-23T01:02:48.000000Z",
         "sourceIPs": ["10.245.1.1"], "objectRef": {"resource": "replicationcontrollers", "namespace": "default",
                                                    "name": "redis-master"},
     }  # fmt: skip
