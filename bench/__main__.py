@@ -15,7 +15,7 @@ from rich.table import Table
 
 from bench.rows import Row, host, write
 
-_NOT_BENCHMARKS = {"__main__", "rows", "processes", "proxy_modes"}
+_NOT_BENCHMARKS = {"__main__", "rows", "processes", "proxy_modes", "peers", "load"}
 
 
 def names() -> list[str]:

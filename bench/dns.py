@@ -1,101 +1,129 @@
-"""kube-dns on one core: answers a second over UDP, and its memory at 5,000 services; beside dnsmasq where that exists.
+"""kube-dns on one core: answers a second over UDP, beside dnsmasq with the same names; its memory at 5,000 services.
 
-The load is four processes of this file (`python -m bench.dns ask PORT SECONDS`) with 50 questions under way each, for
-500 names that exist.
+The servers are bound to the first core, dnsperf to the last one: 4 clients with 50 questions under way each, for 500
+names that exist. What is counted is answers for each second of a processor that the server used, so that neighbours on
+the same core do not count. All in a network namespace without a way out, which needs root.
 """
 
 import asyncio
-import shutil
-import socket
+import os
+import re
 import statistics
-import struct
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from bench.peers import Missing, Peer, find
+from bench.processes import cpu_seconds, resident_mb
 from bench.rows import Row
 from labkit.api.types import ObjectMeta, Service, ServicePort, ServiceSpec, key
 from labkit.components.kube_dns.records import Records, records_of
 from labkit.components.kube_dns.server import Server
 from labkit.components.kube_dns.wire import respond
+from tests.node.netns import Netns, namespace
 
 SERVICES, NAMES = 5000, 500
-ROUNDS, SECONDS, CLIENTS, OUTSTANDING = 3, 1.0, 4, 50
+ROUNDS, SECONDS, CLIENTS, OUTSTANDING = 5, 1, 4, 200
 PORTS = {"kube-dns": 15353, "dnsmasq": 15354}
+GOAL = 0.8  # of dnsmasq
 Say = Callable[[str], None]
 
 
 def rows(say: Say) -> list[Row]:
-    with tempfile.TemporaryDirectory() as folder, _kube_dns() as ours, _dnsmasq(Path(folder)) as peer:
-        answers: dict[str, list[float]] = {name: [] for name in ("kube-dns", *(["dnsmasq"] if peer else []))}
-        for number in range(ROUNDS):
-            for name in answers:
-                say(f"round {number + 1} of {ROUNDS}: {name}")
-                answers[name].append(_load(PORTS[name]))
-        status = Path(f"/proc/{ours.pid}/status").read_text().splitlines()
-    medians = {name: statistics.median(measured) for name, measured in answers.items()}
-    resident = next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) / 1024
-    rate, peer_rate = medians["kube-dns"], medians.get("dnsmasq")
-    answered = Row(name="DNS answers/s of kube-dns", value=rate, unit="1/s", better="higher")
-    if peer_rate is None:
-        answered.note = "no dnsmasq to compare with on this machine"
-    else:
-        answered.goal, answered.beside, answered.note = 0.8 * peer_rate, {"dnsmasq": peer_rate}, "80 % of dnsmasq"
+    if os.geteuid():
+        raise PermissionError("bench dns needs root for its network namespace: sudo make bench WHAT=dns")
+    try:
+        dnsperf = find("dnsperf")
+    except Missing as exc:
+        raise FileNotFoundError(f"bench dns asks with dnsperf: {exc}") from exc
+    with tempfile.TemporaryDirectory() as name, namespace(f"lk{os.getpid()}-dns") as space:
+        folder = Path(name)
+        _questions(folder)
+        with _kube_dns(space) as ours, _dnsmasq(space, folder) as peer:
+            pids = {"kube-dns": ours, **({"dnsmasq": peer} if peer else {})}
+            answers: dict[str, list[float]] = {name: [] for name in pids}
+            for number in range(ROUNDS):
+                for name, pid in pids.items():
+                    say(f"round {number + 1} of {ROUNDS}: {name}")
+                    before = cpu_seconds(pid)
+                    answered = _load(space, dnsperf, folder, PORTS[name])
+                    answers[name].append(answered / (cpu_seconds(pid) - before))
+            resident = resident_mb(ours)
     return [
-        answered,
+        _answered({name: statistics.median(measured) for name, measured in answers.items()}),
         Row(name=f"kube-dns' memory at {SERVICES} services", value=resident, unit="MB", better="lower", goal=60),
     ]
 
 
-def _load(port: int) -> float:
-    """Answers a second that all clients together get."""
-    command = [sys.executable, "-m", "bench.dns", "ask", str(port), str(SECONDS)]
-    asking = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(CLIENTS)]
-    return float(sum(float(process.communicate(timeout=30)[0]) for process in asking))
+def _answered(medians: dict[str, float]) -> Row:
+    row = Row(name="DNS answers/s of kube-dns on one core", value=medians["kube-dns"], unit="1/s", better="higher")
+    if (peer := medians.get("dnsmasq")) is None:
+        row.note = "no dnsmasq to compare with: apt-get install dnsmasq-base"
+    else:
+        row.goal, row.beside = GOAL * peer, {"dnsmasq": round(peer), "share, %": round(100 * row.value / peer)}
+        row.note = f"{GOAL:.0%} of dnsmasq"
+    return row
+
+
+def _load(space: Netns, dnsperf: Peer, folder: Path, port: int) -> int:
+    """Answers that all clients together get. Bound to a core of its own where there are two."""
+    asking = dnsperf.command(
+        "-s", "127.0.0.1", "-p", str(port), "-d", str(folder / "questions"), "-l", str(SECONDS),
+        "-c", str(CLIENTS), "-q", str(OUTSTANDING),
+    )  # fmt: skip
+    told = space.run("taskset", "-c", str((os.cpu_count() or 1) - 1), *asking)
+    found = re.search(r"Queries completed:\s+(\d+)", told)
+    assert found, told
+    return int(found[1])
+
+
+def _questions(folder: Path) -> None:
+    (folder / "questions").write_text("".join(f"{_name(number)} A\n" for number in range(NAMES)))
+    hosts = "".join(f"10.0.{n // 250}.{n % 250 + 1} {_name(n)}\n" for n in range(SERVICES))
+    (folder / "hosts").write_text(hosts)
 
 
 @contextmanager
-def _kube_dns() -> Iterator["subprocess.Popen[bytes]"]:
-    command = [sys.executable, "-m", "bench.dns", "serve", str(PORTS["kube-dns"])]
+def _kube_dns(space: Netns) -> Iterator[int]:
+    """Its process id."""
+    command = space.command("taskset", "-c", "0", sys.executable, "-m", "bench.dns", str(PORTS["kube-dns"]))
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
             process.stdout.readline()  # it listens
-            yield process
+            yield process.pid
         finally:
             process.terminate()
 
 
 @contextmanager
-def _dnsmasq(folder: Path) -> Iterator[bool]:
-    """dnsmasq with the same names; False where it is not installed."""
-    if not (program := shutil.which("dnsmasq")):
-        yield False
+def _dnsmasq(space: Netns, folder: Path) -> Iterator[int]:
+    """The process id of dnsmasq with the same names; 0 where it cannot be had."""
+    with suppress(Missing):
+        command = find("dnsmasq").command(
+            "--keep-in-foreground", "--no-resolv", "--no-hosts", f"--addn-hosts={folder / 'hosts'}",
+            "--listen-address=127.0.0.1", "--bind-interfaces", f"--port={PORTS['dnsmasq']}", "--pid-file=",
+            "--conf-file=/dev/null", "--user=root",
+        )  # fmt: skip
+        with subprocess.Popen(space.command("taskset", "-c", "0", *command), stderr=subprocess.DEVNULL) as process:
+            try:
+                time.sleep(1)  # it reads its hosts
+                yield process.pid
+            finally:
+                process.terminate()
         return
-    hosts = folder / "hosts"
-    hosts.write_text("".join(f"10.0.{n // 250}.{n % 250 + 1} {_name(n)}\n" for n in range(SERVICES)))
-    command = [
-        program, "--keep-in-foreground", "--no-resolv", "--no-hosts", f"--addn-hosts={hosts}",
-        "--listen-address=127.0.0.1", "--bind-interfaces",
-        f"--port={PORTS['dnsmasq']}", "--pid-file=", "--conf-file=/dev/null", "--user=root",
-    ]  # fmt: skip
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        try:
-            time.sleep(1)  # it reads its hosts
-            yield True
-        finally:
-            process.terminate()
+    yield 0
 
 
 def _name(number: int) -> str:
     return f"s{number}.default.svc.cluster.local"
 
 
-# -- processes -----------------------------------------------------------------------------------------------------
+# -- the server, a process of its own ------------------------------------------------------------------------------
 
 
 async def serve(port: int) -> None:
@@ -114,41 +142,5 @@ async def serve(port: int) -> None:
         await asyncio.Event().wait()
 
 
-def ask(port: int, seconds: float) -> float:
-    """Answers a second; a question that got none within 0.2 s counts as lost and is replaced."""
-    questions = [_question(number) for number in range(NAMES)]
-    count = sent = under_way = 0
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.connect(("127.0.0.1", port))
-        sock.settimeout(0.2)
-        until = time.perf_counter() + seconds
-        while time.perf_counter() < until:
-            while under_way < OUTSTANDING:
-                sock.send(struct.pack("!H", sent & 0xFFFF) + questions[sent % NAMES])
-                sent, under_way = sent + 1, under_way + 1
-            try:
-                sock.recv(512)
-                count, under_way = count + 1, under_way - 1
-            except TimeoutError:
-                under_way = 0
-    return count / seconds
-
-
-def _question(number: int) -> bytes:
-    """A question for an A record, without its id."""
-    labels = b"".join(bytes((len(label),)) + label.encode() for label in _name(number).split("."))
-    return struct.pack("!HHHHH", 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!HH", 1, 1)
-
-
-def main(arguments: list[str]) -> None:
-    match arguments:
-        case ["serve", port]:
-            asyncio.run(serve(int(port)))
-        case ["ask", port, seconds]:
-            print(ask(int(port), float(seconds)))
-        case _:
-            sys.exit(f"expected serve PORT or ask PORT SECONDS: {arguments}")
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    asyncio.run(serve(int(sys.argv[1])))

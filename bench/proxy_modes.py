@@ -71,8 +71,8 @@ async def _share(client: Netns, mode: str, load: str, what: str) -> Row:
     figures: dict[str, list[float]] = {WEB: [], BARE: []}
     for number in range(ROUNDS):
         for ip in (WEB, BARE) if number % 2 else (BARE, WEB):
-            command = [sys.executable, "-m", "bench.proxy", *load.split(), ip, "80", str(SECONDS)]
-            figures[ip].append(float(await asyncio.to_thread(client.run, *command)))
+            command = [sys.executable, "-m", "bench.load", *load.split(), ip, "80", str(SECONDS)]
+            figures[ip].append(json.loads(await asyncio.to_thread(client.run, *command))["value"])
     carried, bare = statistics.median(figures[WEB]), statistics.median(figures[BARE])
     name = f"{mode} mode: {what} as a share of one bare DNAT rule"
     beside: dict[str, float] = {mode: round(carried), "one rule": round(bare)}

@@ -9,8 +9,8 @@ known by its name `NAMESPACE/SERVICE:PORTNAME` (the port's name may be empty: `d
 comment in its firewall rules too. Source: pkg/proxy/roundrobin.go of Kubernetes 0.18.
 """
 
-import ipaddress
 import random
+import socket
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -47,9 +47,10 @@ def addresses(endpoints: Endpoints) -> dict[str, list[Address]]:
 def usable(ip: str, port: int) -> bool:
     """Whether connections may go there: an IPv4 address, not this machine's loopback, where private things listen."""
     try:
-        return not ipaddress.IPv4Address(ip).is_loopback and 0 < port < 65536
-    except ValueError:
+        socket.inet_pton(socket.AF_INET, ip)  # a tenth of the price of ipaddress, which 50,000 endpoints feel
+    except (OSError, ValueError):
         return False
+    return not ip.startswith("127.") and 0 < port < 65536
 
 
 class _Port:

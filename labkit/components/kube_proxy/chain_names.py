@@ -17,7 +17,8 @@ _LONGEST = 240  # NFT_CHAIN_MAXNAMELEN is 256
 
 
 def short_hash(text: str, length: int) -> str:
-    return base64.b32encode(hashlib.sha256(text.encode()).digest())[:length].decode()
+    """The first `length` characters, a multiple of 8, of the hash in base32: 5 bytes are 8 of them."""
+    return base64.b32encode(hashlib.sha256(text.encode()).digest()[: length * 5 // 8]).decode()
 
 
 def service_chain(port: ServedPort) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import Protocol
 
 from labkit.api.types import Endpoints, Service, key
@@ -152,8 +153,7 @@ class Kernel:
         self._generation = now if there is not None and now == there + written else None
 
     def _everything(self) -> Contents:
-        rules = [*self.firewall.frame(), *self._rules(self._ports)]
-        return contents(rules, self.firewall.containers)
+        return contents(chain(self.firewall.frame(), self._rules(self._ports)), self.firewall.containers)
 
     def _contents(self, ports: _Ports) -> Contents:
         return contents(self._rules(ports))
