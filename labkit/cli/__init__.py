@@ -10,11 +10,12 @@ from typing import Annotated
 import typer
 
 from labkit.api.errors import ApiError
-from labkit.cli import learn, look, machines, storage, story, workloads
+from labkit.cli import faults, learn, look, machines, storage, story, workloads
 from labkit.cli.terminal import INTERRUPTED, fail
 from labkit.client.kubeconfig import KubeconfigError
 from labkit.cluster import ClusterError
 from labkit.provision.errors import CommandFailed
+from labkit.provision.faults.target import Unclear
 from labkit.provision.own import OwnFileError
 from labkit.rolling_update import UpdateError
 
@@ -32,6 +33,7 @@ app.add_typer(learn.app)
 app.add_typer(workloads.app)
 app.add_typer(look.app)
 app.add_typer(story.app)
+app.add_typer(faults.app, name="fault", rich_help_panel=machines.PANEL)
 app.add_typer(storage.app, name="storage", rich_help_panel=machines.PANEL)
 
 
@@ -47,7 +49,7 @@ def main() -> None:
     """The entry point. Expected failures become a message and an exit code; a bug keeps its traceback."""
     try:
         app(prog_name="labkit")
-    except (ClusterError, KubeconfigError, OwnFileError) as exc:
+    except (ClusterError, KubeconfigError, OwnFileError, Unclear) as exc:
         fail(str(exc), 2)
     except (CommandFailed, UpdateError) as exc:
         fail(str(exc), exc.exit_code)

@@ -126,11 +126,14 @@ def destroy(
 @app.command(rich_help_panel=PANEL)
 def status(name: Name = DEFAULT_CLUSTER) -> None:
     """Machines, services and nodes at a glance; exit code 1 when something is not well."""
+    from labkit.cli import faults
     from labkit.cli.status_table import table
     from labkit.provision import status as asking
 
-    found = asking.ask(clusters.load(name))
+    cluster = clusters.load(name)
+    found = asking.ask(cluster)
     out.print(table(found))
+    faults.warn(cluster)
     troubles = found.troubles()
     for line in troubles:
         out.print(f"not well: {line}", style="red", highlight=False, soft_wrap=True)

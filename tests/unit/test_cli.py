@@ -51,6 +51,10 @@ def labkit(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
         "init",
         "rolling-update",
         "hollow",
+        "fault kill",
+        "fault partition",
+        "fault slow",
+        "fault heal",
     ],
 )
 def test_every_command_explains_itself(
