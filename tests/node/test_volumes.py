@@ -111,8 +111,12 @@ async def test_all_kinds_in_one_pod(node: OneNode, tmp_path: Path) -> None:
     async def arrived() -> bool:
         return await inside(node, "cat", "/secret/password") == "new\n"
 
+    async def names() -> bool:  # the link of a key that is gone goes a moment after
+        return sorted((await inside(node, "ls", "/secret")).split()) == ["more", "password"]
+
     await eventually(arrived, 20)
-    assert sorted((await inside(node, "ls", "/secret")).split()) == ["more", "password"]
+    assert await inside(node, "cat", "/secret/more") == ""  # the link of a new key was there before
+    await eventually(names, 20)
     await node.client.delete(Pod, "p", "default", grace_period_seconds=0)
     await node.gone()
     await eventually(lambda: not directory.exists(), 20)

@@ -1,5 +1,7 @@
 """Files that change all at once: who reads them sees the old ones or the new ones, never some of each.
 
+A name that is new leads nowhere until then, one that is gone leads nowhere for a moment after.
+
     token     -> ..data/token                    what containers open
     ..data    -> ..2026_11_22_17_24_10.x7f2k     changed by one rename(2)
     ..2026_11_22_17_24_10.x7f2k/token            the content, written before and never again
@@ -22,15 +24,17 @@ def write(directory: Path, files: Files) -> bool:
     """Make these the files of the directory; False when they already are."""
     for path in files:
         _check(path)
-    if (directory / DATA).is_dir() and read(directory) == files:
-        return False
-    new = _write_new(directory, files)
-    (directory / "..data_tmp").unlink(missing_ok=True)
-    (directory / "..data_tmp").symlink_to(new.name)
-    (directory / "..data_tmp").rename(directory / DATA)
-    _link(directory, {PurePosixPath(path).parts[0] for path in files})
-    _remove_others(directory, new)
-    return True
+    names = {PurePosixPath(path).parts[0] for path in files}
+    is_new = not (directory / DATA).is_dir() or read(directory) != files
+    _link(directory, names)
+    if is_new:
+        new = _write_new(directory, files)
+        (directory / "..data_tmp").unlink(missing_ok=True)
+        (directory / "..data_tmp").symlink_to(new.name)
+        (directory / "..data_tmp").rename(directory / DATA)
+        _remove_others(directory, new)
+    _unlink_others(directory, names)
+    return is_new
 
 
 def read(directory: Path) -> Files:
@@ -67,9 +71,15 @@ def _remove_others(directory: Path, new: Path) -> None:
 
 
 def _link(directory: Path, names: set[str]) -> None:
-    """A link for each name on the top, and none for those that are gone."""
-    there = {entry.name for entry in os.scandir(directory) if not entry.name.startswith("..")}
-    for name in there - names:
-        (directory / name).unlink()
-    for name in names - there:
+    """A link for each name on the top."""
+    for name in names - _links(directory):
         (directory / name).symlink_to(f"{DATA}/{name}")
+
+
+def _unlink_others(directory: Path, names: set[str]) -> None:
+    for name in _links(directory) - names:
+        (directory / name).unlink()
+
+
+def _links(directory: Path) -> set[str]:
+    return {entry.name for entry in os.scandir(directory) if not entry.name.startswith("..")}

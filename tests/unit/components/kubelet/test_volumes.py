@@ -113,6 +113,27 @@ class TestWriter:
         assert (tmp_path / "a").read_text() == "1"
         assert not (tmp_path / "..2026_01_01.x").exists()
 
+    def test_links_are_completed_too(self, tmp_path: Path) -> None:
+        """Killed after the content was changed: one link was not made, one not removed yet."""
+        volume_writer.write(tmp_path, {"a": File(b"1"), "b": File(b"2")})
+        (tmp_path / "a").unlink()
+        (tmp_path / "old").symlink_to("..data/old")
+        assert not volume_writer.write(tmp_path, {"a": File(b"1"), "b": File(b"2")})
+        assert {entry.name for entry in tmp_path.iterdir() if entry.name[:2] != ".."} == {"a", "b"}
+
+    def test_who_sees_the_new_content_sees_every_new_name(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        volume_writer.write(tmp_path, {"a": File(b"1"), "old": File(b"1")})
+        seen: list[str] = []
+
+        def look(directory: Path, new: Path) -> None:  # the first thing that is done after the change
+            seen.extend((directory / name).read_text() for name in ("a", "more"))
+
+        monkeypatch.setattr(volume_writer, "_remove_others", look)
+        volume_writer.write(tmp_path, {"a": File(b"2"), "more": File(b"3")})
+        assert seen == ["2", "3"]
+
     @pytest.mark.parametrize("path", ["../x", "/etc/x", "a/../../x", "..data", ""])
     def test_nothing_outside_of_the_volume(self, tmp_path: Path, path: str) -> None:
         with pytest.raises(VolumeFailure, match="no path below a volume"):
