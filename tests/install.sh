@@ -24,6 +24,12 @@ if [ -n "$missing" ]; then
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing >/dev/null ||
         echo "tests/install.sh: apt-get install$missing failed: the node layer will say what it misses" >&2
 fi
+# A file system over the network, for one test; Debian's package neither starts nor enables anything.
+if ! command -v glusterd >/dev/null 2>&1 && [ ! -x /usr/sbin/glusterd ]; then
+    update
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends glusterfs-server >/dev/null ||
+        echo "tests/install.sh: no package glusterfs-server: the test of GlusterFS will say so" >&2
+fi
 
 unpack() { # package, the program in it
     [ -x "$tools/bin/$2" ] && return
