@@ -32,6 +32,7 @@ from labkit.client.informer import Informer
 from labkit.client.own_writes import OwnWrites
 from labkit.client.queue import WorkQueue
 from labkit.client.rest import Client
+from labkit.components.kube_controller_manager.pod_index import PodIndex
 from labkit.components.kube_controller_manager.pods import is_active, is_ready, selects
 from labkit.trace import Tracer
 
@@ -102,6 +103,7 @@ class EndpointsController:
         self.client = client
         self.trace = trace or Tracer("kube-controller-manager")
         self.pods = pods
+        self.index = PodIndex(pods)
         self.services = Informer(client, Service, trace=self.trace)
         self.endpoints = Informer(client, Endpoints, trace=self.trace)
         self.written = OwnWrites(self.endpoints)
@@ -134,7 +136,7 @@ class EndpointsController:
             return
         if not service.spec.selector:
             return
-        wanted = subsets(service, self.pods.store.values())
+        wanted = subsets(service, self.index.selected(service.spec.selector, service.metadata.namespace))
         labels = service.metadata.labels
         if current is not None and current.subsets == wanted and current.metadata.labels == labels:
             return
@@ -176,9 +178,16 @@ class EndpointsController:
             self.queue.add(key(endpoints), cause=f"endpoints/{key(endpoints)} changed")
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+        if old is not None and new is not None and _shown_of(old) == _shown_of(new):
+            return  # a heartbeat, say: most changes of pods are none of ours
         word = "added" if old is None else "deleted" if new is None else "changed"
         for service in self.services.store.values():
             selector, namespace = service.spec.selector, service.metadata.namespace
             for pod in (old, new):
                 if pod is not None and selects(selector, namespace, pod):
                     self.queue.add(key(service), cause=f"pods/{key(pod)} {word}")
+
+
+def _shown_of(pod: Pod) -> tuple[object, ...]:
+    """What of a pod endpoints tell; its ports never change."""
+    return pod.metadata.labels, pod.status.pod_ip, is_active(pod), is_ready(pod)

@@ -7,8 +7,9 @@
 
 Silence is measured by our own clock: a node is heard when its heartbeat differs from the last one we saw, so a node
 whose clock is wrong is not dead. Only time in which the API server answered us counts: while it is away no kubelet can
-post, and that is no reason to empty the cluster. Evictions are rationed (one node in 10 s after a burst of 10).
-Source: pkg/cloudprovider/nodecontroller of Kubernetes 0.18.
+post, and that is no reason to empty the cluster. Evictions are rationed (one node in 10 s after a burst of 10) and held
+back while most nodes are away: then it is the network that is broken, and their pods still run.
+Source: pkg/cloudprovider/nodecontroller of Kubernetes 0.18; holding back is of 1.4 (--unhealthy-zone-threshold).
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from labkit.trace import Tracer
 
 STOPPED = "Kubelet stopped posting node status."
 NEVER = "Kubelet never posted node status."
+MANY, MOST = 3, 55  # nodes, and percent of all, that are not ready: too many to be true
 
 
 class Timing(NamedTuple):
@@ -58,6 +60,13 @@ def judge(node: Node, silent: float, unready: float, timing: Timing) -> Verdict:
     if ready.status == "Unknown":
         return Verdict(evict=silent > max(timing.grace, timing.eviction_timeout - timing.grace))
     return Verdict(evict=ready.status == "False" and unready > timing.eviction_timeout)
+
+
+def most_are_away(nodes: Iterable[Node]) -> bool:
+    """Whether none of the nodes is ready, or three and more, and 55 % of all, are not."""
+    said = [ready.status == "True" for ready in map(ready_condition, nodes) if ready is not None]
+    away = said.count(False)
+    return away > 0 and (away == len(said) or (away >= MANY and 100 * away >= MOST * len(said)))
 
 
 def ready_condition(node: Node) -> Condition | None:
@@ -124,6 +133,7 @@ class NodeController:
         self.events = EventRecorder(client, "controllermanager", trace=self.trace)
         self.ration = Ration(self.timing.deleting_pods_qps, self.timing.deleting_pods_burst)
         self._heard: dict[str, Heard] = {}
+        self._holds = False  # evictions, as most nodes are away
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -144,14 +154,25 @@ class NodeController:
         nodes = (await self.client.list(Node)).items
         self.ration.passes(passed)
         self._heard = {node.metadata.name: self._heard.get(node.metadata.name) or Heard() for node in nodes}
+        self._hold(most_are_away(nodes))
         for node in nodes:
             heard = self._heard[node.metadata.name]
             heard.listen(node, passed)
             verdict = judge(node, heard.silent, heard.unready, self.timing)
             if verdict.unknown:
                 await self._mark(node, verdict.unknown)
-            elif verdict.evict:
+            elif verdict.evict and not self._holds:
                 await self._evict(node)
+
+    def _hold(self, holds: bool) -> None:
+        """Begin or end to hold evictions back. At the end who is still away has its whole time again."""
+        if holds == self._holds:
+            return
+        self._holds = holds
+        if not holds:
+            for heard in self._heard.values():
+                heard.silent = heard.unready = 0.0
+        self.trace.log("evictions held back: most nodes are away" if holds else "evictions go on", level="warning")
 
     async def _mark(self, node: Node, reason: str) -> None:
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -6,16 +6,18 @@
             \\___________|____________|____________/
               4 match, 3 are wanted: delete one          (db-1 is none of its business)
 
-What belongs to it is decided by labels alone: a pod that loses the label is replaced and lives on, a pod that gains it
-is counted, and deleted if it is one too many. A changed template changes no pod that exists. ownerReferences follow the
-labels: a pod that is counted and has no controller gets this one, a pod that is counted no more loses it. For a
-ReplicationController that is being deleted (deletionTimestamp) nothing is done: its pods are the garbage collector's.
+What belongs to it is decided by labels alone (claims.py: of several that select a pod the oldest has it): a pod that
+loses the label is replaced and lives on, a pod that gains it is counted, and deleted if it is one too many. A changed
+template changes no pod that exists. ownerReferences follow the labels: a pod that is counted and has no controller gets
+this one, a pod that is counted no more loses it. For a ReplicationController that is being deleted (deletionTimestamp)
+nothing is done: its pods are the garbage collector's.
 Source: pkg/controller/replication of Kubernetes 0.18 and 1.0.
 """
 
 import asyncio
 import contextlib
 from collections.abc import Iterable
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -38,13 +40,16 @@ from labkit.client.informer import Informer
 from labkit.client.own_writes import OwnWrites
 from labkit.client.queue import WorkQueue
 from labkit.client.rest import Client
+from labkit.components.kube_controller_manager.claims import Claims
 from labkit.components.kube_controller_manager.expectations import Expectations
+from labkit.components.kube_controller_manager.pod_index import PodIndex
 from labkit.components.kube_controller_manager.pods import is_active, is_ready, selects
 from labkit.trace import Tracer
 
 BURST = 500  # pods created or deleted in one go
 AT_ONCE = 16
 RESYNC_SECONDS = 30.0
+READY_SECONDS = 0.1  # how long we gather pods that become ready before their number is written
 _PHASE_RANK = {"Pending": 0, "Unknown": 1, "Running": 2}
 
 
@@ -139,6 +144,9 @@ class Replication:
         self.events = EventRecorder(client, "replication-controller", trace=self.trace)
         self.pods = pods
         self.controllers = Informer(client, ReplicationController, trace=self.trace)
+        self.index = PodIndex(pods)
+        self.claims = Claims(self.controllers.store, self.index)
+        self._told: dict[str, str] = {}  # the younger of two that overlap -> what its last event said
         self.expectations = Expectations(pods)
         self.written = OwnWrites(self.controllers)
         self.queue = WorkQueue()
@@ -159,9 +167,12 @@ class Replication:
         rc = self.written.newest(key)
         if rc is None:
             self.expectations.forget(key)
+            self._told.pop(key, None)
             return
         pods = self._pods_of(rc)
         creates, deletes = plan(rc, pods)
+        if self._overlaps(rc):
+            creates = 0
         if creates or deletes:
             self.trace.decision(
                 "scale", rc, cause=self.queue.cause(key), function=plan, pods=len(pods), wanted=rc.spec.replicas,
@@ -178,9 +189,19 @@ class Replication:
 
     def _pods_of(self, rc: ReplicationController) -> list[Pod]:
         """The pods that count for `rc`: what the store shows, with our own writes laid over it."""
-        namespace, selector = rc.metadata.namespace, rc.spec.selector
-        seen = [pod for pod in self.pods.store.values() if selects(selector, namespace, pod)]
-        return [pod for pod in self.expectations.over(key(rc), seen) if is_active(pod)]
+        return [pod for pod in self.expectations.over(key(rc), self.claims.pods_of(rc)) if is_active(pod)]
+
+    def _overlaps(self, rc: ReplicationController) -> bool:
+        """Whether it has to stand back; that it overlaps with an older one is told, once."""
+        overlap = self.claims.overlap(rc)
+        if overlap is None:
+            self._told.pop(key(rc), None)
+            return False
+        if self._told.get(key(rc)) != overlap.text:
+            self._told[key(rc)] = overlap.text
+            self.events.event(rc, "overlap", overlap.text)
+            self.trace.log("controllers overlap", level="warning", key=key(rc), older=key(overlap.older))
+        return overlap.stands_back
 
     async def _create(self, rc: ReplicationController, count: int) -> None:
         """Create in batches of 1, 2, 4 ...: what fails for one pod fails for all, and is not tried 500 times."""
@@ -216,7 +237,7 @@ class Replication:
 
     async def _own(self, rc: ReplicationController) -> None:
         """Let the pods' ownerReferences follow their labels."""
-        adopt, release = whose(rc, self.pods.store.values())
+        adopt, release = whose(rc, [*self.claims.pods_of(rc), *self.index.controlled(rc.metadata.uid)])
         if not adopt and not release:
             return
         there = await self.client.get(ReplicationController, rc.metadata.name, rc.metadata.namespace)
@@ -256,19 +277,24 @@ class Replication:
         changed = new or old
         assert changed is not None
         word = "added" if old is None else "deleted" if new is None else "changed"
-        self.queue.add(key(changed), cause=f"replicationcontrollers/{key(changed)} {word}")
+        cause = f"replicationcontrollers/{key(changed)} {word}"
+        self.queue.add(key(changed), cause=cause)
+        if old is None or new is None or old.spec.selector != new.spec.selector:  # who stood back may come forward
+            for younger in self._told:
+                self.queue.add(younger, cause=cause)
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         """Wake the controllers that the pod belonged to and belongs to: its labels may just have changed."""
+        if old is not None and new is not None and _counted_by(old) == _counted_by(new):
+            return
         word = "added" if old is None else "deleted" if new is None else "changed"
+        becomes_ready = word == "changed" and _counted_by(old)[:-1] == _counted_by(new)[:-1]
         for pod in (old, new):
-            if pod is not None and (rc := self._controller_of(pod)) is not None:
-                self.queue.add(key(rc), cause=f"pods/{key(pod)} {word}")
+            if pod is not None and (rc := self.claims.keeper_of(pod)) is not None:
+                wake = partial(self.queue.add_after, seconds=READY_SECONDS) if becomes_ready else self.queue.add
+                wake(key(rc), cause=f"pods/{key(pod)} {word}")
 
-    def _controller_of(self, pod: Pod) -> ReplicationController | None:
-        """Of several controllers that select a pod, the oldest looks after it, else they would fight without end."""
-        return min(
-            (rc for rc in self.controllers.store.values() if selects(rc.spec.selector, rc.metadata.namespace, pod)),
-            key=lambda rc: (rc.metadata.creation_timestamp or "", rc.metadata.name),
-            default=None,
-        )
+
+def _counted_by(pod: Pod | None) -> tuple[object, ...]:
+    """What of a pod its controller looks at; the last one matters to the controller's status only."""
+    return () if pod is None else (pod.metadata.labels, pod.metadata.owner_references, is_active(pod), is_ready(pod))

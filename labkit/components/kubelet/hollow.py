@@ -6,7 +6,8 @@ scheduler, controllers and API server meet a large cluster on a laptop:
     hollow-001 ... hollow-100      nodes with the label labkit/hollow=true; their pods are Running, and have addresses
                                    that lead nowhere (100.64.0.0/10); there are no logs, and nothing to exec into
 
-All share one connection pool and one watch of the services; each watches its own pods, as on a machine. At the end the
+All share one connection pool, one watch of the services and one pace of events; each watches its own pods, as on a
+machine. At the end the
 nodes are removed, and their pods are deleted by whoever looks after pods of nodes that are gone.
 Source: Kubernetes' kubemark, which came a year later.
 """
@@ -25,6 +26,7 @@ from labkit.api.types import Node, Service
 from labkit.client.flags import at_least_one, seconds
 from labkit.client.informer import Informer
 from labkit.client.kubeconfig import KubeconfigError
+from labkit.client.pace import Pace
 from labkit.client.process import run_until_signal
 from labkit.client.rest import Client
 from labkit.components.kubelet.fake import FakeRuntime
@@ -34,6 +36,7 @@ from labkit.components.kubelet.settings import Settings
 from labkit.trace import Tracer
 
 LABEL = "labkit/hollow"
+EVENTS_PER_SECOND, EVENTS_AT_ONCE = 100.0, 200  # of all of them
 AT_ONCE = 20  # nodes that register, or are removed, at a time
 
 
@@ -68,6 +71,9 @@ class HollowNodes:
             )
             for number, name in enumerate(nodes)
         }  # fmt: skip
+        pace = Pace(EVENTS_PER_SECOND, EVENTS_AT_ONCE)
+        for kubelet in self.kubelets.values():
+            kubelet.recorder.pace = pace
 
     async def run(self) -> None:
         try:

@@ -15,6 +15,7 @@ from labkit.components.kube_controller_manager.node_controller import (
     Timing,
     Verdict,
     judge,
+    most_are_away,
     ready_condition,
     with_unknown,
 )
@@ -82,6 +83,25 @@ def test_unknown_keeps_the_last_heartbeat_and_the_other_conditions() -> None:
     assert (ready.last_heartbeat_time, ready.last_transition_time) == ("2015-06-01T00:00:00Z", "2015-06-01T00:01:00Z")
     assert [condition.type for condition in after.status.conditions] == ["Other", "Ready"]
     assert before.status.conditions[0].status == "True"
+
+
+@pytest.mark.parametrize(
+    ("said", "away"),
+    [
+        ([], False),
+        (["True"], False),
+        (["Unknown"], True),  # nowhere to go
+        (["True", "Unknown"], False),
+        (["Unknown", "False"], True),
+        (["True", "Unknown", "Unknown"], False),  # two may well be dead
+        (["True", "True", "Unknown", "Unknown", "Unknown"], True),
+        (["True"] * 3 + ["Unknown"] * 3, False),
+        (["True"] * 45 + ["Unknown"] * 55, True),
+        ([None, "Unknown"], True),  # who never spoke is neither
+    ],
+)
+def test_too_many_away_to_be_true(said: list[str | None], away: bool) -> None:
+    assert most_are_away([node(ready) for ready in said]) is away
 
 
 def test_evictions_are_rationed() -> None:
