@@ -64,13 +64,14 @@ LONGEST = 12  # steps of one way; what goes round for ever must not grow for eve
 
 class Step(NamedTuple):
     """A function was there at a time (microseconds). obj: what it was told of, or (wrote) what it got stored; what: a
-    word about it."""
+    word about it; begins: nothing of ours came before."""
 
     time: int
     function: Callable[..., Any]
     obj: Object | None
     what: str
     wrote: bool = False
+    begins: bool = False
 
 
 _way: ContextVar[list[Step] | None] = ContextVar("way", default=None)
@@ -78,7 +79,7 @@ _way: ContextVar[list[Step] | None] = ContextVar("way", default=None)
 
 def begin(function: Callable[..., Any], obj: Object | None = None, what: str = "") -> None:
     """Something came from outside (a request, an event of a watch): a new way begins here, in this task."""
-    _way.set([Step(time.time_ns() // 1000, function, obj, what)])
+    _way.set([Step(time.time_ns() // 1000, function, obj, what, begins=True)])
 
 
 def step(function: Callable[..., Any], what: str = "") -> None:
@@ -126,11 +127,13 @@ def place(function: Callable[..., Any]) -> str:
 def told(way: Sequence[Step]) -> list[dict[str, Any]]:
     """A way as a line has it."""
     lines = []
-    for time_, function, obj, what, is_write in way:
+    for time_, function, obj, what, is_write, begins in way:
         line: dict[str, Any] = {"time": time_, "by": place(function)}
         if obj is not None:
             line["wrote" if is_write else "saw"] = object_path(obj)
             line["resourceVersion"] = obj.metadata.resource_version
+        elif begins:
+            line["begins"] = True
         if what:
             line["what"] = what
         lines.append(line)

@@ -24,7 +24,7 @@ WHAT is KIND/NAME or KIND/NAMESPACE/NAME; it may be gone by now.
   labkit story pod/redis-master-x7f2k
   labkit story service/redis-master              what a name and an address are made of
   labkit story node/agent1                       registered, lost, given up, its pods deleted
-  labkit story rc/redis-master --brief           only decisions, not the way to them
+  labkit story rc/redis-master --brief           only decisions, not the steps between them
   labkit story rc/redis-master --svg story.svg   as a sequence diagram, too
   labkit story rc/web --follow                   live, until Ctrl-C; then create it in another terminal
 
@@ -41,7 +41,7 @@ def story(
     what: Annotated[
         str, typer.Argument(metavar="WHAT", help="Which object: rc/NAME, pod/NAME, service/NAME, node/NAME ...")
     ],
-    brief: Annotated[bool, typer.Option("--brief", help="Only decisions and what was stored.")] = False,
+    brief: Annotated[bool, typer.Option("--brief", help="Only what began it, decisions, and what was stored.")] = False,
     everything: Annotated[bool, typer.Option("--all", help="All pods hop by hop, not only the first.")] = False,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what happens, until Ctrl-C.")] = False,
     svg: Annotated[Path | None, typer.Option(help="Draw it into this file, too.", dir_okay=False)] = None,

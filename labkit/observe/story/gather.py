@@ -47,7 +47,8 @@ def _gathered(target: Target, journals: Journals, there: Objects, oldest: Mappin
     entries = journals.audited({path.rpartition("/")[2] for path in family})
     began = min((line.time for line in found), default=0) if journals.since else 0
     found += [line for line in audit.refusals(journals.master, entries, family) if line.time >= began]
-    found += dated(target.path, there, found, journals.master)
+    if not journals.since:
+        found += dated(target.path, there, found, journals.master)
     chosen = choose(target.path, found, there.owned, related)
     applied = parse_all({journals.master: journals.told(line.time for line in chosen.lines if line.is_write)})[1]
     notes = [*([there.trouble] if there.trouble else []), *journals.troubles]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from labkit.observe.story import words
 from labkit.observe.story.clocks import Clock, sent
 from labkit.observe.story.lines import Applied, Line, Place, Step
-from labkit.observe.story.relevant import Chosen, names
+from labkit.observe.story.relevant import TOGETHER, Chosen, names
 
 ETCD = "etcd"
 
@@ -62,6 +62,7 @@ class _Maker:
         self._steps: dict[tuple[str, str, int, str], Hop] = {}
         self._first: dict[int, Hop] = {}
         self._last: dict[int, Hop] = {}
+        self._decided: dict[tuple[str, str, str], Hop] = {}
         self._told: dict[int, Hop] = {}  # by revision: what whoever saw it came after
         seen = {(step.saw, step.revision) for line in chosen.lines for step in line.way if step.saw}
         for line in chosen.lines:
@@ -114,13 +115,20 @@ class _Maker:
         return found if found and 0 <= found.time - sent(line) < 60_000_000 else None
 
     def _decision(self, line: Line) -> None:
-        before: Hop | None = None
-        for step in line.way:
-            if not step.wrote:  # the answer to a request: the write itself is told
-                before = self._step(line, step, before)
+        steps = [step for step in line.way if not step.wrote]  # the answer to a request: the write itself is told
+        before = None if steps and steps[0].begins else self._decided_before(line)
+        for step in steps:
+            before = self._step(line, step, before)
         hop = self._hop(line, line.time, words.decided(line), line.place)
         hop.decision = line.decision
         self._last[id(line)] = self._add(hop, before)
+        self._decided[line.machine, line.component, line.object] = hop
+
+    def _decided_before(self, line: Line) -> Hop | None:
+        """The steps went along with an earlier decision: that of which this one says it came, or the last about it."""
+        about = (line.cause.partition(" ")[0], line.object)
+        known = (self._decided.get((line.machine, line.component, path)) for path in about)
+        return next((hop for hop in known if hop is not None and line.time - hop.clock <= TOGETHER), None)
 
     def _step(self, line: Line, step: Step, before: Hop | None) -> Hop:
         """A step is told once, though several lines may have come of it."""

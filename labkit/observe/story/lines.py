@@ -27,6 +27,7 @@ class _Step(msgspec.Struct):
     wrote: str = ""
     resource_version: str = msgspec.field(name="resourceVersion", default="")
     what: str = ""
+    begins: bool = False
 
 
 class _Line(msgspec.Struct):
@@ -59,7 +60,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Step:
-    """A step on the way to a decision. saw, wrote: an object, and at which revision."""
+    """A step on the way to a decision. saw, wrote: an object, and at which revision. begins: it came from outside."""
 
     time: int
     place: Place
@@ -67,6 +68,7 @@ class Step:
     wrote: str = ""
     revision: int = 0
     what: str = ""
+    begins: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,8 +153,9 @@ def _line(machine: str, number: int, raw: _Line, fields: Mapping[str, Any]) -> L
 
 def _step(raw: _Step) -> Step:
     return Step(
-        raw.time, place_of(raw.by), clean(raw.saw), clean(raw.wrote), int(raw.resource_version or 0), clean(raw.what)
-    )
+        raw.time, place_of(raw.by), clean(raw.saw), clean(raw.wrote), int(raw.resource_version or 0), clean(raw.what),
+        raw.begins or bool(raw.saw),
+    )  # fmt: skip
 
 
 def _applied(machine: str, raw: _Line) -> list[Applied]:

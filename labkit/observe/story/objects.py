@@ -1,7 +1,7 @@
 """What kube-apiserver has of an object now: is it there, its pods, the services that select them, its events."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -68,11 +68,18 @@ def understand(
     selected = [obj] if isinstance(obj, Pod) else owned
     related = [each for each in services if any(_selects(each, pod) for pod in selected)]
     names = {target.path, *map(path_of, owned)}
-    said = [word for word in map(_said, events) if word.object in names]
+    uids = {each.metadata.uid for each in (obj, *owned) if each is not None}
+    said = [word for word in map(_said, [each for each in events if _is_of(each, uids)]) if word.object in names]
     return Objects(
         obj is not None, _created(obj), list(map(path_of, owned)), list(map(path_of, related)),
         sorted(said, key=lambda word: word.first),
     )  # fmt: skip
+
+
+def _is_of(event: Event, uids: Collection[str]) -> bool:
+    """Not of one that had the name before; of what exists no longer everything is taken. A node's uid is its name."""
+    about = event.involved_object
+    return not uids or not about.uid or about.uid in uids or about.kind == "Node"
 
 
 def path_of(obj: Object) -> str:

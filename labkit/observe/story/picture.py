@@ -47,7 +47,7 @@ def lines(story: Story, width: int, *, brief: bool = False) -> Iterator[Text]:
     for number, chapter in enumerate(story.chapters):
         yield Text()
         yield chapter_title(chapter, number)
-        yield from hops([hop for hop in chapter.hops if not brief or hop.decision], width)
+        yield from hops([hop for hop in chapter.hops if not brief or hop.is_in_brief], width)
         yield from _children(chapter.children, width)
         for text in chapter.repeated:
             yield from _wrapped(Text(text, style="dim"), width, "  ")

@@ -79,7 +79,7 @@ class _Sheet:
         self._children(chapter.children)
 
     def _is_shown(self, hop: Told) -> bool:
-        return not self._brief or hop.decision != ""
+        return not self._brief or hop.is_in_brief
 
     def _header(self) -> None:
         """The lanes' names, three lines at most, and their machines."""

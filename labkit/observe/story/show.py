@@ -29,7 +29,7 @@ class Printer:
 
     def go_on(self, news: Iterable[tuple[Chapter, Told]]) -> None:
         for chapter, hop in news:
-            if self._brief and not hop.decision:
+            if self._brief and not hop.is_in_brief:
                 continue
             if self._json:
                 sys.stdout.write(msgspec.json.encode(hop).decode() + "\n")

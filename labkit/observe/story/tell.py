@@ -14,7 +14,7 @@ from labkit.observe.story import hops as hopping
 from labkit.observe.story import words
 from labkit.observe.story.clocks import Clock, compare
 from labkit.observe.story.hops import Hop
-from labkit.observe.story.lines import API_SERVER, Applied, Line
+from labkit.observe.story.lines import API_SERVER, Applied, Line, asked_by
 from labkit.observe.story.relevant import choose
 
 QUIET = 2_000_000
@@ -79,6 +79,13 @@ class Told(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
     """Numbers of the hops that this one came of."""
     moved: bool = False
     """The clock put it before its cause: the time is the cause's."""
+
+    @property
+    def is_in_brief(self) -> bool:
+        """A decision, what was stored, or what came from outside and began it all: not a component's request."""
+        asked = asked_by(self.cause) if self.component == API_SERVER else None
+        outside = not self.after and not (asked and asked["user"].startswith("system:"))
+        return bool(self.decision) or outside
 
 
 class Child(msgspec.Struct, kw_only=True, rename="camel"):

@@ -165,6 +165,7 @@ _WORDS: dict[tuple[str, str], Callable[[_Fields, Line], str]] = {
     ("kube-proxy", "endpoints"): lambda f, line:
         f"hands connections to {f['port']} on to {_value(f['endpoints']) or 'nobody'}",
     ("kube-proxy", "rule added"): lambda f, line: f"iptables: {f['rule']}",
+    ("kube-proxy", "rule kept"): lambda f, line: f"iptables, there already: {f['rule']}",
     ("kube-proxy", "rule removed"): lambda f, line: f"iptables, removed: {f['rule']}",
     ("kube-proxy", "rules written"): lambda f, line:
         f"{len(f['rules'])} rules for {f['port']}, which lead to {_value(f['endpoints']) or 'nobody'}",

@@ -193,6 +193,15 @@ def test_the_picture_fits_80_columns_and_says_functions_and_milliseconds() -> No
     assert len(printed(tell(known(journals())), brief=True).splitlines()) < len(text.splitlines()) / 2
 
 
+def test_in_brief_a_story_begins_with_what_came_from_outside_and_leaves_the_steps_out() -> None:
+    (chapter,) = tell(known(journals())).chapters
+    brief = [hop for hop in chapter.hops if hop.is_in_brief]
+    assert [hop.text.partition(":")[0] for hop in brief if not hop.decision] == ["POST by admin with kubectl"] * 2
+    assert not {hop.function for hop in brief} & {"_transaction", "Cache.apply", "Informer._apply", "WorkQueue.get"}
+    decided = {hop.decision for hop in brief}
+    assert decided >= {"scale", "assigned", "bound", "start container", "status written", "endpoints", "record added"}
+
+
 def test_a_terminal_without_colours_gets_plain_ascii_if_it_must() -> None:
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     picture.draw(tell(known(journals())), Console(file=out, width=80))
