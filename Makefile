@@ -8,7 +8,7 @@ MINUTES ?= 10
 export LABKIT_CLUSTER := $(CLUSTER)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down destroy lab status test check bench matrix fuzz venv unit cluster node kubectl e2e content record
+.PHONY: help up down destroy lab status test check bench matrix fuzz chaos venv unit cluster node kubectl e2e content record
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ bench: $(VENV)/.dev  ## measure; WHAT=name for one of them (bench/results/NAME.j
 
 fuzz: $(VENV)/.dev  ## bad input by the ten thousand against kube-apiserver; MINUTES=10, SEED=number for the same again
 	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+chaos: $(VENV)/.dev  ## kill, pause and cut off API servers and etcd for MINUTES=10, and judge what everybody was told
+	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 unit cluster node kubectl content e2e: $(VENV)/.dev  ## one layer of the tests
 	@$(BIN)/python tests/run.py $@
