@@ -11,7 +11,7 @@ from labkit import cluster as clusters
 from labkit.cli.status_table import duration
 from labkit.cli.terminal import DEFAULT_CLUSTER, Name, out
 from labkit.cluster import Cluster, Machine
-from labkit.provision.faults import plan, play, whole
+from labkit.provision.faults import disk, plan, play, whole
 from labkit.provision.faults.book import Book, Fault
 from labkit.provision.faults.plan import Command, Plan
 from labkit.provision.faults.target import Target, Unclear, machine_named
@@ -27,6 +27,7 @@ _HELP = """Break something on purpose: each fault prints the commands that make 
   labkit fault partition agent1 --one-way      agent1 hears everybody, nobody hears agent1
   labkit fault slow agent1 master --rate 16    16 KiB a second from agent1 to the master
   labkit fault skew kubelet@agent1 --by 3600   its clock is an hour ahead
+  labkit fault disk agent1                     no room for new pods' volumes
   labkit fault list                            what is broken now (labkit status says it, too)
   labkit fault heal                            undo all"""
 
@@ -111,7 +112,22 @@ def skew(
     """Give one component a wrong clock. (Machines in containers share the host's clock: of a whole machine only a VM's
     can be wrong.)"""
     cluster = clusters.load(name)
-    _do(cluster, plan.skew(_find(cluster, target), by), seconds, dry_run)
+    found = _find(cluster, target)
+    whole_machine = not found.unit and not found.pod
+    made = plan.skew_machine(cluster, found.machine, by) if whole_machine else plan.skew(found, by)
+    _do(cluster, made, seconds, dry_run)
+
+
+@app.command("disk")
+def disk_full(
+    machine: Annotated[str, typer.Argument(help="An agent.")],
+    seconds: For = 0,
+    dry_run: Dry = False,
+    name: Name = DEFAULT_CLUSTER,
+) -> None:
+    """Fill the disk of an agent's volumes: a small file system made for it, never the real one."""
+    cluster = clusters.load(name)
+    _do(cluster, disk.full(cluster, machine_named(cluster, machine), Book(cluster).next_number()), seconds, dry_run)
 
 
 @app.command("list")

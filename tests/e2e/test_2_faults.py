@@ -36,6 +36,24 @@ def test_a_wrong_clock(lab: Lab) -> None:
     assert "LD_PRELOAD" not in lab.on("master", "systemctl show kube-scheduler -p Environment")
 
 
+def test_a_full_disk_is_a_small_one_over_the_real_one(lab: Lab) -> None:
+    before = lab.on("agent1", "df --output=avail / | tail -n 1; ls /var/lib/kubelet")
+    lab.labkit("fault", "disk", "agent1")
+    said = lab.on(
+        "agent1", "ls /var/lib/kubelet; echo much > /var/lib/kubelet/new 2>&1 || df -h /var/lib/kubelet", rc=0
+    )
+    assert "100%" in said
+    assert before.splitlines()[1:] == said.splitlines()[: len(before.splitlines()) - 1], "what was there is still there"
+    lab.on("agent1", "for try in $(seq 60); do journalctl -u kubelet -o cat -n 50 | grep -q 'out of disk' && exit 0;"
+           " sleep 0.5; done; exit 1")  # fmt: skip
+    assert "agent1: the disk of the volumes is full" in lab.labkit("status", rc=None)
+    assert "whole again after" in lab.labkit("fault", "heal")
+    assert "labkit-fault" not in lab.on("agent1", "cat /proc/mounts")
+    lab.on("agent1", "echo much > /var/lib/kubelet/new && rm /var/lib/kubelet/new")
+
+
 def test_what_is_not_there_is_told(lab: Lab) -> None:
     assert "kubelet@agent1 or kubelet@agent2" in lab.labkit("fault", "kill", "kubelet", rc=2)
     assert "not found" in lab.labkit("fault", "kill", "pod/nobody", rc=2)
+    assert "shares the host's clock" in lab.labkit("fault", "skew", "agent1", rc=2)
+    assert "take one of agent1, agent2" in lab.labkit("fault", "disk", "master", rc=2)

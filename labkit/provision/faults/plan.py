@@ -5,7 +5,8 @@
     stop        an orderly end
     partition   packets between machines are dropped, those of pods as well: both ways, or one
     slow        packets to another machine beyond a rate are dropped, and so many of all; or all come late (netem)
-    skew        the clock of one service is wrong by so much (libfaketime)
+    skew        the clock of one service (libfaketime), or of a whole virtual machine, is wrong by so much
+    disk        the disk of an agent's volumes is full: not the real one, a small one that is laid over it (disk.py)
 
 Undoing can be done twice, and after a reboot that undid half of it. The controller's own way in is never touched: rules
 name the other machines' addresses and pods, and nothing else.
@@ -17,11 +18,12 @@ from dataclasses import dataclass
 
 from labkit.cluster import Cluster, Machine
 from labkit.provision.faults.target import Target, Unclear
+from labkit.provision.status import watched_units
 
 HOST = "host"
 CHAIN = "LABKIT-FAULT"
 _NO_NETEM = "echo this kernel has no netem and cannot delay: --rate and --loss work everywhere >&2; exit 1"
-FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+FAKETIME = "/usr/lib/*/faketime/libfaketime.so.1"
 
 
 @dataclass(frozen=True)
@@ -173,12 +175,26 @@ def skew(target: Target, seconds: int) -> Plan:
     if target.pod or not target.unit.startswith("kube"):
         raise Unclear(f"{target}: only a component written in Python can have a clock of its own (kube-..., kubelet)")
     folder = f"/run/systemd/system/{target.unit}.service.d"
-    lines = ["[Service]", f"Environment=LD_PRELOAD={FAKETIME}", f"Environment=FAKETIME={seconds:+d}s",
-             "Environment=FAKETIME_DONT_FAKE_MONOTONIC=1"]  # fmt: skip
-    write = f"mkdir -p {folder}; printf '%s\\n' {' '.join(map(shlex.quote, lines))} > {folder}/labkit-fault.conf"
+    find = f"lib=$(ls {FAKETIME}) || {{ echo 'libfaketime is not installed here' >&2; exit 1; }}"
+    lines = ["[Service]", f"Environment=FAKETIME={seconds:+d}s", "Environment=FAKETIME_DONT_FAKE_MONOTONIC=1"]
+    printed = " ".join(map(shlex.quote, lines)) + ' "Environment=LD_PRELOAD=$lib"'
+    write = f"mkdir -p {folder}; printf '%s\\n' {printed} > {folder}/labkit-fault.conf"
     again = f"systemctl daemon-reload; systemctl restart {target.unit}"
-    return Plan(f"{target}: its clock is wrong by {seconds:+d} s", _on(target, f"{write}; {again}"),
+    return Plan(f"{target}: its clock is wrong by {seconds:+d} s", _on(target, f"{find}; {write}; {again}"),
                 _on(target, f"rm -f {folder}/labkit-fault.conf; {again}"))  # fmt: skip
+
+
+def skew_machine(cluster: Cluster, machine: Machine, seconds: int) -> Plan:
+    """The clock of a whole virtual machine; a reboot undoes it, too. Raises Unclear for a container."""
+    if cluster.provider == "docker":
+        services = ", ".join(unit for unit in watched_units(cluster, machine) if unit.startswith("kube"))
+        raise Unclear(f"{machine.name} is a container and shares the host's clock, which is left alone: skew one of its"
+                      f" components ({services}), or take machines of another provider")  # fmt: skip
+    note = f"/run/labkit-clock{seconds:+d}"
+    make = f"timedatectl set-ntp false; touch {note}; date -s '{seconds:+d} seconds'"
+    undo = f"if rm {note} 2>/dev/null; then date -s '{-seconds:+d} seconds'; timedatectl set-ntp true; fi"
+    return Plan(f"{machine.name}: its clock is wrong by {seconds:+d} s", (Command(machine.name, make),),
+                (Command(machine.name, undo),))  # fmt: skip
 
 
 def bounded(plan: Plan, seconds: int, number: int) -> Plan:

@@ -2,6 +2,7 @@
 
 every replication controller has as many pods that run as it wants
 every Service with a selector has exactly the ready pods that it selects in its Endpoints
+every kube-proxy's rules lead where the Endpoints say (rules.py)
 every machine and service is well (provision/status.py)
 """
 
@@ -11,9 +12,11 @@ from collections.abc import Callable, Iterator
 
 from labkit.api.errors import ApiError
 from labkit.api.types import Endpoints, Pod, ReplicationController, Service, key
-from labkit.cluster import Cluster
+from labkit.cluster import Cluster, Machine
 from labkit.provision import admin, status
 from labkit.provision.errors import CommandFailed
+from labkit.provision.faults import rules
+from labkit.provision.ssh import Ssh
 
 ASK_SECONDS = 5.0
 AGAIN = 0.5
@@ -25,9 +28,15 @@ def missing(cluster: Cluster) -> list[str]:
     if troubles:
         return troubles
     try:
-        return asyncio.run(asyncio.wait_for(_objects(cluster), ASK_SECONDS))
-    except (ApiError, OSError, TimeoutError, CommandFailed) as exc:
+        controllers, services, endpoints, pods = asyncio.run(asyncio.wait_for(_objects(cluster), ASK_SECONDS))
+        lines = [*short_of_pods(controllers, pods), *wrong_endpoints(services, endpoints, pods)]
+        return lines or [
+            line for machine in cluster.machines for line in _wrong_rules(cluster, machine, services, endpoints)
+        ]
+    except (ApiError, OSError, TimeoutError) as exc:
         return [f"kube-apiserver: {exc or 'does not answer'}"]
+    except CommandFailed as exc:
+        return [f"{exc.machine}: {exc.tail or exc.what}"]
 
 
 def wait(cluster: Cluster, within: float, look: Callable[[list[str]], None] = lambda lines: None) -> float | None:
@@ -43,13 +52,28 @@ def wait(cluster: Cluster, within: float, look: Callable[[list[str]], None] = la
         time.sleep(AGAIN)
 
 
-async def _objects(cluster: Cluster) -> list[str]:
+async def _objects(
+    cluster: Cluster,
+) -> tuple[list[ReplicationController], list[Service], list[Endpoints], list[Pod]]:
     async with admin.client(cluster) as client:
-        controllers = (await client.list(ReplicationController)).items
-        services = (await client.list(Service)).items
-        endpoints = (await client.list(Endpoints)).items
-        pods = (await client.list(Pod)).items
-    return [*short_of_pods(controllers, pods), *wrong_endpoints(services, endpoints, pods)]
+        return (
+            (await client.list(ReplicationController)).items,
+            (await client.list(Service)).items,
+            (await client.list(Endpoints)).items,
+            (await client.list(Pod)).items,
+        )
+
+
+def _wrong_rules(
+    cluster: Cluster, machine: Machine, services: list[Service], endpoints: list[Endpoints]
+) -> Iterator[str]:
+    """Raises CommandFailed."""
+    if "kube-proxy" not in status.watched_units(cluster, machine):
+        return
+    with Ssh(cluster, machine) as ssh:
+        saved = ssh.run(rules.COMMANDS[cluster.proxy_mode], timeout=ASK_SECONDS, what="look at the rules").out
+    for line in rules.wrong(cluster.proxy_mode, services, endpoints, saved):
+        yield f"{machine.name}: {line}"
 
 
 def short_of_pods(controllers: list[ReplicationController], pods: list[Pod]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Faults as commands: what is typed where, and how it is undone."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -109,3 +110,26 @@ def test_only_what_is_python_has_a_clock_of_its_own(cluster: Cluster) -> None:
     assert "Environment=FAKETIME=-60s" in skewed.make[0].text
     with pytest.raises(Unclear, match="clock of its own"):
         plan.skew(parse(cluster, "etcd"), 60)
+
+
+@pytest.mark.parametrize(("seconds", "ahead", "back"), [(60, "+60", "-60"), (-60, "-60", "+60")])
+def test_a_virtual_machine_has_a_clock_a_container_has_not(
+    cluster: Cluster, seconds: int, ahead: str, back: str
+) -> None:
+    machine = cluster.machine("agent1")
+    with pytest.raises(Unclear, match=r"shares the host's clock.* \(kube-proxy, kubelet\)"):
+        plan.skew_machine(cluster, machine, seconds)
+    cluster.provider = "libvirt"
+    skewed = plan.skew_machine(cluster, machine, seconds)
+    assert f"date -s '{ahead} seconds'" in skewed.make[0].text
+    assert f"date -s '{back} seconds'" in skewed.undo[0].text
+
+
+def test_a_clock_is_set_back_once(cluster: Cluster, tmp_path: Path) -> None:
+    """The second time, and after a reboot that emptied /run, nothing is set."""
+    cluster.provider = "libvirt"
+    skewed = plan.skew_machine(cluster, cluster.machine("agent1"), 60)
+    stub = 'date() { echo "$@"; }; timedatectl() { :; }; '
+    both = "\n".join(command.text.replace("/run", str(tmp_path)) for command in (*skewed.make, *skewed.undo * 2))
+    done = subprocess.run(["bash", "-c", stub + both], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["-s +60 seconds", "-s -60 seconds"]
