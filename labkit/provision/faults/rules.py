@@ -40,6 +40,7 @@ def wrong(mode: str, services: Iterable[Service], endpoints: Iterable[Endpoints]
 
 
 def wanted_ends(services: Iterable[Service], endpoints: Iterable[Endpoints]) -> Ends:
+    """Where each service port should lead. Endpoints on a loopback are left out, as kube-proxy does."""
     by_key = {key(each): each for each in endpoints}
     found: Ends = {}
     for service in services:
@@ -49,7 +50,7 @@ def wanted_ends(services: Iterable[Service], endpoints: Iterable[Endpoints]) -> 
         for port in service.spec.ports:
             found[f"{key(service)}:{port.name}"] = {
                 f"{address.ip}:{end.port}" for part in subsets for end in part.ports if end.name == port.name
-                for address in part.addresses
+                for address in part.addresses if not address.ip.startswith("127.")
             }  # fmt: skip
     return found
 
