@@ -10,7 +10,7 @@ sudo=
 [ "$(id -u)" = 0 ] || sudo=$(command -v sudo || true)
 missing=
 for pair in iptables:iptables ip:iproute2 dig:dnsutils conntrack:conntrack nft:nftables busybox:busybox-static \
-    musl-gcc:musl-tools gcc:gcc; do
+    musl-gcc:musl-tools gcc:gcc tmux:tmux; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
 done
 updated=
