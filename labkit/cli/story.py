@@ -62,9 +62,12 @@ def story(
         target = words.parse(what)
     except words.Unclear as exc:
         raise typer.BadParameter(str(exc), param_hint="WHAT") from exc
-    if follow:
-        return _follow(cluster, target, since, brief, everything, json)
-    told = tell.tell(gather.known(cluster, target, since), everything=everything)
+    try:
+        if follow:
+            return _follow(cluster, target, since, brief, everything, json)
+        told = tell.tell(gather.known(cluster, target, since), everything=everything)
+    except words.Unclear as exc:
+        raise typer.BadParameter(str(exc), param_hint="--since") from exc
     if json:
         sys.stdout.write(tell.as_json(told))
     else:

@@ -22,11 +22,12 @@ ROUNDS = 4
 
 
 def known(cluster: Cluster, target: Target, since: str = "", reach: Reach | None = None) -> Known:
-    """Raises CommandFailed when the master cannot be reached. since: how far back, `10 min ago`, "": all."""
+    """Raises CommandFailed when the master cannot be reached, Unclear. since: how far back, `10 min ago`, "": all."""
     to: Reach = reach or partial(Ssh, cluster)
     with ThreadPoolExecutor(len(cluster.machines) + 1) as pool:
         asking = pool.submit(ask, cluster, target)
         with Journals(cluster, to, since, pool) as journals:
+            journals.check()
             oldest = journals.oldest()
             return _gathered(target, journals, asking.result(), oldest)
 

@@ -12,6 +12,7 @@ from labkit.cluster import Cluster, Machine
 from labkit.observe.packet import Shell
 from labkit.observe.story import audit
 from labkit.observe.story.lines import TOLD, clean
+from labkit.observe.story.target import Unclear
 from labkit.provision import own
 from labkit.provision.errors import CommandFailed
 
@@ -44,10 +45,23 @@ class Journals:
     ) -> None:
         self._stack.close()
 
+    def check(self) -> None:
+        """Raises Unclear when `since` is no time."""
+        if self.since:
+            shell = self._shell(self._cluster.master)
+            said = shell.run(
+                f"journalctl --quiet --lines 0{self.since}", READ_SECONDS, False, what="reading the journal"
+            )
+            if said.rc:
+                raise Unclear(
+                    f"{clean(said.err.strip()) or 'not understood'}: expected a time as journalctl takes it,"
+                    " such as '10 min ago', '14:05' or '2026-11-23 14:05:00'"
+                )
+
     def lines_about(self, paths: Iterable[str]) -> dict[str, list[str]]:
         """Each machine's lines that name one of these objects, and objects whose names begin like theirs."""
-        patterns = "\n".join(sorted(map(pattern, paths)))
-        answers = self._ask(lambda machine: search(journal(self._units(machine), self.since)), patterns)
+        sent = "\n".join(patterns(paths))
+        answers = self._ask(lambda machine: search(journal(self._units(machine), self.since)), sent)
         return {name: text.splitlines() for name, text in answers.items()}
 
     def told(self, times: Iterable[int]) -> list[str]:
@@ -90,10 +104,23 @@ class Journals:
                 self.troubles.append(f"{name} cannot be asked, its part is missing: {clean(exc.tail or exc.what)}")
         return found
 
-    def _run(self, machine: Machine, command: str, sent: str) -> str:
+    def _shell(self, machine: Machine) -> Shell:
         if (shell := self._shells.get(machine.name)) is None:
             shell = self._shells[machine.name] = self._stack.enter_context(self._reach(machine))
+        return shell
+
+    def _run(self, machine: Machine, command: str, sent: str) -> str:
+        shell = self._shell(machine)
         return shell.run(f"{command} || true", timeout=READ_SECONDS, input=sent, what="reading the journal").out
+
+
+def patterns(paths: Iterable[str]) -> list[str]:
+    """What to look for: without those that a shorter one finds already, as a controller's name does its pods'."""
+    found: list[str] = []
+    for each in sorted(map(pattern, paths)):
+        if not found or not each.startswith(found[-1]):
+            found.append(each)
+    return found
 
 
 def journal(units: Iterable[str], when: str = "", output: str = "cat") -> str:

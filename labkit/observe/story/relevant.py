@@ -7,7 +7,7 @@
 Of other objects (the Endpoints of a service that selects the pods, say) only that belongs to it, not their whole life.
 """
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -65,8 +65,9 @@ class _Search:
     def __init__(self, lines: Sequence[Line], chosen: Chosen) -> None:
         self.chosen = chosen
         self._writes = {line.revision: line for line in lines if line.is_write}
+        self._family = set(chosen.family)
         self._taken: set[int] = set()
-        self._new: list[Line] = []
+        self._new: deque[Line] = deque()
         self._saw: dict[tuple[str, int], list[Line]] = defaultdict(list)
         self._because: dict[str, list[Line]] = defaultdict(list)
         self._written: dict[str, list[Line]] = defaultdict(list)
@@ -92,7 +93,7 @@ class _Search:
 
     def spread(self) -> None:
         while self._new:
-            line = self._new.pop(0)
+            line = self._new.popleft()
             about = self.chosen.about[id(line)]
             if line.is_write:
                 self._seen(line, about)
@@ -107,12 +108,12 @@ class _Search:
     def _seen(self, write: Line, about: str) -> None:
         """What somebody decided who had seen it. The lives of other pods are other stories."""
         for line in self._saw[write.object, write.revision]:
-            other = line.object.startswith("pods/") and line.object not in self.chosen.family
+            other = line.object.startswith("pods/") and line.object not in self._family
             if not other or self.chosen.family[0].startswith("nodes/"):
                 self.take(line, about or self._child(line))
 
     def _child(self, line: Line) -> str:
-        return line.object if line.object in self.chosen.family[1:] else ""
+        return line.object if line.object in self._family and line.object != self.chosen.family[0] else ""
 
     def _asked_for(self, line: Line, about: str) -> None:
         """What came of a component's request: the writes that its line names, or its next to the same object."""

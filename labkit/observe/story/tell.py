@@ -7,6 +7,7 @@ happened: a day of silence is no hop.
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -135,7 +136,7 @@ def tell(known: Known, *, everything: bool = False) -> Story:
     return Story(
         target=known.target, found=bool(ordered), exists=known.exists,
         chapters=[_chapter(part, ordered[0].time, numbers, everything) for part in shown], repeated=repeated,
-        events=list(known.said), notes=[*known.notes, *_clock_notes(clocks), *_gaps(known)],
+        events=list(known.said), notes=[*known.notes, *_clock_notes(clocks), *_gaps(known, bool(ordered))],
     )  # fmt: skip
 
 
@@ -188,7 +189,8 @@ def _sum_up(part: Sequence[Hop]) -> tuple[list[Hop], list[Child]]:
     for hop in part:
         by_child[hop.about].append(hop)
     children = [_child(name, by_child[name], part[0].time) for name in others]
-    return [hop for hop in part if hop.about not in others], children
+    left_out = set(others)
+    return [hop for hop in part if hop.about not in left_out], children
 
 
 def _child(name: str, part: Sequence[Hop], began: int) -> Child:
@@ -272,8 +274,12 @@ def _clock_notes(clocks: Mapping[str, Clock]) -> Iterable[str]:
             )
 
 
-def _gaps(known: Known) -> Iterable[str]:
-    """Whether a journal begins after the object did; an empty one (of a machine that is new) lacks nothing."""
+def _gaps(known: Known, found: bool) -> Iterable[str]:
+    """What cannot be told. A journal that is empty (of a machine that is new) lacks nothing."""
+    if not found and not known.exists:
+        yield "kube-apiserver does not have it, and no journal names it: it never was, or it is long gone."
+        for name, began in list(known.began.items())[:1]:  # the master's: every write is in it
+            yield f"The journal of {name} goes back to {datetime.fromtimestamp(began / 1e6, UTC):%Y-%m-%d %H:%M:%S} UTC."
     if known.created and (late := [name for name, began in known.began.items() if began > known.created + SECOND]):
         yield f"The journal of {', '.join(late)} begins after it was created: what came before was rotated away."
 

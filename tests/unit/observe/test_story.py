@@ -174,9 +174,14 @@ def test_a_nodes_heartbeats_are_counted_not_told() -> None:
 
 
 def test_nothing_is_known_of_what_never_was() -> None:
-    story = tell(known(journals(), "pods/default/never", exists=False, related=[]))
+    began = {"master": 1_795_393_000_000_000}
+    story = tell(known(journals(), "pods/default/never", exists=False, related=[], began=began))
     assert not story.found
     assert "nothing is known" in printed(story)
+    assert story.notes == [
+        "kube-apiserver does not have it, and no journal names it: it never was, or it is long gone.",
+        "The journal of master goes back to 2026-11-23 00:16:40 UTC.",
+    ]
 
 
 def test_what_was_rotated_away_is_said() -> None:

@@ -1,5 +1,6 @@
 """What is asked of the machines, and what is made of their answers."""
 
+import io
 import json
 import subprocess
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from labkit.api.types import (
     Event,
@@ -21,7 +23,7 @@ from labkit.api.types import (
     ServiceSpec,
 )
 from labkit.cluster import Machine
-from labkit.observe.story import audit, follow, gather, journals, target
+from labkit.observe.story import audit, follow, gather, journals, show, target
 from labkit.observe.story.lines import parse_all
 from labkit.observe.story.objects import Objects, understand
 from labkit.observe.story.tell import Known, tell
@@ -161,6 +163,24 @@ def test_whose_pods_and_which_services_by_what_kube_apiserver_has() -> None:
     assert not understand(target.parse("rc/x"), None, [stranger], services, events).owned
 
 
+def test_a_since_that_is_no_time_is_refused_with_what_journalctl_said(machines: dict[str, Computer]) -> None:
+    script = machines["master"].folder / "journalctl"
+    script.write_text('#!/bin/sh\necho "Failed to parse timestamp: soon" >&2; exit 1\n')
+    reach = lambda machine: nullcontext(machines[machine.name])  # noqa: E731
+    with ThreadPoolExecutor(1) as pool:
+        with pytest.raises(target.Unclear, match=r"Failed to parse timestamp: soon.*10 min ago"):
+            journals.Journals(lab(), reach, "soon", pool).check()
+        journals.Journals(lab(), reach, "", pool).check()
+
+
+def test_a_shorter_name_finds_the_longer_ones() -> None:
+    names = [f"pods/default/web-{number}" for number in range(5000)]
+    assert journals.patterns([*names, "services/default/web", "pods/default/we", "nodes/a"]) == [
+        "/default/we",
+        "nodes/a",
+    ]
+
+
 def test_times_that_lie_together_are_asked_for_together() -> None:
     second = 1_000_000
     assert journals.windows([]) == []
@@ -176,6 +196,23 @@ def test_times_that_lie_together_are_asked_for_together() -> None:
 )
 def test_what_is_looked_for(path: str, text: str) -> None:
     assert journals.pattern(path) == text
+
+
+def test_a_story_that_goes_on_keeps_its_frame_open_or_is_lines_of_json(capsys: pytest.CaptureFixture[str]) -> None:
+    logs = {"one": [stored(1_000_000, 5, RC), stored(2_000_000, 6, RC), stored(90_000_000, 7, RC)]}
+    lines, _ = parse_all(logs)
+    story = tell(Known(RC, lines, exists=True))
+    news = [(chapter, hop) for chapter in story.chapters for hop in chapter.hops]
+    out = io.StringIO()
+    printer = show.Printer(Console(file=out, width=80), brief=True, json=False)
+    printer.start(tell(Known(RC, [])))
+    for each in news:
+        printer.go_on([each])
+    assert out.getvalue().count("┌ one · kube-apiserver") == 2  # a frame for each chapter
+    assert out.getvalue().count("later") == 1
+    show.Printer(Console(file=out), brief=True, json=True).start(story)
+    told = [json.loads(text)["decision"] for text in capsys.readouterr().out.splitlines() if "decision" in text]
+    assert told == ["updated"] * 3
 
 
 def heard(live: follow.Live, now: float) -> list[str]:
