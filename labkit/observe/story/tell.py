@@ -279,7 +279,8 @@ def _gaps(known: Known, found: bool) -> Iterable[str]:
     if not found and not known.exists:
         yield "kube-apiserver does not have it, and no journal names it: it never was, or it is long gone."
         for name, began in list(known.began.items())[:1]:  # the master's: every write is in it
-            yield f"The journal of {name} goes back to {datetime.fromtimestamp(began / 1e6, UTC):%Y-%m-%d %H:%M:%S} UTC."
+            since = datetime.fromtimestamp(began / 1e6, UTC)
+            yield f"The journal of {name} goes back to {since:%Y-%m-%d %H:%M:%S} UTC."
     if known.created and (late := [name for name, began in known.began.items() if began > known.created + SECOND]):
         yield f"The journal of {', '.join(late)} begins after it was created: what came before was rotated away."
 
