@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from labkit.components.kubelet import runtime as labels
 from tests.node.one_node import Kubectl, OneNode, container, one_node, until
 from tests.node.test_apiserver_kubectl import debians, installed
 
@@ -121,6 +122,22 @@ def test_the_kubelet_s_pages_through_the_proxy(kubectl: Kubectl) -> None:
     assert 'container="busy"' in kubectl("get", "--raw", f"{proxied}/metrics")
 
 
+def test_the_pages_of_2015(kubectl: Kubectl) -> None:
+    """Where the original had them; a container's figures by namespace, pod, uid and name."""
+    proxied = f"/api/v1/nodes/{NODE}/proxy"
+    assert kubectl("get", "--raw", f"{proxied}/healthz") == "ok"
+    pods = json.loads(kubectl("get", "--raw", f"{proxied}/pods"))["items"]
+    uid = {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in pods}
+    assert set(uid) == {"works", "rests"}
+    machine = json.loads(kubectl("get", "--raw", f"{proxied}/stats/"))
+    busy = json.loads(kubectl("get", "--raw", f"{proxied}/stats/default/works/{uid['works']}/busy"))
+    for seen in (machine, busy):
+        spent = [one["cpu"]["usage"]["total"] for one in seen["stats"]]
+        assert spent == sorted(spent)
+        assert spent[-1] > spent[0]
+    assert busy["stats"][-1]["memory"]["usage"] >= 30_000_000
+
+
 def test_an_idle_kubelet_stays_idle(node: OneNode) -> None:
     """Reading usage once a second costs next to nothing: it is ten times what a machine does."""
 
@@ -131,3 +148,15 @@ def test_an_idle_kubelet_stays_idle(node: OneNode) -> None:
     before = seconds()
     subprocess.run(["sleep", "3"], check=True)
     assert (seconds() - before) / 3 < 0.15
+
+
+def test_drain(node: OneNode, tmp_path: Path) -> None:
+    """The last one of this file: the node is cordoned, and nothing of its pods is left on docker."""
+    kubectl = node.kubectl(installed(), tmp_path)
+    kubectl("drain", NODE, "--force", "--timeout=60s")
+    assert "SchedulingDisabled" in kubectl("get", "node", NODE)
+    assert kubectl("get", "pods", "-o", "name") == ""
+    command = ["docker", "ps", "-q", "--filter", f"label={labels.NODE}={NODE}"]
+    until(lambda: not subprocess.run(command, capture_output=True, timeout=30, check=True).stdout, "nothing runs", 30)
+    kubectl("uncordon", NODE)
+    assert "SchedulingDisabled" not in kubectl("get", "node", NODE)
