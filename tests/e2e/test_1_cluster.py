@@ -235,6 +235,19 @@ def test_halt_and_up_bring_back_routes_units_pods_and_data(lab: Lab) -> None:
     )
 
 
+def test_a_restart_of_docker_rebuilds_the_pods(lab: Lab) -> None:
+    """The same pods; in each the pause container first; every container is counted once more."""
+    about = "{.items[0].metadata.uid} {.items[0].spec.nodeName} {.items[0].status.containerStatuses[0].restartCount}"
+    ask = ("get", "pods", "-l", "name=redis-master", "-o", f"jsonpath={about}")
+    uid, node, restarts = lab.kubectl(*ask).split()
+    lab.on(node, "systemctl restart docker", within=120)
+    eventually(lambda: lab.kubectl(*ask).split() == [uid, node, str(int(restarts) + 1)], 60, "it runs once more")
+    eventually(lambda: redis_answers(lab, node), 60, "redis answers after a restart of docker")
+    listed = lab.on(node, "docker inspect -f '{{.Created}} {{.Name}}' $(docker ps -q)")
+    names = [line.split()[1] for line in sorted(listed.splitlines()) if uid in line]
+    assert [name.split("_")[1].partition(".")[0] for name in names] == ["POD", "master"]
+
+
 def test_a_packet_is_followed_from_a_machine_and_from_the_host(lab: Lab, tmp_path: Path) -> None:
     drawing = tmp_path / "packet.svg"
     told = lab.labkit("packet", "node/agent1", "redis-master:6379", "--send", "PING\\r\\n", "--svg", str(drawing))
