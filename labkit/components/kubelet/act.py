@@ -22,6 +22,7 @@ from labkit.components.kubelet.actions import (
     StartPause,
 )
 from labkit.components.kubelet.configure import Birth, configure_container, configure_pause
+from labkit.components.kubelet.disk_quota import allowance_of
 from labkit.components.kubelet.env import VariableFailure, Variables, env_for_services, env_of, skipped_keys
 from labkit.components.kubelet.fields import Addresses
 from labkit.components.kubelet.hooks import Hooks
@@ -142,7 +143,8 @@ class Hands:
         settings = self._shared.settings
         birth = Birth(action.attempt, action.backoff, settings.node)
         config = configure_container(pod, spec, pause.id, env, {**places, "": str(log)}, birth)
-        return replace(config, resources=replace(config.resources, pids=settings.pod_max_pids))
+        disk = allowance_of(spec, settings.disk_allowance)
+        return replace(config, resources=replace(config.resources, pids=settings.pod_max_pids, disk=disk))
 
     async def _launch(self, pod: Pod, name: str, config: ContainerConfig, action: Start | StartPause) -> str:
         """Create and start; its id, or "" when that failed."""

@@ -4,7 +4,8 @@
     what a container wrote outside its volumes      more than limits.ephemeral-storage: its pod is evicted
     what is in an emptyDir                          more than its sizeLimit: its pod is evicted
 
-Where nothing is said, --disk-allowance-mb holds. Everything is measured every 10 s; the kernel bounds nothing here.
+Where nothing is said, --disk-allowance-mb holds. Everything is measured every 10 s; where docker can, the kernel bounds
+what a container writes as well, a little above (disk_quota.py).
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from labkit.api.quantity import value
 from labkit.api.types import Pod, Volume
+from labkit.components.kubelet.disk_quota import allowance_of
 from labkit.components.kubelet.plan import has_ended
 from labkit.components.kubelet.runtime import Runtime, RuntimeFailure
 from labkit.components.kubelet.worker import EVICTED, Worker
@@ -75,8 +77,7 @@ class Disks:
 def overdrawn(pod: Pod, of_containers: Mapping[str, int], of_volumes: Mapping[str, int], allowance: int) -> str:
     """Who wrote more than he may, "" when nobody did; bytes by name of container and of volume."""
     for spec in pod.spec.containers:
-        limit = spec.resources.limits.get("ephemeral-storage")
-        bound = allowance if limit is None else value(limit)
+        bound = allowance_of(spec, allowance)
         if bound and (wrote := of_containers.get(spec.name, 0)) > bound:
             return (
                 f'container "{spec.name}" wrote {_mebi(wrote)}, its allowance is {_mebi(bound)}: write to a volume, or'

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeVar
 
 import requests
@@ -21,7 +22,7 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound, St
 from docker.transport import UnixHTTPAdapter
 from docker.utils import parse_repository_tag
 
-from labkit.components.kubelet import pod_network, runtime
+from labkit.components.kubelet import disk_quota, pod_network, runtime
 from labkit.components.kubelet.cgroups import Cgroups, Gone, look
 from labkit.components.kubelet.credentials import Credentials
 from labkit.components.kubelet.docker_process import DockerProcess, open_streams
@@ -70,7 +71,8 @@ class Docker:
         self._inspected: dict[str, tuple[str, Container]] = {}
         self._groups = OwnGroups(node)
         self._groups_wanted: bool | None = None
-        self._root = ""
+        self._quota: bool | None = None
+        self._info: dict[str, Any] | None = None
 
     # -- the Runtime ----------------------------------------------------------------------------------------
 
@@ -103,8 +105,7 @@ class Docker:
 
     async def disk(self) -> Disk:
         def look(api: APIClient) -> Disk:
-            self._root = self._root or str(api.info()["DockerRootDir"])
-            place = os.statvfs(self._root)
+            place = os.statvfs(self._about(api)["DockerRootDir"])
             return Disk(place.f_blocks * place.f_frsize, place.f_bavail * place.f_frsize)
 
         return await self._call(look)
@@ -138,20 +139,27 @@ class Docker:
 
     def _create(self, api: APIClient, config: ContainerConfig) -> Any:
         parent = self._own_group(api, config.resources)
+        quota = disk_quota.bound(config.resources.disk) if self._has_quota(api) else 0
         try:
-            return api.create_container(**create_arguments(api, config, parent))
-        except Exception:
+            return api.create_container(**create_arguments(api, config, parent, quota))
+        except Exception as exc:
             self._groups.remove(parent)
-            raise
+            if not quota or "storage-opt" not in str(exc):
+                raise
+            self._quota = False  # it only looked as if there were one
+            return self._create(api, config)
+
+    def _has_quota(self, api: APIClient) -> bool:
+        if self._quota is None:
+            self._quota = disk_quota.is_there(self._about(api), Path("/proc/self/mountinfo").read_text())
+        return self._quota
 
     def _own_group(self, api: APIClient, wanted: Resources) -> str:
         """The group around a container that has a bound, "" where there can be none."""
         if self._groups_wanted is None:
-            about = api.info()
-            same_way = (about.get("CgroupDriver"), about.get("CgroupVersion", "1")) == (
-                "cgroupfs",
-                self._groups.version,
-            )
+            about = self._about(api)
+            driver, version = about.get("CgroupDriver"), about.get("CgroupVersion", "1")
+            same_way = (driver, version) == ("cgroupfs", self._groups.version)
             self._groups_wanted = same_way and self._groups.usable()
         try:
             is_bounded = wanted.memory or wanted.pids
@@ -159,6 +167,12 @@ class Docker:
         except OSError:  # groups that only look as if they could be made: then docker's word has to do
             self._groups_wanted = False
             return ""
+
+    def _about(self, api: APIClient) -> dict[str, Any]:
+        """docker info; what is asked of it here does not change while docker runs, nor with the next docker."""
+        if self._info is None:
+            self._info = api.info()
+        return self._info
 
     async def start(self, container_id: str) -> None:
         await self._call(lambda api: api.start(container_id))

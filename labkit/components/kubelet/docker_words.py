@@ -61,8 +61,14 @@ def _last_words(path: str) -> str:
         return ""
 
 
-def create_arguments(api: APIClient, config: ContainerConfig, cgroup_parent: str = "") -> dict[str, Any]:
-    """What docker-py's create_container takes."""
+def create_arguments(
+    api: APIClient, config: ContainerConfig, cgroup_parent: str = "", disk_quota: int = 0
+) -> dict[str, Any]:
+    """What docker-py's create_container takes. disk_quota: bytes, 0 for none."""
+    places: dict[str, Any] = {
+        "cgroup_parent": cgroup_parent or None,
+        "storage_opt": {"size": str(disk_quota)} if disk_quota else None,
+    }
     return {
         "image": config.image,
         "name": config.name,
@@ -76,7 +82,7 @@ def create_arguments(api: APIClient, config: ContainerConfig, cgroup_parent: str
         "ports": [(port.container_port, port.protocol) for port in config.ports] or None,
         "tty": config.tty,
         "stdin_open": config.stdin,
-        "host_config": api.create_host_config(**host_arguments(config), cgroup_parent=cgroup_parent or None),
+        "host_config": api.create_host_config(**host_arguments(config), **places),
     }
 
 

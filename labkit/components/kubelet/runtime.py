@@ -136,12 +136,15 @@ class Mount:
 
 @dataclass(frozen=True)
 class Resources:
-    """memory in bytes, cpu in thousandths of a core, pids: processes and threads; 0 for no bound."""
+    """memory and disk in bytes, cpu in thousandths of a core, pids: processes and threads; 0 for no bound.
+
+    disk: what it may write outside its volumes."""
 
     memory: int = 0
     cpu_limit: int = 0
     cpu_request: int = 0
     pids: int = 0
+    disk: int = 0
 
 
 @dataclass(frozen=True)
