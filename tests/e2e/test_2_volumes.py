@@ -133,9 +133,10 @@ def test_storage_goes_and_leaves_nothing(storage: Lab) -> None:
     bound = ("get", "pvc", "holds", "-o", "jsonpath={.status.phase}")
     eventually(lambda: storage.kubectl(*bound) == "Bound", 20, "the claim has the volume")
     said = storage.labkit("storage", "down", "--yes", rc=1)
-    assert "in use: claim default/holds has volume held" in said
+    volume = storage.kubectl("get", "pvc", "holds", "-o", "jsonpath={.spec.volumeName}")
+    assert f"in use: claim default/holds has volume {volume}" in said
     storage.kubectl("delete", "pvc", "holds")
-    released = ("get", "pv", "held", "-o", "jsonpath={.status.phase}")
+    released = ("get", "pv", volume, "-o", "jsonpath={.status.phase}")
     eventually(lambda: storage.kubectl(*released) == "Released", 20, "the volume is released")
     assert "nothing was removed" in storage.labkit("storage", "down", stdin="n\n", rc=1)
 
