@@ -1,5 +1,6 @@
 """`labkit fault`: break something on purpose, see it heal. All it does is in labkit/provision/faults."""
 
+import re
 import time
 from collections.abc import Iterable
 from typing import Annotated
@@ -22,7 +23,7 @@ _HELP = """Break something on purpose: each fault prints the commands that make 
   labkit fault kill kube-proxy@agent1          systemd starts it again
   labkit fault kill pod/redis-master-x1y2z     the kubelet starts it again
   labkit fault stop etcd                       until it is healed
-  labkit fault pause agent2 --for 30           the whole machine, for 30 seconds
+  labkit fault pause agent2 --for 30s          the whole machine, for 30 seconds
   labkit fault partition agent1 agent2         no packet passes between them
   labkit fault partition agent1 --one-way      agent1 hears everybody, nobody hears agent1
   labkit fault slow agent1 master --rate 16    16 KiB a second from agent1 to the master
@@ -34,7 +35,22 @@ _HELP = """Break something on purpose: each fault prints the commands that make 
 app = typer.Typer(no_args_is_help=True, help=_HELP, short_help="Break something on purpose, and heal it.")
 Where = Annotated[str, typer.Argument(metavar="TARGET", help="A machine, SERVICE@MACHINE, a service, or pod/NAME.")]
 Container = Annotated[str, typer.Option("-c", "--container", help="Which container of the pod (the first).")]
-For = Annotated[int, typer.Option("--for", min=0, help="Heal it after so many seconds; Ctrl-C heals it at once.")]
+
+
+def seconds_of(text: str | int) -> int:
+    """30, 30s or 2m."""
+    found = re.fullmatch(r"(\d+)(s|m|)", str(text))
+    if not found:
+        raise typer.BadParameter(f"{text}: expected a time like 30, 30s or 2m")
+    return int(found[1]) * (60 if found[2] == "m" else 1)
+
+
+For = Annotated[
+    int,
+    typer.Option("--for", parser=seconds_of, metavar="TIME",
+                 help="Heal it after 30s, 2m: the machine does so itself, whatever becomes of this command"
+                 " (of a whole machine that is off or paused: this command). Ctrl-C heals it at once."),
+]  # fmt: skip
 Dry = Annotated[bool, typer.Option("--dry-run", help="Only show the commands.")]
 Peer = Annotated[str | None, typer.Argument(metavar="[OTHER]", help="Another machine (all others).")]
 WHOLE_SECONDS = 120.0
@@ -141,7 +157,7 @@ def list_faults(name: Name = DEFAULT_CLUSTER) -> None:
     for title in ("FAULT", "SINCE", "WHAT"):
         table.add_column(title)
     for fault in faults:
-        table.add_row(str(fault.number), duration(int(time.time() - fault.since)), fault.says)
+        table.add_row(str(fault.number), duration(int(time.time() - fault.since)), fault.says + _over(fault))
     out.print(table)
     out.print("undo: labkit fault heal [FAULT]", style="dim")
 
@@ -187,6 +203,9 @@ def _do(cluster: Cluster, wanted: Plan, seconds: int, dry_run: bool) -> None:
         wanted = plan.bounded(wanted, seconds, number)
     fault = play.make(cluster, wanted, number, _tell, dry_run)
     if dry_run:
+        out.print("heal:" if wanted.lasts else "it heals by itself", style="dim")
+        for command in wanted.undo:
+            _tell(command)
         return
     out.print(wanted.says, style="yellow", highlight=False)
     if fault and seconds:
@@ -223,6 +242,10 @@ def _until_whole(cluster: Cluster) -> None:
     raise typer.Exit(1)
 
 
+def _over(fault: Fault) -> str:
+    return ": over, the machine healed it itself" if fault.is_over(time.time()) else ""
+
+
 def warn(cluster: Cluster) -> None:
     """For `labkit status`: what was broken on purpose."""
     _warn(Book(cluster).faults())
@@ -231,5 +254,5 @@ def warn(cluster: Cluster) -> None:
 def _warn(faults: Iterable[Fault]) -> None:
     for fault in faults:
         since = duration(int(time.time() - fault.since))
-        out.print(f"fault {fault.number}, since {since}: {fault.says} (labkit fault heal {fault.number})",
+        out.print(f"fault {fault.number}, since {since}: {fault.says}{_over(fault)} (labkit fault heal {fault.number})",
                   style="yellow", highlight=False, soft_wrap=True)  # fmt: skip

@@ -1,5 +1,8 @@
 """Faults on real machines: made, seen, healed; nothing of them stays."""
 
+import subprocess
+import sys
+
 import pytest
 
 from labkit.provision.faults.plan import CHAIN
@@ -18,13 +21,19 @@ def test_a_stopped_component_is_seen_and_healed(lab: Lab) -> None:
 
 
 def test_a_partition_heals_itself_on_the_machine(lab: Lab) -> None:
-    """The machine's own timer, as if nobody could reach it any more."""
+    """The machine's own timer: labkit is killed as soon as the fault is made."""
     printed = lab.labkit("fault", "partition", "agent1", "agent2", "--dry-run")
     assert f"iptables -N {CHAIN}-1" in printed
-    assert "no faults" in lab.labkit("fault", "list")
     assert "10.244." in printed, "pods' packets, too"
-    assert "whole again after" in lab.labkit("fault", "partition", "agent1", "agent2", "--for", "5")
-    assert CHAIN not in lab.on("agent1", "iptables -S")
+    assert "no faults" in lab.labkit("fault", "list")
+    command = [sys.executable, "-m", "labkit.cli", "fault", "partition", "agent1", "--for", "10s"]
+    with subprocess.Popen(command, env=lab.env, text=True, stdout=subprocess.PIPE) as made:
+        assert made.stdout
+        assert any("nothing passes, for 10 s" in line for line in made.stdout)
+        made.kill()
+    lab.on("agent1", f"for try in $(seq 60); do iptables -S | grep -q {CHAIN} || exit 0; sleep 0.5; done; exit 1")
+    assert "over, the machine healed it itself" in " ".join(lab.labkit("fault", "list").split())
+    assert "whole again after" in lab.labkit("fault", "heal")
     assert not lab.on("agent1", "systemctl list-timers --all | grep labkit-heal || true")
 
 

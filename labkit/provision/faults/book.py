@@ -9,16 +9,21 @@ from pathlib import Path
 import msgspec
 
 from labkit.cluster import Cluster, write_private
-from labkit.provision.faults.plan import Command, Plan
+from labkit.provision.faults.plan import HOST, Command, Plan
 
 
 class Fault(msgspec.Struct):
-    """since: seconds of the epoch. undo: machine and command, in their order."""
+    """since, ends: seconds of the epoch; ends is 0 for a fault without an end. undo: machine and command, in order."""
 
     number: int
     says: str
     since: float
     undo: list[tuple[str, str]]
+    ends: float = 0
+
+    def is_over(self, now: float) -> bool:
+        """Its machines have undone it by themselves meanwhile: we were ended before we could say so."""
+        return 0 < self.ends < now and all(machine != HOST for machine, _ in self.undo)
 
     def commands(self) -> list[Command]:
         return [Command(machine, text) for machine, text in self.undo]
@@ -40,7 +45,8 @@ class Book:
 
     def add(self, number: int, plan: Plan) -> Fault:
         undo = [(command.machine, command.text) for command in plan.undo]
-        fault = Fault(number, plan.says, time.time(), undo)
+        now = time.time()
+        fault = Fault(number, plan.says, now, undo, now + plan.seconds if plan.seconds else 0)
         self._write([*self.faults(), fault])
         return fault
 

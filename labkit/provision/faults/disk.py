@@ -22,6 +22,7 @@ def full(cluster: Cluster, machine: Machine, number: int) -> Plan:
         raise Unclear(f"{machine.name} has no kubelet, whose disk could be full: take one of {agents}")
     small = f"/run/labkit-disk-{number}"
     make = (
+        f"if grep '^labkit-fault-[0-9]* {VOLUMES} ' /proc/mounts; then echo 'it is full already' >&2; exit 1; fi",
         f"mkdir {small}",
         f"mount -t tmpfs -o size={SIZE_MB}m labkit-fault-{number} {small}",
         f"mkdir {small}/upper {small}/work",
@@ -29,8 +30,9 @@ def full(cluster: Cluster, machine: Machine, number: int) -> Plan:
         f" labkit-fault-{number} {VOLUMES}",
         f"dd if=/dev/zero of={small}/filling bs=1M 2>/dev/null; df -h {VOLUMES}",
     )
+    laid = f"grep -q '^labkit-fault-{number} {VOLUMES} ' /proc/mounts"
     undo = (
-        f"if grep -q '^labkit-fault-{number} {VOLUMES} ' /proc/mounts; then umount -l {VOLUMES}; fi",
+        f"{laid} && umount -l {VOLUMES}; ! {laid}",
         f"umount -l {small} 2>/dev/null; rmdir {small} 2>/dev/null; true",
     )
     return Plan(f"{machine.name}: the disk of the volumes is full", _each(machine, make), _each(machine, undo))

@@ -23,6 +23,7 @@ from labkit.provision.status import watched_units
 HOST = "host"
 CHAIN = "LABKIT-FAULT"
 _NO_NETEM = "echo this kernel has no netem and cannot delay: --rate and --loss work everywhere >&2; exit 1"
+EXACT = "--timer-property=AccuracySec=100ms"  # a timer may else be a minute late
 FAKETIME = "/usr/lib/*/faketime/libfaketime.so.1"
 
 
@@ -39,11 +40,12 @@ class Command:
 
 @dataclass(frozen=True)
 class Plan:
-    """says: the fault in words. lasts: it stays until it is undone (a kill does not)."""
+    """says: the fault in words. lasts: it stays until it is undone (a kill does not). seconds: 0 for no end."""
 
     says: str
     make: tuple[Command, ...]
     undo: tuple[Command, ...] = ()
+    seconds: int = 0
 
     @property
     def lasts(self) -> bool:
@@ -203,7 +205,7 @@ def bounded(plan: Plan, seconds: int, number: int) -> Plan:
     make, undo = list(plan.make), list(plan.undo)
     for machine in dict.fromkeys(command.machine for command in plan.undo if command.machine != HOST):
         script = shlex.quote("; ".join(command.text for command in plan.undo if command.machine == machine))
-        timer = f"systemd-run --quiet --collect --unit={unit} --on-active={seconds} sh -c {script}"
+        timer = f"systemd-run --quiet --collect --unit={unit} --on-active={seconds} {EXACT} sh -c {script}"
         make.insert(0, Command(machine, timer))
         undo.append(Command(machine, f"systemctl stop {unit}.timer 2>/dev/null || true"))
-    return Plan(f"{plan.says}, for {seconds} s", tuple(make), tuple(undo))
+    return Plan(f"{plan.says}, for {seconds} s", tuple(make), tuple(undo), seconds)

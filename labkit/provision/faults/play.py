@@ -1,6 +1,7 @@
 """Make faults and undo them on a cluster's machines. `tell` hears every command before it runs."""
 
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -25,11 +26,11 @@ def find(cluster: Cluster, text: str, container: str = "") -> Target:
     namespace, _, name = text.removeprefix("pod/").rpartition("/")
     namespace = namespace or "default"
     with Ssh(cluster, cluster.master) as ssh:
-        asked = ssh.run(
-            f"kubectl get pod -n {namespace} {name} -o json", timeout=SECONDS, check=False, what="ask for the pod"
-        )
+        quoted = f"-n {shlex.quote(namespace)}"
+        asked = ssh.run(f"kubectl get pod {quoted} -o json -- {shlex.quote(name)}", timeout=SECONDS, check=False)
         if asked.rc:
-            raise Unclear(asked.err.strip() or f"there is no pod {namespace}/{name}")
+            there = ssh.run(f"kubectl get pods {quoted} -o name", timeout=SECONDS, check=False).out.split()
+            raise Unclear(f"{asked.err.strip()}: in namespace {namespace} there is {', '.join(there) or 'no pod'}")
     spec = json.loads(asked.out)["spec"]
     names = [each["name"] for each in spec["containers"]]
     if container and container not in names:

@@ -18,9 +18,9 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
 
 def test_only_the_small_file_system_is_filled(cluster: Cluster) -> None:
     texts = [command.text for command in disk.full(cluster, cluster.machine("agent1"), 4).make]
-    assert texts[1] == "mount -t tmpfs -o size=16m labkit-fault-4 /run/labkit-disk-4"
+    assert "mount -t tmpfs -o size=16m labkit-fault-4 /run/labkit-disk-4" in texts
     assert texts[-1].startswith("dd if=/dev/zero of=/run/labkit-disk-4/filling ")
-    assert all("/run/labkit-disk-4" in text for text in texts)
+    assert all("/run/labkit-disk-4" in text for text in texts[1:])
 
 
 def test_nothing_is_unmounted_that_is_not_ours(cluster: Cluster) -> None:

@@ -99,7 +99,9 @@ def test_what_is_undone_twice_or_was_never_made_is_no_error(cluster: Cluster) ->
 def test_a_bounded_fault_is_undone_by_the_machine_itself(cluster: Cluster) -> None:
     bounded = plan.bounded(cut(cluster), 30, 7)
     timer = bounded.make[0].text
-    assert timer.startswith("systemd-run --quiet --collect --unit=labkit-heal-7 --on-active=30 sh -c ")
+    assert timer.startswith(
+        "systemd-run --quiet --collect --unit=labkit-heal-7 --on-active=30 --timer-property=AccuracySec=100ms"
+    )
     assert all(command.text in timer for command in cut(cluster).undo)
     assert bounded.undo[-1].text.startswith("systemctl stop labkit-heal-7.timer")
     assert plan.bounded(plan.pause(cluster, parse(cluster, "agent1")), 9, 1).make[0].text == "docker pause lab-agent1"

@@ -8,7 +8,7 @@ from labkit.cluster import Cluster, init
 from labkit.provision.errors import CommandFailed
 from labkit.provision.faults import play
 from labkit.provision.faults.book import Book
-from labkit.provision.faults.plan import Command, Plan
+from labkit.provision.faults.plan import HOST, Command, Plan
 
 BREAK, MEND = Command("agent1", "break it"), Command("agent1", "mend it")
 PLAN = Plan("it is broken", (BREAK,), (MEND,))
@@ -74,3 +74,12 @@ def test_a_dry_run_only_shows(cluster: Cluster, ran: list[str]) -> None:
     told: list[Command] = []
     assert play.make(cluster, PLAN, 1, told.append, dry_run=True) is None
     assert (told, ran, Book(cluster).faults()) == ([BREAK], [], [])
+
+
+def test_a_fault_whose_time_is_over_was_undone_by_its_machines(cluster: Cluster, ran: list[str]) -> None:
+    """We were killed meanwhile; what only the host could undo is not over."""
+    fault = Book(cluster).add(1, Plan("it", (BREAK,), (MEND,), seconds=30))
+    assert [fault.is_over(fault.since + seconds) for seconds in (29, 31)] == [False, True]
+    off = Book(cluster).add(2, Plan("off", (BREAK,), (Command(HOST, "labkit up"),), seconds=30))
+    assert not off.is_over(off.since + 31)
+    assert not Book(cluster).add(3, PLAN).is_over(off.since + 9999)
