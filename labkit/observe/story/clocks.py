@@ -9,16 +9,20 @@ stored after, so it cannot be further ahead. Machines that are containers of one
 to be put right; those of a hypervisor do not.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from labkit.observe.story.lines import Line
+from labkit.observe.story.lines import API_SERVER, Line
+
+Who = tuple[str, str]
+"""A machine, and a component of it, or "" for all of them."""
 
 
 @dataclass(frozen=True)
 class Clock:
-    """microseconds: so much is added to a machine's times. jumped: no addition puts all of them in order."""
+    """microseconds: so much is added to the times. jumped: no addition puts all of them in order."""
 
     microseconds: int = 0
     unsure: float = 0.0
@@ -30,15 +34,31 @@ def sent(write: Line) -> int:
     return write.way[-1].time if write.way else write.time
 
 
-def compare(lines: Sequence[Line], writes: Mapping[int, Line]) -> dict[str, Clock]:
-    """For each machine, beside those of the API servers. writes: by revision."""
+def compare(lines: Sequence[Line], writes: Mapping[int, Line]) -> dict[Who, Clock]:
+    """For each machine whose clock is not the API server's, and each component whose clock is not its machine's (as
+    `labkit fault skew` makes it). writes: by revision."""
     servers = {write.machine for write in writes.values()}
-    others = sorted({line.machine for line in lines} - servers)
-    return {machine: _clock([line for line in lines if line.machine == machine], writes) for machine in others}
+    bounds: dict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
+    for who in dict.fromkeys((line.machine, line.component) for line in lines if line.component != API_SERVER):
+        bounds[who[0]][who[1]] = _bounds([line for line in lines if (line.machine, line.component) == who], writes)
+    found: dict[Who, Clock] = {}
+    for machine, by_component in bounds.items():
+        both = [(0.0, 0.0) if machine in servers else (-inf, inf), *by_component.values()]
+        least, most = max(low for low, _ in both), min(high for _, high in both)
+        if least <= most:
+            found[machine, ""] = _clock(least, most)
+        else:
+            found |= {(machine, component): _clock(*each) for component, each in by_component.items()}
+    return {who: clock for who, clock in found.items() if clock != Clock()}
 
 
-def _clock(lines: Iterable[Line], writes: Mapping[int, Line]) -> Clock:
-    """The addition x with: what was seen + x >= what was sent, and what was asked for + x <= what was stored."""
+def clock_of(clocks: Mapping[Who, Clock], line: Line) -> Clock:
+    """The one that the line's component goes by."""
+    return clocks.get((line.machine, line.component)) or clocks.get((line.machine, "")) or Clock()
+
+
+def _bounds(lines: Iterable[Line], writes: Mapping[int, Line]) -> tuple[float, float]:
+    """Of the addition x with: what was seen + x >= what was sent, and what was asked for + x <= what was stored."""
     least, most = -inf, inf
     for line in lines:
         for number, step in enumerate(line.way):
@@ -48,6 +68,10 @@ def _clock(lines: Iterable[Line], writes: Mapping[int, Line]) -> Clock:
             least = max(least, sent(write) - step.time)
             if step.wrote and number:
                 most = min(most, write.time - line.way[number - 1].time)
+    return least, most
+
+
+def _clock(least: float, most: float) -> Clock:
     if least <= 0 <= most:
         return Clock()
     if least > most:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from labkit.observe.story import words
-from labkit.observe.story.clocks import Clock, sent
+from labkit.observe.story.clocks import Clock, Who, clock_of, sent
 from labkit.observe.story.lines import Applied, Line, Place, Step
 from labkit.observe.story.relevant import TOGETHER, Chosen, names
 
@@ -42,7 +42,7 @@ class Hop:
 
 
 def hops_of(
-    chosen: Chosen, applied: Sequence[Applied], clocks: Mapping[str, Clock], *, everything: bool = False
+    chosen: Chosen, applied: Sequence[Applied], clocks: Mapping[Who, Clock], *, everything: bool = False
 ) -> list[Hop]:
     """In order. everything: the way through the watch also of writes that nobody in the story acted on."""
     made = _Maker(chosen, applied, clocks, everything)
@@ -51,7 +51,7 @@ def hops_of(
 
 class _Maker:
     def __init__(
-        self, chosen: Chosen, applied: Sequence[Applied], clocks: Mapping[str, Clock], everything: bool
+        self, chosen: Chosen, applied: Sequence[Applied], clocks: Mapping[Who, Clock], everything: bool
     ) -> None:
         self.hops: list[Hop] = []
         self._chosen = chosen
@@ -81,7 +81,7 @@ class _Maker:
         return hop
 
     def _hop(self, line: Line, time: int, text: str, place: Place) -> Hop:
-        put_right = self._clocks.get(line.machine, Clock()).microseconds
+        put_right = clock_of(self._clocks, line).microseconds
         return Hop(line.machine, line.component, time + put_right, text, place, time, self._chosen.about[id(line)],
                    line.object, cause=line.cause, revision=line.revision if line.is_write else 0)  # fmt: skip
 

@@ -13,7 +13,7 @@ import msgspec
 
 from labkit.observe.story import hops as hopping
 from labkit.observe.story import words
-from labkit.observe.story.clocks import Clock, compare
+from labkit.observe.story.clocks import Clock, Who, compare
 from labkit.observe.story.hops import Hop
 from labkit.observe.story.lines import API_SERVER, Applied, Line, asked_by
 from labkit.observe.story.relevant import choose
@@ -258,18 +258,19 @@ def _counted(left_out: Counter[tuple[str, str]]) -> list[str]:
     ]
 
 
-def _clock_notes(clocks: Mapping[str, Clock]) -> Iterable[str]:
-    for machine, clock in clocks.items():
+def _clock_notes(clocks: Mapping[Who, Clock]) -> Iterable[str]:
+    for (machine, component), clock in clocks.items():
+        whose = f"The clock of {component} on {machine}" if component else f"{machine}'s clock"
         if clock.jumped:
             yield (
-                f"{machine}'s clock jumped: no single correction puts its times in order. Its hops stand where causes"
+                f"{whose} jumped: no single correction puts its times in order. Its hops stand where causes"
                 " allow, and their milliseconds are no measure."
             )
         elif clock.microseconds:
             word = "behind" if clock.microseconds > 0 else "ahead of"
             unsure = f", give or take {clock.unsure / 1000:.1f} ms" if clock.unsure < float("inf") else " at least"
             yield (
-                f"{machine}'s clock is {abs(clock.microseconds) / 1000:.1f} ms {word} the master's{unsure}: told from"
+                f"{whose} is {abs(clock.microseconds) / 1000:.1f} ms {word} the master's{unsure}: told from"
                 " what must have come first (resourceVersions). Its times are put right here."
             )
 

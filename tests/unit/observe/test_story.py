@@ -84,6 +84,20 @@ def test_a_machine_whose_clock_is_wrong_is_put_right_and_named(seconds: float) -
     assert story.chapters[0].hops[-1].milliseconds < 2000
 
 
+@pytest.mark.parametrize("component", ["kube-scheduler", "kube-controller-manager"])
+def test_one_component_whose_clock_is_wrong_is_put_right_and_the_others_left_alone(component: str) -> None:
+    logs = journals()
+    logs["master"] = [shifted(text, -30_000_000) if f'"{component}"' in text else text for text in logs["master"]]
+    story = tell(known(logs))
+    assert not in_order(story, TABLE[:-2])  # the last decision's line and the proxies are nearer than the guess is sure
+    (note,) = story.notes
+    assert note.startswith(f"The clock of {component} on master is ")
+    assert " behind " in note
+    assert [hop.component for hop in story.chapters[0].hops if hop.clock != hop.time] == [
+        hop.component for hop in story.chapters[0].hops if hop.component == component
+    ]
+
+
 def test_a_clock_that_jumps_puts_no_effect_before_its_cause() -> None:
     logs = journals()
     half = len(logs["agent2"]) // 2
