@@ -1,12 +1,12 @@
 """How far the machines' clocks are apart, told from what must have come first.
 
-    master     transaction of revision 17 sent ............................ revision 22 stored
+    master     transaction of revision 17 sent ................... request received, revision 22
                          \\                                                  /
     agent1                 '--> its informer sees revision 17 ... takes up the status that becomes revision 22
 
 What is seen on agent1 was sent before, so its clock cannot be further behind than that; what agent1 asked for was
-stored after, so it cannot be further ahead. Machines that are containers of one host share a clock, and nothing needs
-to be put right; those of a hypervisor do not.
+received after, so it cannot be further ahead. Machines that are containers of one host share a clock, and nothing needs
+to be put right; those of a hypervisor do not, and `labkit fault skew` gives one component a clock of its own.
 """
 
 from collections import defaultdict
@@ -34,6 +34,11 @@ def sent(write: Line) -> int:
     return write.way[-1].time if write.way else write.time
 
 
+def received(write: Line) -> int:
+    """When kube-apiserver had the request: whoever sent it had decided to."""
+    return write.way[0].time if write.way else write.time
+
+
 def compare(lines: Sequence[Line], writes: Mapping[int, Line]) -> dict[Who, Clock]:
     """For each machine whose clock is not the API server's, and each component whose clock is not its machine's (as
     `labkit fault skew` makes it). writes: by revision."""
@@ -46,7 +51,7 @@ def compare(lines: Sequence[Line], writes: Mapping[int, Line]) -> dict[Who, Cloc
         both = [(0.0, 0.0) if machine in servers else (-inf, inf), *by_component.values()]
         least, most = max(low for low, _ in both), min(high for _, high in both)
         if least <= most:
-            found[machine, ""] = _clock(least, most)
+            found[machine, "" if len(by_component) > 1 else next(iter(by_component))] = _clock(least, most)
         else:
             found |= {(machine, component): _clock(*each) for component, each in by_component.items()}
     return {who: clock for who, clock in found.items() if clock != Clock()}
@@ -58,7 +63,7 @@ def clock_of(clocks: Mapping[Who, Clock], line: Line) -> Clock:
 
 
 def _bounds(lines: Iterable[Line], writes: Mapping[int, Line]) -> tuple[float, float]:
-    """Of the addition x with: what was seen + x >= what was sent, and what was asked for + x <= what was stored."""
+    """Of the addition x with: what was seen + x >= what was sent, what was asked for + x <= what was received."""
     least, most = -inf, inf
     for line in lines:
         for number, step in enumerate(line.way):
@@ -67,7 +72,7 @@ def _bounds(lines: Iterable[Line], writes: Mapping[int, Line]) -> tuple[float, f
                 continue
             least = max(least, sent(write) - step.time)
             if step.wrote and number:
-                most = min(most, write.time - line.way[number - 1].time)
+                most = min(most, received(write) - line.way[number - 1].time)
     return least, most
 
 

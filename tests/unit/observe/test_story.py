@@ -89,13 +89,12 @@ def test_one_component_whose_clock_is_wrong_is_put_right_and_the_others_left_alo
     logs = journals()
     logs["master"] = [shifted(text, -30_000_000) if f'"{component}"' in text else text for text in logs["master"]]
     story = tell(known(logs))
-    assert not in_order(story, TABLE[:-2])  # the last decision's line and the proxies are nearer than the guess is sure
+    assert not in_order(story, TABLE[:16])  # what follows is nearer together than the guess is sure (4 ms)
     (note,) = story.notes
     assert note.startswith(f"The clock of {component} on master is ")
     assert " behind " in note
-    assert [hop.component for hop in story.chapters[0].hops if hop.clock != hop.time] == [
-        hop.component for hop in story.chapters[0].hops if hop.component == component
-    ]
+    hops = story.chapters[0].hops
+    assert {hop.component for hop in hops if abs(hop.clock - hop.time) > 20_000} == {component}
 
 
 def test_a_clock_that_jumps_puts_no_effect_before_its_cause() -> None:
