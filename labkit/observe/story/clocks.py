@@ -1,7 +1,7 @@
 """How far the machines' clocks are apart, told from what must have come first.
 
     master     transaction of revision 17 sent ................... request received, revision 22
-                         \\                                                  /
+                         \\                                     /
     agent1                 '--> its informer sees revision 17 ... takes up the status that becomes revision 22
 
 What is seen on agent1 was sent before, so its clock cannot be further behind than that; what agent1 asked for was
