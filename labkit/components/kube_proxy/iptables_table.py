@@ -4,9 +4,10 @@
                                                 +--> difference --> iptables-restore --noflush, one process
     iptables_rules ---------> what is wanted ---+
 
-Chains of single services are written in transactions of BATCH chains: for each line, iptables-restore 1.8 looks through
-all chains that the transaction has named before, so a single one with 60,000 chains would take many minutes. What leads
-to them comes last, in one transaction: until then packets go the old way.
+Chains of single services are written in transactions of some BATCH chains: for each line, iptables-restore 1.8 looks
+through all chains that the transaction has named before, so a single one with 60,000 chains would take many minutes;
+but with each transaction the kernel looks through the whole table, so there are MOST_BATCHES at the most. What leads to
+the chains comes last, in one transaction: until then packets go the old way.
 Source: iptables-restore(8); with --noflush, a line `:CHAIN` makes a chain or empties it.
 """
 
@@ -22,7 +23,7 @@ from labkit.components.kube_proxy.kernel import ModeUnsupported
 from labkit.components.kube_proxy.nat import WAIT_SECONDS, IptablesFailed
 from labkit.components.kube_proxy.rules import Contents, compare
 
-BATCH = 1000  # chains
+BATCH, MOST_BATCHES = 500, 60  # chains; transactions
 
 _OWN = ("KUBE-SVC-", "KUBE-SEP-")
 _JUMPS = {(rule.container, rule.text) for rule in frame() if rule.container in BUILTINS}
@@ -175,7 +176,8 @@ def _remove_services(blocks: _Blocks, names: Iterable[str]) -> None:
 
 
 def _batches(names: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (names[start : start + BATCH] for start in range(0, len(names), BATCH))
+    size = max(BATCH, len(names) // MOST_BATCHES)
+    return (names[start : start + size] for start in range(0, len(names), size))
 
 
 def _in_order(lines: Iterable[str]) -> list[str]:

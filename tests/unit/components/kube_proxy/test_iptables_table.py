@@ -127,4 +127,11 @@ def test_many_services_are_written_in_transactions_of_so_many_chains() -> None:
     ports = [replace(WEB, name=f"default/s{n}:", cluster_ip=f"10.0.{n // 250}.{n % 250}") for n in range(600)]
     blocks = difference(parse(""), wanted(*ports, EMPTY)).split("COMMIT\n")
     assert max(block.count("\n:") for block in blocks) == BATCH
-    assert ["cluster IP" in block for block in blocks if block.startswith("*nat")] == [False] * 4 + [True]
+    assert ["cluster IP" in block for block in blocks if block.startswith("*nat")] == [False] * 6 + [True]
+
+
+def test_there_are_not_more_transactions_the_more_services_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labkit.components.kube_proxy.iptables_table.MOST_BATCHES", 2)
+    ports = [replace(WEB, name=f"default/s{n}:", cluster_ip=f"10.0.{n // 250}.{n % 250}") for n in range(600)]
+    blocks = difference(parse(""), wanted(*ports)).split("COMMIT\n")
+    assert sorted(block.count("\n:") for block in blocks)[-2:] == [1200, 1200]
