@@ -35,7 +35,7 @@ from tests.node.world import World, world
 
 ROUNDS, SECONDS = 3, 1.2
 SERVICES, IDLE_SECONDS = 1000, 10.0  # two looks at the whole table
-WEB, PORT, STREAM_PORT = "10.0.0.12", 8000, 5201
+WEB, PORT, BARE_PORT, STREAM_PORT = "10.0.0.12", 8000, 8001, 5201
 GATEWAY = "10.244.2.1"  # the node, as its pods reach it
 DIRECT, PROXY = "direct", "kube-proxy"
 STREAM, ONE, SIXTEEN, TRIPS, DELAYS = "stream", "connections 1", "connections 16", "trips", "delays 50"
@@ -54,11 +54,11 @@ async def _rows(say: Say) -> list[Row]:
         async with world(Path(folder)) as lab:
             await _web(lab)
             proxy = await lab.proxy()
-            with _serving(lab.spaces["pod-b"]):
+            with _serving(lab.spaces["pod-b"], PORT):
                 figures, generator = await _carried(lab, Path(folder), say)
             await proxy.stop()
-            with _serving(lab.spaces["pod-b"]):
-                later_modes = await beside_one_rule(lab, PORT, say)
+            with _serving(lab.spaces["pod-b"], PORT), _serving(lab.spaces["pod-b"], BARE_PORT):
+                later_modes = await beside_one_rule(lab, BARE_PORT, say)
             later_modes += await syncs(lab.spaces["node"], say)
             say(f"{SERVICES} services")
             at_many = await _many_services(lab, say)
@@ -126,7 +126,7 @@ def _iperf3() -> Peer:
 @contextmanager
 def _listening(lab: World, iperf3: Peer) -> Iterator[None]:
     command = lab.spaces["pod-b"].command(*iperf3.command("-s", "-p", str(STREAM_PORT), "--forceflush"))
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         try:
             assert process.stdout is not None
             while b"listening" not in process.stdout.readline():
@@ -206,9 +206,9 @@ async def _service(lab: World, number: int) -> None:
 
 
 @contextmanager
-def _serving(space: Netns) -> Iterator[None]:
+def _serving(space: Netns, port: int) -> Iterator[None]:
     process = subprocess.Popen(
-        space.command(sys.executable, "-m", "bench.load", "serve", str(PORT)), stdout=subprocess.PIPE
+        space.command(sys.executable, "-m", "bench.load", "serve", str(port)), stdout=subprocess.PIPE
     )
     try:
         assert process.stdout is not None
