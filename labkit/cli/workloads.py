@@ -74,16 +74,18 @@ def tell(line: str) -> None:
 def hollow(
     nodes: Annotated[int, typer.Option("--nodes", min=1, max=1000, help="How many.")] = 100,
     start: Annotated[float, typer.Option("--start-time", min=0, help="Seconds that a container takes to start.")] = 0.5,
+    proxies: Annotated[bool, typer.Option(help="A kube-proxy for each, too, whose rules lead nowhere.")] = True,
     name: Name = DEFAULT_CLUSTER,
 ) -> None:
     """Add nodes that run nothing, until Ctrl-C: a cluster of a hundred nodes on a laptop.
 
-    Each is a whole kubelet whose containers are entries of a list. Their pods are Running, but nothing answers there:
-    send pods to them with `nodeSelector: {labkit/hollow: "true"}`, and keep labs for when they are gone.
+    Each is a whole kubelet whose containers are entries of a list, and a whole kube-proxy whose rules are. Their pods
+    are Running, but nothing answers there: send pods to them with `nodeSelector: {labkit/hollow: "true"}`, and keep
+    labs for when they are gone.
     """
     from labkit.provision import hollow as hollow_nodes
 
-    raise typer.Exit(hollow_nodes.run(clusters.load(name), nodes, start))
+    raise typer.Exit(hollow_nodes.run(clusters.load(name), nodes, start, proxies=proxies))
 
 
 def read(path: Path, namespace: str) -> ReplicationController:

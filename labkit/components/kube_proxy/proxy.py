@@ -17,6 +17,7 @@ Source: cmd/kube-proxy and pkg/proxy of Kubernetes 0.18.
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -69,6 +70,7 @@ class Proxy:
         self.endpoints = Informer(client, Endpoints, trace=self.trace)
         self.events = EventRecorder(client, "kube-proxy", hostname, trace=self.trace)
         self.relay: Relay | None = None
+        self.threads: Executor | None = None  # where the relay's thread comes from; None: the event loop's own
         self.mode_name = mode
         self.mode = self._userspace(machine, iptables, balancer) if mode == "userspace" else self._kernel(machine)
         self.trouble = "waiting for the API server"
@@ -105,7 +107,7 @@ class Proxy:
 
     async def _carry(self, relay: Relay) -> None:
         """The userspace mode's thread, for as long as the rest runs."""
-        carrying = asyncio.create_task(asyncio.to_thread(relay.run), name="relay")
+        carrying = asyncio.get_running_loop().run_in_executor(self.threads, relay.run)
         try:
             await asyncio.shield(carrying)
         finally:

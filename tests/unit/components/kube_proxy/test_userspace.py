@@ -14,7 +14,7 @@ from labkit.api.types import Service, ServicePort, key
 from labkit.components.kube_proxy import local_ports
 from labkit.components.kube_proxy.balancer import Balancer
 from labkit.components.kube_proxy.iptables import CHAINS
-from labkit.components.kube_proxy.nat import Chains, Iptables, IptablesFailed
+from labkit.components.kube_proxy.memory_nat import MemoryNat
 from labkit.components.kube_proxy.relay import SPARE_DESCRIPTORS, Relay
 from labkit.components.kube_proxy.userspace import Machine, Userspace
 from labkit.trace import Tracer
@@ -23,24 +23,8 @@ from tests.unit.components.kube_proxy.test_iptables import service
 TCP80 = ServicePort(port=80, protocol="TCP")
 
 
-class Table(Iptables):
-    """A nat table in memory: knows what iptables-restore is told, all of it or nothing."""
-
-    def __init__(self) -> None:
-        self.chains: Chains = {"PREROUTING": [], "OUTPUT": []}
-        self.reads = 0
-        self.written: list[str] = []
-
-    async def save(self) -> Chains:
-        self.reads += 1
-        return {name: list(rules) for name, rules in self.chains.items()}
-
-    async def restore(self, text: str) -> None:
-        chains = {name: list(rules) for name, rules in self.chains.items()}
-        for line in text.splitlines()[1:-1]:
-            _do(chains, line)
-        self.chains = chains
-        self.written.append(text)
+class Table(MemoryNat):
+    """With what these tests ask."""
 
     def rules(self, chain: str) -> list[str]:
         return self.chains[chain]
@@ -48,20 +32,6 @@ class Table(Iptables):
     def names(self) -> set[str]:
         """The service ports that have rules."""
         return {rule.split('"')[1] for chain in CHAINS for rule in self.chains[chain]}
-
-
-def _do(chains: Chains, line: str) -> None:
-    word, chain, rest = [*line.split(" ", 2), ""][:3]
-    if word.startswith(":"):
-        chains[word[1:]] = []
-    elif word == "-A":
-        chains[chain].append(rest)
-    elif word == "-I":
-        chains[chain].insert(0, rest.partition(" ")[2])
-    elif word == "-D":
-        if rest not in chains.get(chain, []):
-            raise IptablesFailed(f"no such rule: {rest}")
-        chains[chain].remove(rest)
 
 
 class Lab:
