@@ -67,6 +67,7 @@ class Scheduler:
         self.waiting: set[str] = set()  # keys of pods that fitted nowhere
         self.on_nodes: dict[str, NodeInfo] = {}  # what runs on each node, assumed pods included
         self.assumed: dict[str, Pod] = {}  # uid -> the pod as we bound it, until the watch shows it
+        self._open: list[Node] | None = None  # the nodes that take new pods
         self.pods.on_change(self._pod_changed)
         self.nodes.on_change(self._node_changed)
 
@@ -128,8 +129,10 @@ class Scheduler:
         self.events.event(pod, "failedScheduling", str(trouble))
 
     def _nodes(self) -> list[Node]:
-        """The nodes that take new pods: ready, and not closed by an administrator."""
-        return [node for node in self.nodes.store.values() if _takes_pods(node)]
+        """The nodes that take new pods: ready, and not closed by an administrator. Looked up when a node has changed."""
+        if self._open is None:
+            self._open = [node for node in self.nodes.store.values() if _takes_pods(node)]
+        return self._open
 
     def _view(self) -> View:
         return View(
@@ -173,6 +176,7 @@ class Scheduler:
             self._retry_waiting(f"pod {key(old)} made room on {old.spec.node_name}")
 
     def _node_changed(self, old: Node | None, new: Node | None) -> None:
+        self._open = None
         if new is not None and (old is None or _scheduling_facts(old) != _scheduling_facts(new)):
             self._retry_waiting(f"node {key(new)} changed")
 

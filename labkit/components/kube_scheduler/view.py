@@ -34,6 +34,8 @@ class View:
     def count(self, *owners: Service | ReplicationController) -> Counter[str]:
         """How many pods that one of them selects each node has."""
         counts: Counter[str] = Counter()
+        if not owners:
+            return counts
         is_theirs: dict[Kin, bool] = {}
         for name, info in self.on_nodes.items():
             for kin, number in info.kin.items():
