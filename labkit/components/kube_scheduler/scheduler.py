@@ -129,7 +129,7 @@ class Scheduler:
         self.events.event(pod, "failedScheduling", str(trouble))
 
     def _nodes(self) -> list[Node]:
-        """The nodes that take new pods: ready, and not closed by an administrator. Looked up when a node has changed."""
+        """The nodes that take new pods: ready, and not closed by an administrator; found anew when a node changed."""
         if self._open is None:
             self._open = [node for node in self.nodes.store.values() if _takes_pods(node)]
         return self._open
