@@ -41,17 +41,17 @@ class ClusterStatus:
     trouble: str = ""
     """Why kube-apiserver does not answer, if it does not."""
 
-    def troubles(self) -> list[str]:
-        """What is not well, one line each; empty when all is well."""
+    def troubles(self, *, restless: bool = True) -> list[str]:
+        """What is not well, one line each. restless: also what runs now, and was restarted often."""
         found = [f"kube-apiserver: {self.trouble}"] if self.trouble else []
-        return found + [line for each in self.machines for line in _troubles(each)]
+        return found + [line for each in self.machines for line in _troubles(each, restless)]
 
 
 def watched_units(cluster: Cluster, machine: Machine) -> list[str]:
     return own.services(cluster, machine) + (["docker"] if machine.is_agent else [])
 
 
-def _troubles(status: MachineStatus) -> Iterable[str]:
+def _troubles(status: MachineStatus, restless: bool) -> Iterable[str]:
     name = status.machine.name
     if status.facts is None:
         yield f"{name}: {status.trouble}"
@@ -59,7 +59,7 @@ def _troubles(status: MachineStatus) -> Iterable[str]:
     for unit, fact in status.units().items():
         if fact.active != "active":
             yield f"{name}: {unit} is {fact.active}: labkit logs {unit} -m {name}"
-        elif is_restless(fact):
+        elif restless and is_restless(fact):
             yield f"{name}: {unit} was restarted {fact.restarts} times: labkit logs {unit} -m {name}"
     if status.machine.is_agent and status.node != "Ready":
         yield f"{name}: node is {status.node or 'not registered'}"

@@ -24,7 +24,7 @@ AGAIN = 0.5
 
 def missing(cluster: Cluster) -> list[str]:
     """Empty when the cluster is whole."""
-    troubles = status.ask(cluster).troubles()
+    troubles = status.ask(cluster).troubles(restless=False)
     if troubles:
         return troubles
     try:
