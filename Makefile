@@ -43,8 +43,9 @@ bench: $(VENV)/.dev  ## measure; WHAT=name for one of them (bench/results/NAME.j
 fuzz: $(VENV)/.dev  ## bad input by the ten thousand against kube-apiserver; MINUTES=10, SEED=number for the same again
 	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
-chaos: $(VENV)/.dev  ## kill, pause and cut off API servers and etcd for MINUTES=10, and judge what everybody was told
+chaos: $(VENV)/.dev  ## kill, pause and cut off API servers and etcd for MINUTES=10, judge what everybody was told; then every fault on the machines
 	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m tests.chaos.machines --cluster $(CLUSTER)
 
 unit cluster node kubectl content e2e: $(VENV)/.dev  ## one layer of the tests
 	@$(BIN)/python tests/run.py $@

@@ -18,7 +18,7 @@ from labkit.api.codec import from_builtins
 from labkit.api.errors import ApiError
 from labkit.api.types import ConfigMap, ObjectMeta, ReplicationController, Service
 from labkit.client.rest import Client
-from labkit.cluster import Cluster, load
+from labkit.cluster import Cluster, ClusterError, load
 from labkit.provision import admin
 from labkit.provision.faults import plan, play, whole
 from labkit.provision.faults.book import Book
@@ -100,8 +100,11 @@ async def suffer(cluster: Cluster, number: int, command: str, make: Callable[[],
         fault = await loop.run_in_executor(None, lambda: play.make(cluster, make(), fault_number, lambda command: None))
         if fault:
             await asyncio.sleep(SECONDS)
+        healing = time.monotonic()
+        if fault:
             await loop.run_in_executor(None, lambda: play.undo(cluster, fault, lambda command: None))
-        took = await loop.run_in_executor(None, lambda: whole.wait(cluster, WHOLE_SECONDS))
+        whole_again = await loop.run_in_executor(None, lambda: whole.wait(cluster, WHOLE_SECONDS))
+        took = None if whole_again is None else time.monotonic() - healing
         until.set()
         await writer
         there = {each.metadata.name for each in (await client.list(ConfigMap, "default")).items}
@@ -176,7 +179,11 @@ def main() -> int:
     parser.add_argument("--cluster", default=os.environ.get("LABKIT_CLUSTER", "lab"))
     parser.add_argument("--only", default="", help="faults with this in their command; the page is left as it is")
     given = parser.parse_args()
-    cluster = load(given.cluster)
+    try:
+        cluster = load(given.cluster)
+    except ClusterError as exc:
+        print(f"no machines to break: {exc}")
+        return 0
     began = time.monotonic()
     rows = asyncio.run(run(cluster, given.only))
     if not given.only:
