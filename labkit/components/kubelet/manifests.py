@@ -15,7 +15,6 @@ from labkit.api.codec import encode, from_builtins
 from labkit.api.defaults import set_defaults
 from labkit.api.errors import BadRequest
 from labkit.api.types import Pod
-from labkit.api.validation import validate
 
 _STEP = re.compile(r"([A-Za-z_][\w-]*)|\[(\d+)\]")
 _FIELD = re.compile(r"field ([\w.\[\]]+)")
@@ -72,6 +71,8 @@ def _pod(document: Any, node: yaml.Node, where: str) -> Pod:
         raise ManifestFailure(where, line, str(exc)) from exc
     pod.metadata.namespace = pod.metadata.namespace or "default"
     set_defaults(pod)
+    from labkit.api.validation import validate  # 1.6 MB that a node without static pods need not hold
+
     if faults := validate(pod):
         first = faults[0]
         more = f" (and {len(faults) - 1} more)" if faults[1:] else ""
