@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from bench.peers import Missing
 from bench.rows import Row, host, write
 
 _NOT_BENCHMARKS = {"__main__", "rows", "processes", "proxy_modes", "peers", "load"}
@@ -46,8 +47,12 @@ def main() -> int:
     console.print("  ".join(f"{key} {value}" for key, value in host().items()))
     for name in chosen:
         module = importlib.import_module(f"bench.{name}")
-        with console.status(name) as status:
-            rows = module.rows(lambda text, status=status, name=name: status.update(f"{name}: {text}"))
+        try:
+            with console.status(name) as status:
+                rows = module.rows(lambda text, status=status, name=name: status.update(f"{name}: {text}"))
+        except (PermissionError, Missing) as exc:
+            console.print(f"{name}: {exc}")
+            return 2
         console.print(table(name, rows))
         for row in rows:
             if row.note:

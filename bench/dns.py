@@ -39,7 +39,7 @@ def rows(say: Say) -> list[Row]:
     try:
         dnsperf = find("dnsperf")
     except Missing as exc:
-        raise FileNotFoundError(f"bench dns asks with dnsperf: {exc}") from exc
+        raise Missing(f"the questions are asked by dnsperf: {exc}") from exc
     with tempfile.TemporaryDirectory() as name, namespace(f"lk{os.getpid()}-dns") as space:
         folder = Path(name)
         _questions(folder)

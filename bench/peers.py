@@ -50,7 +50,7 @@ def find(name: str) -> Peer:
     if not _program(folder, name):
         _unpack(folder, _PACKAGES.get(name, name), *LIBRARIES[name])
     if not (program := _program(folder, name)):
-        raise Missing(f"no {name} beside us: apt-get install {_PACKAGES.get(name, name)}")
+        raise Missing(f"no {name} on this machine: apt-get install {_PACKAGES.get(name, name)}")
     return Peer(str(program), ":".join(str(path) for path in (folder / "usr/lib").glob("*-linux-gnu")))
 
 

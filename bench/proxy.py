@@ -120,7 +120,7 @@ def _iperf3() -> Peer:
     try:
         return find("iperf3")
     except Missing as exc:
-        raise FileNotFoundError(f"bench proxy makes its stream with iperf3: {exc}") from exc
+        raise Missing(f"the stream is made by iperf3: {exc}") from exc
 
 
 @contextmanager
