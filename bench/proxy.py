@@ -33,7 +33,7 @@ from labkit.api.types import (
 from tests.node.netns import POD_IPS, Netns
 from tests.node.world import World, world
 
-ROUNDS, SECONDS = 3, 1.2
+ROUNDS, SECONDS = 3, 1.0
 SERVICES, IDLE_SECONDS = 1000, 10.0  # two looks at the whole table
 WEB, PORT, BARE_PORT, STREAM_PORT = "10.0.0.12", 8000, 8001, 5201
 GATEWAY = "10.244.2.1"  # the node, as its pods reach it

@@ -42,7 +42,7 @@ from tests.node.netns import NODE_IP, POD_IPS, Netns
 if TYPE_CHECKING:  # an API server would be in the memory that is measured
     from tests.node.world import World
 
-ROUNDS, SECONDS = 7, 0.5
+ROUNDS, SECONDS = 5, 0.5
 SYNC_SECONDS = 120.0  # no sync may take longer
 BARE, WEB = "10.0.9.9", "10.0.0.12"
 LOADS = {
@@ -52,13 +52,13 @@ LOADS = {
 }
 TOOLS = {"userspace": "iptables-restore", "iptables": "iptables-restore", "nftables": "nft"}
 LIMITS = {  # why a goal is missed where it is, as perf(1) shows it; changes, of 10,000 services
-    "userspace change": "to delete a rule, iptables-restore reads both chains of 10,000 rules; the new rule stands after"
-    " a fifth of this time",
+    "userspace change": "to delete a rule, iptables-restore reads both chains of 10,000 rules; the new one stands"
+    " after a fifth of this time",
     "iptables whole": "iptables-restore 1.8.9 takes 30 us for each rule, 16 of a service; half of it in the kernel",
     "iptables change": "all of it is a check in the kernel: with each new jump it walks all 160,000 rules from both nat"
     " hooks, whatever changed (nft_chain_validate)",
-    "nftables whole": "for each service's vmap the kernel looks through all vmaps that the table has already, four times"
-    " (nf_tables_newset, nft_set_lookup_global): of 10,000 most of nft's time",
+    "nftables whole": "for each service's vmap the kernel looks through all vmaps that are there already, four"
+    " times (nf_tables_newset, nft_set_lookup_global): of 10,000 most of nft's time",
     "nftables change": "half of it nft reads the names of all 60,000 chains before it adds a rule, a third is the"
     " kernel's check of every jump (nft_table_validate)",
 }
