@@ -61,7 +61,7 @@ class Layer:
 
 LAYERS = (
     Layer("unit", 600),
-    Layer("cluster", 300, second_try=True),
+    Layer("cluster", 420, second_try=True),
     Layer("fuzz", 400),
     Layer("node", 1200, (_root, _etcd, _docker), second_try=True),
     Layer("kubectl", 600, (_etcd,)),
