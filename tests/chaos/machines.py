@@ -20,7 +20,7 @@ from labkit.api.types import ConfigMap, ObjectMeta, ReplicationController, Servi
 from labkit.client.rest import Client
 from labkit.cluster import Cluster, ClusterError, load
 from labkit.provision import admin
-from labkit.provision.faults import plan, play, whole
+from labkit.provision.faults import disk, plan, play, whole
 from labkit.provision.faults.book import Book
 from labkit.provision.faults.plan import Plan
 from labkit.provision.faults.target import Target, parse
@@ -72,6 +72,7 @@ def faults(cluster: Cluster) -> Iterable[tuple[str, Callable[[], Plan]]]:
     yield f"partition {one.name} --one-way", lambda: plan.partition(cluster, one, others, number, one_way=True)
     yield f"slow {one.name} --rate 16 --loss 5", lambda: plan.slow(cluster, one, others, number, 16, 5)
     yield "skew kube-controller-manager --by 3600", lambda: plan.skew(parse(cluster, "kube-controller-manager"), 3600)
+    yield f"disk {one.name}", lambda: disk.full(cluster, one, number)
     yield of("kill", plan.kill, other.name)
 
 
@@ -146,8 +147,9 @@ def page(rows: list[Row], cluster: Cluster) -> str:
         f"Each fault of `labkit fault`, made on a cluster of {len(cluster.machines)} machines (provider",
         f"{cluster.provider}, timing {cluster.timing}) with {REPLICAS} pods behind a Service, while one client creates",
         f"objects one after the other. A fault that lasts is healed after {SECONDS:g} s. *Whole* is when every service",
-        "runs, every node is Ready, every replication controller has its ready pods and all Endpoints are exactly the",
-        "ready pods; the time runs from the heal, or from a kill, and is looked at about once a second.",
+        "runs, every node is Ready, every replication controller has its ready pods, all Endpoints are exactly the",
+        "ready pods and every machine's rules lead there; the time runs from the heal, or from a kill, and is looked",
+        "at about once a second.",
         "",
         "| `labkit fault` ... | lasted | writes acknowledged | refused | acknowledged and lost | whole after |",
         "|---|---|---|---|---|---|",
