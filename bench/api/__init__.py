@@ -2,7 +2,8 @@
 originals did on two cores of the same machine (plain HTTP): Kubernetes 1.21, measured with such loads.
 
 All rows over TLS with client certificates, the machine's admission and audit log; `plain` is the same server without
-all that. etcd, kube-apiserver and the load share the cores. Rounds of raw etcd and API server alternate, the figures
+all that. etcd, kube-apiserver and the load share the cores; where one client gets one object it is a blocking socket
+(one_client.py), else an event loop, as raw etcd is asked too. Rounds of raw etcd and API server alternate, the figures
 are medians. What a row says of processors is counted, in microseconds per operation.
 """
 
@@ -98,8 +99,8 @@ def _rows(tls: Measured, open_: Measured) -> list[Row]:
 _CREATES = "the server's one thread, and etcd beside it; a fifth of the server's part is etcd's channel, half the pod"
 _LEANER = "a channel that costs little leaves etcd itself little to wait for, and the server its own work"
 _YARDSTICK = "etcd as anybody has it: what the goal was set with, when the server used grpc.aio too"
-_GET = "one question to etcd and back; nothing else is under way, so every wake-up of a process counts"
-_CACHED = "two wake-ups of a process and TLS"
+_GET = "one question to etcd and back: each of four wake-ups of a process counts; the client: a blocking socket"
+_CACHED = "two wake-ups of a process, 40 us each between two virtual cores, and TLS; the client: a blocking socket"
 _GETS = "the server's one thread: TLS, HTTP, audit; the readers share their questions to etcd"
 _LIST = "TLS: the JSON is joined from what the cache holds, nothing is encoded"
 _LABEL = "the labels of 1,000 pods are looked at, ten are joined"

@@ -17,15 +17,16 @@ import itertools
 import ssl
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import uvloop
 
-from bench.api.connection import Client, Connection, Target, WrongAnswer, ask, connect, request
+from bench.api.connection import Answered, Client, Connection, Target, WrongAnswer, ask, connect, request
 from bench.api.figures import Figures, measured, quantile
+from bench.api.one_client import OneClient
 from bench.api.pods import pod
 from labkit.components.kube_apiserver.__main__ import keep_freed_memory
 from labkit.storage.etcd import Etcd, Tls
@@ -100,11 +101,13 @@ async def creates(wish: Wish) -> Figures:
 
 async def gets(wish: Wish) -> Figures:
     target = wish.where.target()
-    connections = [await connect(target) for _ in range(wish.clients)]
     question, until = request("GET", wish.path), time.perf_counter() + wish.seconds
     name = wish.path.partition("?")[0].rpartition("/")[2]
     questions = itertools.takewhile(lambda _: time.perf_counter() < until, itertools.repeat(question))
-    return await _loaded(wish, connections, questions, expecting(200, f'"name":"{name}"'.encode()))
+    check = expecting(200, f'"name":"{name}"'.encode())
+    if wish.clients == 1:
+        return _by_one(wish, questions, check)
+    return await _loaded(wish, [await connect(target) for _ in range(wish.clients)], questions, check)
 
 
 async def lists(wish: Wish) -> Figures:
@@ -141,6 +144,16 @@ async def _loaded(wish: Wish, connections: list[Connection], questions: Any, che
             await client.wait(60)
         figures.count = sum(len(client.times) for client in clients)
     _told(figures, [seconds for client in clients for seconds in client.times])
+    return figures
+
+
+def _by_one(wish: Wish, questions: Iterator[bytes], check: Answered) -> Figures:
+    """By a client that waits for each answer."""
+    figures, client = Figures(), OneClient(wish.where.target(), check)
+    with measured(figures, wish.where.pids):
+        client.ask_all(questions)
+        figures.count = len(client.times)
+    _told(figures, client.times)
     return figures
 
 
