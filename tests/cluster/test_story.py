@@ -11,7 +11,8 @@ from labkit.components.kube_dns.dns import Dns
 from labkit.components.kube_proxy.proxy import Proxy
 from labkit.components.kube_proxy.userspace import Machine
 from labkit.observe.story.lines import parse_all
-from labkit.observe.story.tell import Known, Story, Told, tell
+from labkit.observe.story.tell import tell
+from labkit.observe.story.told import Known, Story, Told
 from labkit.testing.eventually import eventually
 from labkit.testing.one_process import OneProcess
 from tests.cluster.objects import addresses, names, pods, rc, running, scale, service
@@ -130,7 +131,7 @@ async def test_scaling_down_is_told_as_well(cluster: OneProcess, capsys: pytest.
     def whole() -> bool:
         nonlocal printed
         printed += capsys.readouterr().out
-        return not missing(told(printed), [*CREATION[:7], *DELETION]) and "pod is gone" in printed
+        return not missing(told(printed), [*CREATION[:7], *DELETION]) and '"decision":"pod is gone"' in printed
 
     await eventually(whole, 10, every=0.3, expect="every hop of a deletion")
     hops = [hop for chapter in told(printed, f"pods/default/{gone}").chapters for hop in chapter.hops]

@@ -7,6 +7,6 @@ relevant  which of the lines belong to the story: what saw what was written     
 clocks    machines whose clocks differ: effects do not come before their causes        {machine: offset}
 hops      lines, and the steps that led to them, in the order of cause and effect      [Hop]
 tell      chapters, pods that are told once and then summed up, what is not known      Story     <- the decision
-words     a decision in a learner's words
+told      what a story is made of; words: a decision in a learner's words
 picture   on a terminal; sequence: as an SVG; follow: live
 """

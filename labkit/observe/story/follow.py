@@ -17,7 +17,8 @@ from labkit.observe.story.gather import services_of
 from labkit.observe.story.journals import pattern
 from labkit.observe.story.lines import TOLD, clean, parse_all
 from labkit.observe.story.relevant import family_of
-from labkit.observe.story.tell import Chapter, Known, Told, in_short, tell
+from labkit.observe.story.tell import in_short, tell
+from labkit.observe.story.told import Chapter, Known, Told
 from labkit.provision import own
 from labkit.provision.errors import CommandFailed
 from labkit.provision.ssh import Ssh

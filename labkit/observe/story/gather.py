@@ -15,7 +15,7 @@ from labkit.observe.story.lines import API_SERVER, Line, Place, parse_all
 from labkit.observe.story.objects import Objects, ask
 from labkit.observe.story.relevant import choose, family_of
 from labkit.observe.story.target import Target
-from labkit.observe.story.tell import Known
+from labkit.observe.story.told import Known
 from labkit.provision.ssh import Ssh
 
 ROUNDS = 4

@@ -12,7 +12,7 @@ from labkit.client.rest import Client
 from labkit.cluster import Cluster
 from labkit.observe.story.lines import clean
 from labkit.observe.story.target import Target
-from labkit.observe.story.tell import Said
+from labkit.observe.story.told import Said
 from labkit.observe.story.words import shortened
 from labkit.provision import admin
 from labkit.provision.errors import CommandFailed

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from labkit.cluster import REPOSITORY
 from labkit.observe.story import words
-from labkit.observe.story.tell import Chapter, Child, Said, Story, Told
+from labkit.observe.story.told import Chapter, Child, Said, Story, Told
 
 LANES = {
     "kube-apiserver": "cyan", "etcd": "blue", "kube-controller-manager": "magenta", "kube-scheduler": "yellow",

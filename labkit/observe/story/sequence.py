@@ -17,7 +17,7 @@ from xml.sax.saxutils import escape
 from labkit.observe.story import words
 from labkit.observe.story.lines import API_SERVER, asked_by
 from labkit.observe.story.picture import milliseconds, span, when
-from labkit.observe.story.tell import Chapter, Child, Story, Told
+from labkit.observe.story.told import Chapter, Child, Story, Told
 from labkit.observe.svg import HEAD
 
 MARGIN, NUMBERS, LANE, WORDS = 20, 130, 88, 640

@@ -7,7 +7,7 @@ import msgspec
 from rich.console import Console
 
 from labkit.observe.story import picture
-from labkit.observe.story.tell import Chapter, Story, Told
+from labkit.observe.story.told import Chapter, Story, Told
 
 
 class Printer:

@@ -6,7 +6,6 @@ happened: a day of silence is no hop.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import msgspec
@@ -15,8 +14,9 @@ from labkit.observe.story import hops as hopping
 from labkit.observe.story import words
 from labkit.observe.story.clocks import Clock, Who, compare
 from labkit.observe.story.hops import Hop
-from labkit.observe.story.lines import API_SERVER, Applied, Line, asked_by
+from labkit.observe.story.lines import API_SERVER
 from labkit.observe.story.relevant import choose
+from labkit.observe.story.told import Chapter, Child, Known, Story, Told
 
 QUIET = 2_000_000
 """Microseconds without a hop after which what comes from outside begins a chapter."""
@@ -25,103 +25,6 @@ IN_FULL = 1
 SECOND = 1_000_000
 SAME = 3
 """Writes that repeat (a node's heartbeat) told of a chapter; the others are counted."""
-
-
-@dataclass(frozen=True)
-class Known:
-    """What was gathered. owned: paths of objects that name the target as their owner; related: services that select
-    its pods. exists: kube-apiserver has it; began: by machine, the oldest time (microseconds) in its journal."""
-
-    target: str
-    lines: Sequence[Line]
-    applied: Sequence[Applied] = ()
-    owned: Sequence[str] = ()
-    related: Sequence[str] = ()
-    exists: bool = False
-    created: int = 0
-    began: Mapping[str, int] = field(default_factory=dict)
-    notes: Sequence[str] = ()
-    said: Sequence["Said"] = ()
-
-
-class Said(msgspec.Struct, kw_only=True, rename="camel"):
-    """An event that people read in `kubectl describe`."""
-
-    object: str
-    reason: str
-    message: str
-    source: str
-    first: str
-    count: int = 1
-
-
-class Told(msgspec.Struct, kw_only=True, rename="camel", omit_defaults=True):
-    """A hop. milliseconds: since the chapter began; since: since the hop before. time: microseconds since 1970, put
-    right; clock: as the machine's own clock had it. file, line: of the function."""
-
-    number: int
-    milliseconds: float
-    since: float
-    time: int
-    clock: int
-    machine: str
-    component: str
-    text: str
-    function: str
-    file: str = ""
-    line: int = 0
-    decision: str = ""
-    object: str = ""
-    cause: str = ""
-    wrote: str = ""
-    saw: str = ""
-    about: str = ""
-    after: list[int] = []
-    """Numbers of the hops that this one came of."""
-    moved: bool = False
-    """The clock put it before its cause: the time is the cause's."""
-
-    @property
-    def is_in_brief(self) -> bool:
-        """A decision, what was stored, or what came from outside and began it all: not a component's request."""
-        asked = asked_by(self.cause) if self.component == API_SERVER else None
-        outside = not self.after and not (asked and asked["user"].startswith("system:"))
-        return bool(self.decision) or outside
-
-
-class Child(msgspec.Struct, kw_only=True, rename="camel"):
-    """What became of a child, in milliseconds since the chapter began: `made`, `on agent1`, `Running`, `gone`."""
-
-    object: str
-    hops: int
-    milestones: list[tuple[str, float]]
-
-
-class Chapter(msgspec.Struct, kw_only=True, rename="camel"):
-    """began: microseconds since 1970; later: milliseconds since the first chapter."""
-
-    began: int
-    later: float
-    hops: list[Told]
-    children: list[Child] = []
-    repeated: list[str] = []
-
-
-class Story(msgspec.Struct, kw_only=True, rename="camel"):
-    """found: there is something to tell; what is not known stands in `notes`."""
-
-    target: str
-    found: bool
-    exists: bool
-    chapters: list[Chapter]
-    repeated: list[str] = []
-    """What made a chapter of its own again and again, as a node's heartbeat does: counted."""
-    events: list[Said] = []
-    notes: list[str] = []
-
-    @property
-    def count(self) -> int:
-        return sum(len(chapter.hops) for chapter in self.chapters)
 
 
 def tell(known: Known, *, everything: bool = False) -> Story:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from labkit.observe.story.lines import parse_all
-from labkit.observe.story.tell import Known
+from labkit.observe.story.told import Known
 
 RECORDED = Path(__file__).parent / "recorded" / "story"
 RC, POD = "replicationcontrollers/default/redis-master", "pods/default/redis-master-et6j0"

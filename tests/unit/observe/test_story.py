@@ -8,7 +8,8 @@ from rich.console import Console
 
 from labkit.observe.story import picture, target
 from labkit.observe.story.lines import Line, clean, parse, parse_all
-from labkit.observe.story.tell import Child, Story, tell
+from labkit.observe.story.tell import tell
+from labkit.observe.story.told import Child, Story
 from tests.unit.observe.story_lines import POD, RC, SERVICE, journals, known, line, saw, shifted, stored
 
 TABLE = [

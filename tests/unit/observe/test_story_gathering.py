@@ -26,7 +26,8 @@ from labkit.cluster import Machine
 from labkit.observe.story import audit, follow, gather, journals, show, target
 from labkit.observe.story.lines import parse_all
 from labkit.observe.story.objects import Objects, understand
-from labkit.observe.story.tell import Known, tell
+from labkit.observe.story.tell import tell
+from labkit.observe.story.told import Known
 from labkit.provision.channel import Result
 from labkit.provision.errors import CommandFailed, Unreachable
 from tests.unit.observe import lab
