@@ -13,6 +13,7 @@ from labkit.api.errors import ApiError
 from labkit.api.fields import parse_field_selector
 from labkit.api.kinds import KINDS, kind_of
 from labkit.api.labels import parse_selector
+from labkit.api.ownership.managers import Owner, applied
 from labkit.api.types import Pod
 from tests.fuzz import patches, values
 from tests.fuzz.conftest import SEED
@@ -187,8 +188,12 @@ def test_a_strategic_patch_without_lists_is_a_merge_patch(change: dict[str, Any]
 @given(st.lists(st.fixed_dictionaries({"name": st.sampled_from("abc"), "image": st.sampled_from("xyz")}), max_size=3,
                 unique_by=lambda one: one["name"]), st.booleans())  # fmt: skip
 def test_containers_are_merged_by_their_names(change: list[dict[str, str]], apply: bool) -> None:
-    body = json.dumps({"spec": {"containers": change}}).encode()
-    once = patch.apply(patch.APPLY if apply else patch.STRATEGIC, POD, body, Pod)
+    config = {"spec": {"containers": change}}
+    body = json.dumps(config).encode()
+    if apply:
+        once = applied(POD, config, Pod, Owner("me", "Apply"), force=True, now="2015-06-05T00:00:00Z")
+    else:
+        once = patch.apply(patch.STRATEGIC, POD, body, Pod)
     images = {one["name"]: one["image"] for one in once["spec"]["containers"]}
     assert images == {"c": "redis"} | {one["name"]: one["image"] for one in change}
     assert patch.apply(patch.STRATEGIC, once, body, Pod) == once

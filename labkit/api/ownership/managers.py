@@ -72,7 +72,10 @@ def updated(
     if entries == [ManagedFieldsEntry()]:
         return []
     shares = read(entries)
-    changed, removed = _difference(values_of(old, what), values_of(new, what))
+    try:
+        changed, removed = _difference(values_of(old, what), values_of(new, what))
+    except BadRequest:  # elements that cannot be told apart are no reason to refuse an update: nothing is noted
+        return write(shares)
     mine = (shares[owner].paths if owner in shares else frozenset()) - removed | changed
     shares = _without(shares, changed | removed, owner)
     return write(_with(shares, owner, mine, now))
@@ -96,6 +99,7 @@ def applied(live: Document, config: Document, what: type[Part], owner: Owner, fo
     last = shares[owner].paths if owner in shares else before
     others: Paths = frozenset().union(*(share.paths for one, share in shares.items() if one != owner))
     merged = joined(live, config, shape)
+    codec.from_builtins(merged, what)  # what is of another type than it should be is refused here
     merged = without(merged, last - said - (others - before), said | (others - before), shape)
     changed, removed = _difference(values_of(live, what), values_of(merged, what))
     conflicts = [(one, path) for one, share in shares.items() if one != owner

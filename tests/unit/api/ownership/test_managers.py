@@ -188,3 +188,17 @@ def test_whatever_is_applied(history: list[tuple[Owner, dict[str, str], bool]]) 
         assert apply(document, cm(**data), owner, False, T2) == document
         everybodys = {name for fields in owned(document).values() for name in fields}
         assert {f".data.{name}" for name in document["data"]} <= everybodys
+
+
+@pytest.mark.parametrize("wrong", [{"metadata": ""}, {"metadata": {"annotations": 5}}, {"data": ["a"]}])
+def test_what_is_of_another_type_is_refused(wrong: Document) -> None:
+    with pytest.raises(BadRequest):
+        apply(live(a="1"), cm() | wrong)
+
+
+def test_an_update_of_what_cannot_be_told_apart_is_not_refused() -> None:
+    twice = pod({"name": "a", "ports": [{"containerPort": 80}, {"containerPort": 80}]})
+    entry = ManagedFieldsEntry(
+        manager="x", operation="Update", api_version="v1", fields_type="FieldsV1", fields_v1={"f:spec": {}}
+    )
+    assert updated(twice, twice | {"x": 1}, [entry], Pod, EDIT, T1) == [entry]
