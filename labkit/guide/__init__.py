@@ -1,6 +1,6 @@
 """The guide: plays labs and walkthroughs, which are Markdown files, on the machines of a cluster.
 
-    labs/01-redis-master/lab.md --parse--> Lab --engine--> what comes next --screen--> the learner
+    labs/04-redis-master/lab.md --parse--> Lab --engine--> what comes next --screen--> the learner
                                                   |                            |
                                              progress.json              stage (ssh to the machines)
 

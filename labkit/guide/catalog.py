@@ -1,6 +1,6 @@
 """Which labs and walkthroughs there are.
 
-labs/01-redis-master/lab.md (and lab.zh.md) is the lab `redis-master`; without manifests it may be one file,
+labs/04-redis-master/lab.md (and lab.zh.md) is the lab `redis-master`; without manifests it may be one file,
 labs/02-watch.md (and 02-watch.zh.md). walkthroughs/follow-a-pod.md is the walkthrough `follow-a-pod`.
 """
 

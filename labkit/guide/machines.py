@@ -105,7 +105,7 @@ class Machines:
         self._ssh(spot.machine).shell()
 
     def bring(self, lab: Lab) -> None:
-        """`labs/01-redis-master/*.yaml` -> /root/labs/redis-master/ on the master, with what varies filled in."""
+        """`labs/04-redis-master/*.yaml` -> /root/labs/redis-master/ on the master, with what varies filled in."""
         for path in files_of(lab):
             text = filled(path.read_text(encoding="utf-8"), lab.values)
             self._ssh(self._master).put(text.encode(), f"/root/labs/{lab.name}/{path.name}")

@@ -214,7 +214,7 @@ def test_push_brings_one_component_back(lab: Lab) -> None:
 
 def _deploy_redis(lab: Lab) -> None:
     for name in ("redis-master-controller.yaml", "redis-master-service.yaml"):
-        text = (Path(__file__).parents[2] / "labs" / "01-redis-master" / name).read_text()
+        text = (Path(__file__).parents[2] / "labs" / "04-redis-master" / name).read_text()
         lab.on("master", f"kubectl apply -f - <<'Y'\n{text}\nY")
     eventually(
         lambda: redis_answers(lab, "agent1") and redis_answers(lab, "agent2"), 90, "redis answers on both agents"
