@@ -379,7 +379,7 @@ async def kubelet_process(
         f"--hostname-override={name}", f"--port={port}", f"--healthz-port={free_port()}", f"--root-dir={folder}/root",
         f"--tls-cert-file={certificate}", f"--tls-private-key-file={key}", f"--client-ca-file={authority.ca}",
         f"--pod-infra-container-image={PAUSE}", stdout=asyncio.subprocess.DEVNULL, stderr=stderr,
-        env=os.environ | {"MALLOC_ARENA_MAX": "2"},
+        env=os.environ | {"MALLOC_ARENA_MAX": "1"},
     )  # fmt: skip
     try:
         yield process, port

@@ -10,7 +10,7 @@ from labkit import tls
 from labkit.client.kubeconfig import KubeconfigError
 from labkit.client.process import run_until_signal
 from labkit.client.rest import Client
-from labkit.components.kubelet import machine
+from labkit.components.kubelet import lean, machine  # noqa: F401 - lean before docker-py
 from labkit.components.kubelet.docker import Docker
 from labkit.components.kubelet.garbage import Keeping
 from labkit.components.kubelet.kubelet import Kubelet
