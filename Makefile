@@ -8,7 +8,7 @@ MINUTES ?= 10
 export LABKIT_CLUSTER := $(CLUSTER)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down destroy lab status test check bench matrix fuzz chaos venv unit cluster node kubectl e2e content record
+.PHONY: help up down destroy lab labs status test check bench matrix fuzz chaos venv unit cluster node kubectl e2e content record
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ unit cluster node kubectl content e2e: $(VENV)/.dev  ## one layer of the tests
 
 matrix: $(VENV)/.dev  ## every kubectl from 1.20 to the newest x every command: docs/kubectl-matrix.md
 	@$(BIN)/python -m tests.kubectl $(VERSIONS)
+
+labs: $(VENV)/.host  ## play every lab by its own solution on a running cluster: docs/labs.md; LABS="name name", SKIP=1, IN=zh
+	@$(BIN)/python -m labkit.guide.rehearsal --cluster $(CLUSTER) $(if $(SKIP),--skip) $(if $(IN),--lang $(IN)) $(LABS)
 
 record: $(VENV)/.host  ## refresh the outputs and the code shown in labs and walkthroughs (needs a running cluster)
 	@$(BIN)/python -m labkit.guide.record --cluster $(CLUSTER)

@@ -5,7 +5,7 @@ needs: {agents: 2, labs: [redis-master]}                    what must be there, 
 reads: [labkit/components/...]                              the files of labkit that it is about
 varies: {PORT: 8001-8099, SHOP: [web, shop, store]}         optional: differs per learner, the first is recorded
 view: endpoints                                             optional: what the side view begins with
-parallel: true                                              optional: all of it stays in one namespace
+parallel: true                                              optional: stays in one namespace, whichever
 """
 
 import re

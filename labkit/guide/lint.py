@@ -43,6 +43,7 @@ def faults_of(lab: Lab) -> Iterator[Fault]:
     if lab.path.parent.name != catalog.WALKTHROUGHS.name:
         yield from _sizes(lab)
         yield from _steps(lab)
+        yield from _alone(lab)
 
 
 def _page(lab: Lab) -> Iterator[Fault]:
@@ -66,6 +67,16 @@ def _steps(lab: Lab) -> Iterator[Fault]:
         if not any(engine.rests_on(lab, check, step) for later in lab.steps[number + 1 :] for check in later.checks):
             # It could be skipped without anybody noticing.
             yield step.line, f"no later check needs step {step.id}; expected needs={step.id} on one that rests on it"
+
+
+def _alone(lab: Lab) -> Iterator[Fault]:
+    """A lab that is played beside others in a namespace of its own may not say that it is in `default`."""
+    for run in [part for part in parts_of(lab) if isinstance(part, Run | Check)] if lab.parallel else ():
+        if re.search(r"\bdefault\b", run.command):
+            yield (
+                run.line,
+                "names the namespace default in a lab with `parallel: true`; expected kubectl's own namespace",
+            )
 
 
 def _sizes(lab: Lab) -> Iterator[Fault]:

@@ -22,25 +22,31 @@ KUBECONFIG = "/etc/kubernetes/admin.kubeconfig"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def as_root(command: str, lab: str) -> str:
+def as_root(command: str, lab: str, kubeconfig: str = KUBECONFIG) -> str:
     """Root's shell, in the lab's folder if this machine has it, with kubectl's credentials where there are any."""
-    setup = f"export PATH={_PATH} KUBECONFIG={KUBECONFIG} HOME=/root; cd /root/labs/{lab} 2>/dev/null || cd; exec 2>&1"
+    setup = f"export PATH={_PATH} KUBECONFIG={kubeconfig} HOME=/root; cd /root/labs/{lab} 2>/dev/null || cd; exec 2>&1"
     return "bash -c " + shlex.quote(f"{setup}\n{command}")
 
 
 def files_of(lab: Lab) -> list[Path]:
     """What lies beside the page: manifests and programs that the lab uses."""
-    return [path for path in sorted(lab.path.parent.iterdir()) if path.is_file() and path.suffix not in (".md", ".svg")]
+    return [
+        path
+        for path in sorted(lab.path.parent.iterdir())
+        if path.is_file() and path.suffix not in (".md", ".svg") and path.name != "played.json"
+    ]
 
 
 class Machines:
-    """The stage of a running cluster."""
+    """The stage of a running cluster. `namespace`: the one that kubectl takes when a command names none."""
 
-    def __init__(self, cluster: Cluster, lab: str) -> None:
+    def __init__(self, cluster: Cluster, lab: str, namespace: str = "") -> None:
         self._cluster = cluster
         self._lab = lab
         self._open: dict[str, Ssh] = {}
         self._master = cluster.master.name
+        self._namespace = namespace
+        self._kubeconfig = f"/run/labkit-{namespace}.kubeconfig" if namespace else KUBECONFIG
 
     def _ssh(self, machine: str) -> Ssh:
         if machine not in self._open:
@@ -68,7 +74,9 @@ class Machines:
     def run(self, spot: Spot, command: str, timeout: float, answers: Mapping[str, str]) -> Outcome:
         typed = typed_at(spot, with_answers(command, answers))
         try:
-            result = self._ssh(spot.machine).run(as_root(typed, self._lab), timeout=timeout, check=False, what=command)
+            result = self._ssh(spot.machine).run(
+                as_root(typed, self._lab, self._kubeconfig), timeout=timeout, check=False, what=command
+            )
         except TimedOut as exc:
             return Outcome(124, f"{exc.tail}\nended after {timeout:g} s".lstrip())
         return Outcome(result.rc, result.out + result.err)
@@ -109,6 +117,21 @@ class Machines:
         for path in files_of(lab):
             text = filled(path.read_text(encoding="utf-8"), lab.values)
             self._ssh(self._master).put(text.encode(), f"/root/labs/{lab.name}/{path.name}")
+
+    def enter_namespace(self) -> None:
+        """Make the namespace, and credentials with which kubectl works in it."""
+        name = self._namespace
+        command = (
+            f"cp {KUBECONFIG} {self._kubeconfig} && kubectl delete namespace {name} --ignore-not-found"
+            f" && kubectl create namespace {name} && kubectl config set-context --current --namespace={name}"
+        )
+        made = self.run(Spot(self._master), command, 60, {})
+        if made.rc:
+            raise CommandFailed(self._master, f"make namespace {name}", command, made.rc, made.text)
+
+    def leave_namespace(self) -> None:
+        name = self._namespace
+        self.run(Spot(self._master), f"kubectl delete namespace {name} --wait=false; rm -f {self._kubeconfig}", 60, {})
 
     def close(self) -> None:
         for ssh in self._open.values():

@@ -18,7 +18,7 @@ from labkit.guide.format import LabError, Run
 from labkit.guide.machines import Machines
 from labkit.guide.parse import parse
 from labkit.guide.proof import StepBroken, prove
-from labkit.guide.rewrite import shortened, spoken, with_code, with_outputs
+from labkit.guide.rewrite import recordable, spoken, with_code, with_outputs
 from labkit.guide.stage import Outcome
 from labkit.guide.vary import draw, varied
 from labkit.provision.errors import CommandFailed
@@ -44,7 +44,7 @@ def record(page: Path, name: str, cluster_name: str) -> bool:
     stage = Machines(load_cluster(cluster_name), name)
 
     def typed(run: Run, outcome: Outcome) -> None:
-        printed[spoken(run)] = shortened(outcome.text) or f"(exit code {outcome.rc})"
+        printed[spoken(run)] = recordable(outcome)
 
     try:
         stage.bring(lab)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from labkit.guide.format import Code, Lab, Part, Run
 from labkit.guide.source import source_of
+from labkit.guide.stage import Outcome
 
 MOST_LINES = 40  # a longer output is cut: a page is for reading
 
@@ -39,6 +40,11 @@ def _replaced(text: str, bodies: Mapping[int, str]) -> str:
         end = next(i for i in range(line, len(lines)) if lines[i].startswith(fence))
         lines[line:end] = bodies[line].rstrip("\n").splitlines()
     return "\n".join(lines) + "\n"
+
+
+def recordable(outcome: Outcome) -> str:
+    """What is recorded of a command."""
+    return shortened(outcome.text) or f"(exit code {outcome.rc})"
 
 
 def shortened(text: str) -> str:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from labkit.guide import choice
+
 CLUSTER = "e2e"
 IMAGE_REPOSITORY = "labkit-e2e-node"  # so that the image is really built here, and nobody's own image is touched
 
@@ -42,6 +44,13 @@ class Lab:
     def kubectl(self, *words: str, within: float = 60) -> str:
         """kubectl on the master."""
         return self.on("master", "kubectl " + " ".join(map(quoted, words)), within=within)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    labs = ", ".join(choice.chosen_labs())
+    terminalreporter.write_line(
+        f"labs: {labs} (chosen by tree {choice.seed()}; {choice.WISH}=name,name chooses others)"
+    )
 
 
 def quoted(text: str) -> str:

@@ -1,0 +1,53 @@
+"""Which labs `make test` plays: redis-master always, others in turn, as many as fit into its minutes.
+
+The seed is the hash of the tree that git has checked out (the date where there is no git): the same sources always play
+the same labs, whoever tests them, and every change of the sources plays others. LABKIT_LABS=name,name (or `all`) in the
+environment chooses instead. `make labs` plays them all.
+"""
+
+import os
+import random
+import subprocess
+import time
+from collections.abc import Mapping
+
+from labkit.guide import catalog, played
+from labkit.guide.source import ROOT
+
+ALWAYS = "redis-master"
+SECONDS = 240.0  # for all of them together
+UNKNOWN = 60.0  # what a lab is taken for that has never been played
+WISH = "LABKIT_LABS"
+
+
+def choose(seconds: Mapping[str, float], seed: str, budget: float = SECONDS) -> list[str]:
+    """Names of labs whose plays last no longer than `budget` together, redis-master first."""
+    left = budget - seconds[ALWAYS]
+    chosen = [ALWAYS]
+    for name in random.Random(seed).sample(others := sorted(seconds.keys() - {ALWAYS}), len(others)):
+        if seconds[name] <= left:
+            chosen.append(name)
+            left -= seconds[name]
+    return chosen
+
+
+def seed() -> str:
+    """The hash of the checked-out tree, or the date."""
+    asked = subprocess.run(["git", "rev-parse", "HEAD^{tree}"], cwd=ROOT, capture_output=True, text=True, check=False)
+    return asked.stdout.strip()[:12] if asked.returncode == 0 else time.strftime("%Y-%m-%d")
+
+
+def chosen_labs() -> list[str]:
+    wish = os.environ.get(WISH, "").replace(",", " ").split()
+    labs = catalog.pages(catalog.LABS)
+    if wish == ["all"]:
+        return list(labs)
+    known = {name: (found.seconds if (found := played.load(page)) else 0) or UNKNOWN for name, page in labs.items()}
+    return wish or choose(known, seed())
+
+
+def chosen_walkthroughs() -> list[str]:
+    """follow-a-pod, and one of the others."""
+    pages = list(catalog.pages(catalog.WALKTHROUGHS))
+    others = [name for name in pages if name != "follow-a-pod"]
+    return ["follow-a-pod", *([random.Random(seed()).choice(others)] if others else [])]
