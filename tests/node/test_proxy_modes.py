@@ -270,11 +270,16 @@ async def test_bad_input_costs_only_itself(lab: World, mode: str) -> None:
         await lab.service("twin", ECHO, tcp(80), deprecated_public_ips=[PUBLIC])
         for name in ("web", "twin"):
             await lab.endpoints(name, A, "10.0.0.99", ECHO, ports=(target(8000),))
-        await lab.service("other", "10.0.0.99", tcp(80))
         proxy = await lab.proxy(f"--proxy-mode={mode}")
-        for ip in (WEB, ECHO, PUBLIC):
-            for _ in range(4):
-                assert await lab.greeting("pod-b", ip, 80) == "pod-a"
+        await lab.service("other", "10.0.0.99", tcp(80))  # was a free address, and an endpoint, until now
+
+        async def by_pod_a_alone() -> bool:
+            heard = [
+                await asked(lab, "pod-b", Reach("", ip, 80, POD_A)) for ip in (WEB, ECHO, PUBLIC) for _ in range(4)
+            ]
+            return heard == ["pod-a"] * 12
+
+        await eventually(by_pod_a_alone, within=15)
 
         async def told() -> bool:
             events = {event.reason for event in (await lab.client.list(Event, "default")).items}

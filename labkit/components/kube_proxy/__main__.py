@@ -45,7 +45,9 @@ async def serve(flags: argparse.Namespace) -> None:
         machine = Machine(flags.bind_address, flags.node_ip)
         balancer = Balancer(chance=random.randrange if flags.balancing == "random" else None)
         name, mode = flags.hostname_override, flags.proxy_mode
-        proxy = Proxy(client, machine, hostname=name, mode=mode, balancer=balancer)
+        proxy = Proxy(
+            client, machine, hostname=name, mode=mode, balancer=balancer, network=flags.service_cluster_ip_range
+        )
         async with healthz(flags.healthz_port, lambda: proxy.trouble):
             working = asyncio.create_task(proxy.run(notify_ready))
             stopping = asyncio.create_task(stop.wait())
@@ -81,6 +83,11 @@ def parse_flags(arguments: list[str]) -> argparse.Namespace:
         "(what its documentation said)",
     )  # fmt: skip
     parser.add_argument(
+        "--service-cluster-ip-range", type=_network, default="", metavar="CIDR",
+        help="kube-apiserver's: an endpoint with such an address gets no connection (default: only the addresses that "
+        "services have)",
+    )  # fmt: skip
+    parser.add_argument(
         "--hostname-override",
         default=socket.gethostname(),
         metavar="NAME",
@@ -107,6 +114,13 @@ def _address(text: str) -> str:
         return str(ipaddress.IPv4Address(text))
     except ValueError as exc:
         raise argparse.ArgumentTypeError(f"{text!r} is no IPv4 address such as 10.245.1.12") from exc
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.IPv4Network(text)) if text else ""
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"{text!r} is no IPv4 network such as 10.0.0.0/16: {exc}") from exc
 
 
 def _cleanup() -> int:

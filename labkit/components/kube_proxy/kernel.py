@@ -24,6 +24,7 @@ from labkit.components.kube_proxy.nat import RulesFailed
 from labkit.components.kube_proxy.node_ports import NodePorts
 from labkit.components.kube_proxy.rules import Contents, Rule, contents
 from labkit.components.kube_proxy.served_ports import Claims, ServedPort, served_ports, without
+from labkit.components.kube_proxy.service_addresses import ServiceAddresses, cluster_ip, naming
 from labkit.trace import Tracer, because
 
 LINES_PER_SYNC = 50  # service ports told one by one; the others are counted
@@ -53,7 +54,8 @@ class Kernel:
 
     follows_endpoints = True
 
-    def __init__(self, firewall: Firewall, bind_address: str, trace: Tracer, event: Tell) -> None:
+    def __init__(self, firewall: Firewall, bind_address: str, trace: Tracer, event: Tell, network: str = "") -> None:
+        """network: the range of cluster IPs, "" when nobody says it."""
         self.firewall = firewall
         self.trace = trace
         self.event = event
@@ -62,6 +64,7 @@ class Kernel:
         self._ports: dict[str, dict[str, ServedPort]] = {}  # by service: what the rules were made of
         self._node_ports = NodePorts(bind_address)
         self._claims = Claims()
+        self._addresses = ServiceAddresses(network)
         self._troubles: dict[str, dict[str, str]] = {}  # by service port and reason; looked at again with each sync
         self._generation: int | None = None  # of the kernel's rules, when they were ours the last time
         self._standing = False
@@ -84,6 +87,7 @@ class Kernel:
         """Make the rules what services and endpoints ask for. RulesFailed: try again, nothing is half done."""
         began = time.monotonic()
         changed, self._changed = self._changed | dict(causes), {}
+        changed = dict.fromkeys(self._met(changed, services), because("an endpoint's address is a service's")) | changed
         names = sorted({*changed, *(_owner(name) for name in self._troubles)})
         before = {name: self._ports.get(name, {}) for name in names}
         after = self._served(names, services)
@@ -99,13 +103,19 @@ class Kernel:
         await self._forget_flows(before, after)
         self._ports = {name: ports for name, ports in self._ports.items() if ports}
 
+    def _met(self, changed: Iterable[str], services: Mapping[str, Service]) -> set[str]:
+        """Whose endpoints name an address that one of these services has got, or has given up."""
+        moved = set[str]()
+        for name in changed:
+            moved |= self._addresses.put(name, cluster_ip(services.get(name)))
+        return naming(moved, self._endpoints)
+
     def _served(self, names: Iterable[str], services: Mapping[str, Service]) -> dict[str, dict[str, ServedPort]]:
         """What each of these services asks for, as far as it can have it."""
-        refused = {service.spec.cluster_ip for service in services.values()}
         wanted = {}
         for name in names:
             self._claims.release(self._ports.get(name, {}).values())
-            wanted[name] = served_ports(services.get(name), self._endpoints.get(name), refused)
+            wanted[name] = served_ports(services.get(name), self._endpoints.get(name), self._addresses)
             for gone in {*self._ports.get(name, {}), *self._of(name)} - {*wanted[name]}:
                 self._node_ports.release(gone)
                 self._troubles.pop(gone, None)

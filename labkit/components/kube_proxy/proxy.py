@@ -64,7 +64,9 @@ class Proxy:
         iptables: Iptables | None = None,
         mode: str = "userspace",
         balancer: Balancer | None = None,
+        network: str = "",
     ) -> None:
+        """network: the range of cluster IPs, "" when nobody says it."""
         self.trace = trace or Tracer("kube-proxy")
         self.services = Informer(client, Service, trace=self.trace)
         self.endpoints = Informer(client, Endpoints, trace=self.trace)
@@ -72,23 +74,28 @@ class Proxy:
         self.relay: Relay | None = None
         self.threads: Executor | None = None  # where the relay's thread comes from; None: the event loop's own
         self.mode_name = mode
-        self.mode = self._userspace(machine, iptables, balancer) if mode == "userspace" else self._kernel(machine)
+        self.mode = (
+            self._userspace(machine, iptables, balancer, network)
+            if mode == "userspace"
+            else self._kernel(machine, network)
+        )
         self.trouble = "waiting for the API server"
         self._taken_over = False
         self._changed = asyncio.Event()
         self._causes: dict[str, str] = {}
-        self._unusable = Unusable(self.trace, self.events.event)
+        self._unusable = Unusable(self.trace, self.events.event, network)
+        self.services.on_change(self._unusable.service_changed)
         self.endpoints.on_change(self._unusable.endpoints_changed)
         self.services.on_change(self._service_changed)
         self.endpoints.on_change(self._endpoints_changed)
 
-    def _userspace(self, machine: Machine, iptables: Iptables | None, balancer: Balancer | None) -> Mode:
+    def _userspace(self, machine: Machine, iptables: Iptables | None, balancer: Balancer | None, network: str) -> Mode:
         tell = ConnectionLines(self._tell_connection)
         self.relay = Relay(balancer or Balancer(), tell, self._warn, raise_descriptor_limit())
-        return Userspace(self.relay, iptables or Iptables(), machine, self.trace, self.events.event)
+        return Userspace(self.relay, iptables or Iptables(), machine, self.trace, self.events.event, network)
 
-    def _kernel(self, machine: Machine) -> Mode:
-        return Kernel(FIREWALLS[self.mode_name](), machine.bind_address, self.trace, self.events.event)
+    def _kernel(self, machine: Machine, network: str) -> Mode:
+        return Kernel(FIREWALLS[self.mode_name](), machine.bind_address, self.trace, self.events.event, network)
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Follow Services and Endpoints; `ready()` is called when the first rules stand."""

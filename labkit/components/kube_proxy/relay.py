@@ -70,7 +70,7 @@ class Relay:
         self.report = report
         self.warn = warn
         self.now = time.monotonic()
-        self.service_ips: set[str] = set()
+        self.refuses: Callable[[Address], bool] = lambda _: False  # an endpoint that would be a circle of connections
         self.buffer = bytearray(BUFFER_BYTES)
         self.view = memoryview(self.buffer)
         self.deadlines: dict[Expiring, float] = {}
@@ -181,10 +181,6 @@ class Relay:
         self.balancer.set_endpoints(name, group)
         if port := self._ports.get(name):
             port.endpoints_changed(group)
-
-    def set_service_ips(self, ips: set[str]) -> None:
-        """The addresses of services: one that is an endpoint as well would be a circle of connections."""
-        self.service_ips = ips
 
     # -- descriptors -----------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@
 two, and two equal rules of iptables would hide the mistake.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Container, Iterable
 from dataclasses import dataclass, field
 
 from labkit.api.types import Endpoints, Service, ServicePort
@@ -37,7 +37,7 @@ class ServedPort:
 
 
 def served_ports(
-    service: Service | None, endpoints: Endpoints | None, refused: Collection[str] = ()
+    service: Service | None, endpoints: Endpoints | None, refused: Container[str] = ()
 ) -> dict[str, ServedPort]:
     """The ports of a service, by name; none for a headless one. refused: addresses that no endpoint may have."""
     if service is None or service.spec.cluster_ip in ("", "None"):

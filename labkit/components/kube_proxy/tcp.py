@@ -171,7 +171,7 @@ class Connection:
                 relay.report("no endpoints", self.name, client=self.ip)
                 break
             relay.report("connecting", self.name, client=self.ip, endpoint=endpoint, attempt=self.tries + 1)
-            if endpoint.ip in relay.service_ips:
+            if relay.refuses(endpoint):
                 relay.report("refused: the endpoint is a service's address", self.name, endpoint=endpoint)
             elif self._connect(endpoint):
                 return

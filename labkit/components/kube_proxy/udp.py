@@ -17,6 +17,7 @@ from labkit.components.kube_proxy.relay import NO_DESCRIPTOR, Relay
 
 IDLE_SECONDS = 10.0
 DATAGRAMS_PER_TURN = 64
+TRIES = 4  # endpoints that may be a service's address, for one client
 
 _IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)  # Python 3.11 does not name it
 _PKTINFO = struct.Struct("I4s4s")  # in_pktinfo: interface, local address, address in the header
@@ -76,14 +77,8 @@ class UdpListener:
                 return
 
     def _session(self, client: tuple[str, int], local: bytes) -> "Session | None":
-        endpoint = self.relay.balancer.next(self.name, client[0])
-        if endpoint is None:
-            self.relay.report("no endpoints", self.name, client=client[0])
-            return None
-        if endpoint.ip in self.relay.service_ips:
-            self.relay.report("refused: the endpoint is a service's address", self.name, endpoint=endpoint)
-            return None
-        if not self.relay.take(1):
+        endpoint = self._endpoint(client[0])
+        if endpoint is None or not self.relay.take(1):
             return None
         try:
             session = self.sessions[client] = Session(self, client, local, endpoint)
@@ -94,6 +89,18 @@ class UdpListener:
             return None
         self.relay.report("connecting", self.name, client=client[0], endpoint=endpoint, attempt=1)
         return session
+
+    def _endpoint(self, client: str) -> Address | None:
+        """The next in turn that may be asked."""
+        for attempt in range(TRIES):
+            endpoint = self.relay.balancer.next(self.name, client, retry=attempt > 0)
+            if endpoint is None:
+                self.relay.report("no endpoints", self.name, client=client)
+                return None
+            if not self.relay.refuses(endpoint):
+                return endpoint
+            self.relay.report("refused: the endpoint is a service's address", self.name, endpoint=endpoint)
+        return None
 
 
 class Session:

@@ -17,13 +17,14 @@ from typing import NamedTuple
 
 from labkit.api.types import Endpoints, Service, ServicePort, key
 from labkit.components.kube_proxy import nat, tcp, udp
-from labkit.components.kube_proxy.balancer import addresses, port_name
+from labkit.components.kube_proxy.balancer import Address, addresses, port_name
 from labkit.components.kube_proxy.handover import Handover
 from labkit.components.kube_proxy.iptables import FIRST, LAST, Portal, Rule, portal_ips, render
 from labkit.components.kube_proxy.local_ports import candidates
 from labkit.components.kube_proxy.node_ports import NodePorts
 from labkit.components.kube_proxy.relay import Relay
 from labkit.components.kube_proxy.rule_news import RuleNews
+from labkit.components.kube_proxy.service_addresses import ServiceAddresses, cluster_ip
 from labkit.trace import Tracer
 
 LOOK_SECONDS = 5.0
@@ -43,7 +44,10 @@ class Userspace:
 
     follows_endpoints = False
 
-    def __init__(self, relay: Relay, iptables: nat.Iptables, machine: Machine, trace: Tracer, event: Tell) -> None:
+    def __init__(
+        self, relay: Relay, iptables: nat.Iptables, machine: Machine, trace: Tracer, event: Tell, network: str = ""
+    ) -> None:
+        """network: the range of cluster IPs, "" when nobody says it."""
         self.relay = relay
         self.iptables = iptables
         self.machine = machine
@@ -53,7 +57,8 @@ class Userspace:
         self._node_ports = NodePorts(machine.bind_address)
         self._handover = Handover()
         self._news = RuleNews(trace)
-        self._ips: dict[str, list[str]] = {}  # by service: where it is reached
+        self._addresses = ServiceAddresses(network)
+        relay.refuses = self._addresses.leads_back
         self._next_look = 0.0  # when the whole table is compared again; 0: at once, nothing is known of it
         self._troubles: dict[str, str] = {}  # by service port: what was said about it already
 
@@ -102,7 +107,7 @@ class Userspace:
         for name, (service, port) in wanted.items():
             self._open(name, service, port, used_before.get(name, 0))
         if causes:
-            self._avoid(services, services)
+            self._avoid({*services, *causes}, services)
         rules = self._render(name for name in wanted if name in self._portals)
         if text := nat.difference(have, rules):
             await self._write(text, len(wanted), began)
@@ -138,10 +143,14 @@ class Userspace:
         self.trace.log("rules written", service_ports=ports, changes=text.count("\n") - 2, seconds=seconds)
 
     def _avoid(self, changed: Iterable[str], services: Mapping[str, Service]) -> None:
-        """Tell the relay the addresses of services, to which it must not connect."""
+        """Have the relay know the addresses of services, to which it must not connect."""
         for name in changed:
-            self._ips[name] = portal_ips(services[name]) if name in services else []
-        self.relay.call(self.relay.set_service_ips, {ip for ips in self._ips.values() for ip in ips})
+            ip = cluster_ip(service := services.get(name))
+            external = portal_ips(service)[1:] if service and ip else []
+            fronts = (
+                [Address(each, port.port or 0) for each in external for port in service.spec.ports] if service else []
+            )
+            self._addresses.put(name, ip, fronts)
 
     def _open(self, name: str, service: Service, port: ServicePort, used_before: int) -> None:
         """Have a local port, and the node port that is asked for, for a service port."""

@@ -218,7 +218,7 @@ async def test_without_endpoints_the_connection_ends_at_once(bench: Bench) -> No
 
 async def test_an_endpoint_that_is_a_service_is_no_circle(bench: Bench) -> None:
     port = bench.listen()
-    bench.relay.call(bench.relay.set_service_ips, {"127.0.0.1"})
+    bench.relay.refuses = lambda endpoint: endpoint.ip == "127.0.0.1"
     bench.endpoints(port)
     assert await talk_or_reset(port, b"x") == b""
     assert len([decision for decision, _ in bench.reports if decision == "connecting"]) == 4

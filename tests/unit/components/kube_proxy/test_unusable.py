@@ -26,17 +26,47 @@ def endpoints(name: str, *ips: str) -> Endpoints:
     return Endpoints(metadata=ObjectMeta(name=name, namespace="default"), subsets=[subset])
 
 
+class Lab:
+    """Services and endpoints that come in any order; what was told."""
+
+    def __init__(self, network: str = "") -> None:
+        self.out, self.events = io.StringIO(), list[tuple[str, str, str]]()
+        self.unusable = Unusable(Tracer("kube-proxy", self.out), self._event, network)
+        self.services: dict[str, Service] = {}
+        self.endpoints: dict[str, Endpoints] = {}
+
+    def _event(self, about: Service, reason: str, message: str) -> None:
+        self.events.append((key(about), reason, message))
+
+    def serve(self, name: str, ip: str) -> None:
+        made = service(name, ip, TCP80)
+        self.unusable.service_changed(self.services.get(key(made)), made)
+        self.services[key(made)] = made
+        self._tell()
+
+    def delete(self, name: str) -> None:
+        self.unusable.service_changed(self.services.pop(f"default/{name}"), None)
+        self._tell()
+
+    def endpoints_of(self, name: str, *ips: str) -> None:
+        made = endpoints(name, *ips)
+        self.unusable.endpoints_changed(self.endpoints.get(key(made)), made)
+        self.endpoints[key(made)] = made
+        self._tell()
+
+    def _tell(self) -> None:
+        self.unusable.tell(self.services, self.endpoints)
+        self.unusable.tell(self.services, self.endpoints)  # nothing is told twice
+
+
 def test_loopback_and_service_addresses_are_an_event_and_a_warning_once() -> None:
-    out, events = io.StringIO(), list[tuple[str, str, str]]()
-    unusable = Unusable(Tracer("kube-proxy", out), lambda about, *what: events.append((key(about), *what)))
-    services: dict[str, Service] = {
-        key(each): each for each in (service("web", "10.0.0.12", TCP80), service("db", "10.0.0.13", TCP80))
-    }
+    lab = Lab()
+    events, out = lab.events, lab.out
+    lab.serve("web", "10.0.0.12")
+    lab.serve("db", "10.0.0.13")
 
     def put(*ips: str) -> None:
-        group = endpoints("db", *ips)
-        unusable.endpoints_changed(None, group)
-        unusable.tell(services, {key(group): group})
+        lab.endpoints_of("db", *ips)
 
     put("10.244.1.2")
     assert events == []
@@ -54,10 +84,37 @@ def test_loopback_and_service_addresses_are_an_event_and_a_warning_once() -> Non
 
 
 def test_endpoints_that_are_gone_or_have_no_service_disturb_nothing() -> None:
-    out = io.StringIO()
-    unusable = Unusable(Tracer("kube-proxy", out), lambda *_: None)
-    unusable.endpoints_changed(endpoints("db", "127.0.0.1"), None)
-    unusable.tell({}, {})
-    unusable.endpoints_changed(None, endpoints("db", "127.0.0.1"))
-    unusable.tell({}, {"default/db": endpoints("db", "127.0.0.1")})
-    assert out.getvalue().count("\n") == 1
+    lab = Lab()
+    lab.unusable.endpoints_changed(endpoints("db", "127.0.0.1"), None)
+    lab.unusable.tell({}, {})
+    lab.endpoints_of("db", "127.0.0.1")
+    assert lab.out.getvalue() == ""
+    lab.serve("db", "10.0.0.13")
+    lab.serve("db", "10.0.0.13")
+    assert [about for about, *_ in lab.events] == ["default/db"], "endpoints that were there before their service"
+    lab.delete("db")
+    lab.serve("db", "10.0.0.13")
+    assert len(lab.events) == 2, "the new service has not heard of it"
+
+
+def test_an_address_of_the_service_range_needs_no_service() -> None:
+    lab = Lab(network="10.0.0.0/16")
+    lab.serve("db", "10.0.0.13")
+    lab.endpoints_of("db", "10.0.99.1", "10.1.0.1")
+    ((_, _, message),) = lab.events
+    assert "10.0.99.1 is in the service range 10.0.0.0/16; name" in message
+    lab.serve("late", "10.0.99.1")
+    assert len(lab.events) == 1
+
+
+def test_a_service_that_is_made_later_has_the_address_of_an_endpoint() -> None:
+    lab = Lab()
+    lab.serve("db", "10.0.0.13")
+    lab.endpoints_of("db", "10.0.0.14")
+    assert lab.events == []
+    lab.serve("late", "10.0.0.14")
+    ((about, _, message),) = lab.events
+    assert (about, "10.0.0.14 is a service's address" in message) == ("default/db", True)
+    lab.delete("late")
+    lab.serve("late", "10.0.0.14")
+    assert len(lab.events) == 2, "it was good in between"

@@ -12,7 +12,7 @@ import pytest
 
 from labkit.api.types import Service, ServicePort, key
 from labkit.components.kube_proxy import local_ports
-from labkit.components.kube_proxy.balancer import Balancer
+from labkit.components.kube_proxy.balancer import Address, Balancer
 from labkit.components.kube_proxy.iptables import CHAINS
 from labkit.components.kube_proxy.memory_nat import MemoryNat
 from labkit.components.kube_proxy.relay import SPARE_DESCRIPTORS, Relay
@@ -172,3 +172,22 @@ def test_local_ports_are_tried_by_chance_within_the_kernel_s_range() -> None:
     assert (tried[0], tried[-1]) == (4711, 0)
     assert all(first <= port <= last for port in tried[1:-1])
     assert 0 not in list(local_ports.candidates())[:-1]
+
+
+async def test_an_endpoint_must_be_no_service_but_may_be_another_port_of_an_external_address(lab: Lab) -> None:
+    refuses = lab.relay.refuses
+    await lab.put(service("web", "10.0.1.200", TCP80, external_ips=["192.0.2.50"]))
+    assert refuses(Address("10.0.1.200", 1234))
+    assert refuses(Address("192.0.2.50", 80))
+    assert not refuses(Address("192.0.2.50", 6443)), "the machine with that address serves other things too"
+    assert not refuses(Address("10.0.9.9", 80))
+    await lab.delete("default/web")
+    assert not refuses(Address("10.0.1.200", 1234))
+    assert not refuses(Address("192.0.2.50", 80))
+
+    limited = Relay(Balancer(), lambda *_, **__: None, lambda *_, **__: None)
+    Userspace(
+        limited, lab.table, Machine("0.0.0.0", "10.245.1.12"), Tracer("kube-proxy", lab.out), lab._event, "10.0.0.0/16"
+    )
+    assert limited.refuses(Address("10.0.9.9", 80))
+    limited.close()
