@@ -13,6 +13,9 @@ for pair in iptables:iptables ip:iproute2 dig:dnsutils conntrack:conntrack nft:n
     musl-gcc:musl-tools gcc:gcc tmux:tmux; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
 done
+# Handouts as PDF: the layout library's own library, and Chinese letters.
+ldconfig -p 2>/dev/null | grep -q libpangoft2 || missing="$missing libpango-1.0-0 libpangoft2-1.0-0"
+fc-list :lang=zh 2>/dev/null | grep -q . || missing="$missing fontconfig fonts-wqy-microhei"
 updated=
 update() {
     [ -n "$updated" ] || $sudo apt-get update -q >/dev/null 2>&1 || true

@@ -95,6 +95,26 @@ def new_lab(
     raise typer.Exit(skeleton.run(which, folder))
 
 
+@lab.command("export")
+def export_lab(
+    which: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Labs, walkthroughs.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    form: Annotated[str, typer.Option("--format", help="md, html or pdf.")] = "html",
+    out: Annotated[Path, typer.Option(help="The folder to write into.")] = Path("handouts"),
+    solutions: Annotated[
+        bool, typer.Option("--solutions", help="For the instructor: with answers and checks.")
+    ] = False,
+    seed: Annotated[str, typer.Option(help="What varies is drawn from this word, as with `labkit lab --seed`.")] = "",
+    lang: Language = None,
+) -> None:
+    """Handouts: labs with recorded outputs and pictures, without their solutions."""
+    from labkit.guide.handout import export
+
+    if bool(which) == everything:
+        raise typer.BadParameter("say which labs, or --all", param_hint="NAME")
+    raise typer.Exit(export.run(which or [], form, out, lang, solutions, seed))
+
+
 @lab.command("view", hidden=True)
 def view_lab(
     what: Annotated[str, typer.Argument(help="pods, endpoints, rules, dns, log:UNIT ...")] = "pods",
@@ -109,13 +129,20 @@ def view_lab(
 @app.command(rich_help_panel=PANEL)
 def walkthrough(
     which: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Without a name: the walkthroughs.")] = None,
-    auto: Annotated[bool, typer.Option("--auto", help="Do not wait for Enter.")] = False,
+    auto: Annotated[bool, typer.Option("--auto", help="Wait for no key, only as long as reading takes.")] = False,
+    notes: Annotated[bool, typer.Option("--notes", help="Show the speaker's notes (key o).")] = False,
+    typing: Annotated[float, typer.Option(help="Characters a second; 0: commands appear at once.", min=0)] = 40,
+    pause: Annotated[float, typer.Option(help="With --auto: 2 is twice as long, 0 does not pause.", min=0)] = 1,
+    record: Annotated[
+        list[Path] | None, typer.Option(help="Write FILE.cast (asciinema) or FILE.html; may be given twice.")
+    ] = None,
     lang: Language = None,
     name: Name = DEFAULT_CLUSTER,
 ) -> None:
-    """Read how it works, with the source beside it and the cluster at hand."""
-    from labkit.guide import play as guide
+    """Present how it works: the source on screen, commands typed and run on the cluster, for one or for a room."""
+    from labkit.guide import show
 
     if which is None:
-        raise typer.Exit(guide.list_walkthroughs(lang))
-    raise typer.Exit(guide.run_walkthrough(which, name, auto=auto, lang=lang))
+        raise typer.Exit(show.list_walkthroughs(lang))
+    wishes = show.Wishes(auto, notes, typing, pause, record or [])
+    raise typer.Exit(show.run_walkthrough(which, name, wishes, lang=lang))

@@ -9,7 +9,9 @@ Lab
      |    Run        `sh on=PLACE`: shown, run on Enter; in a `solution` comment: hidden, typed only by --play
      |    Question   `quiz` (judged at once) or `predict` (judged by what the next command prints)
      |    Ask        `ask name=X`: the learner types what they found; later commands see it as $X
+     |    Picture    `<!-- picture story rc/web -->`, then ![caption](web.svg): drawn when the lab is recorded
      |    Check      `sh check on=PLACE within=20`: passes on exit 0
+     +- notes      `<!-- note`: what the speaker of a walkthrough says
      +- setups     `<!-- setup on=PLACE`: run before the step begins, not shown
      +- resets     `<!-- reset on=PLACE`, or a shown command with the flag `reset`: undo what the step made
      +- hints      shown one by one on request; one with `<!-- when on=PLACE` before it only where that command says yes
@@ -109,7 +111,25 @@ class Check:
     blames: tuple[str, ...] = ()
 
 
-Part = Text | Code | Run | Question | Ask | Check
+@dataclass(frozen=True)
+class Note:
+    """What the speaker of a walkthrough says, or has to know: `<!-- note`, text, `-->`."""
+
+    markdown: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What `labkit packet` or `labkit story` draws at this point of the page, recorded as SVG beside it."""
+
+    command: str  # `labkit story rc/redis-master`
+    file: str
+    caption: str
+    line: int
+
+
+Part = Text | Code | Run | Question | Ask | Check | Picture
 
 
 @dataclass(frozen=True)
@@ -130,6 +150,7 @@ class Step:
     hints: tuple[Hint, ...] = ()
     setups: tuple[Run, ...] = ()
     undo: tuple[Run, ...] = ()  # resets that no reader sees
+    notes: tuple[Note, ...] = ()  # for the speaker
 
     @property
     def checks(self) -> tuple[Check, ...]:
@@ -165,6 +186,7 @@ class Lab:
     parallel: bool = False  # all it does stays in one namespace: several such labs can be played at once
     setups: tuple[Run, ...] = ()
     undo: tuple[Run, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     @property
     def resets(self) -> tuple[Run, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from labkit.guide import catalog, engine
-from labkit.guide.format import Ask, Check, Code, Lab, LabError, Part, Question, Run, Step, Text
+from labkit.guide.format import Ask, Check, Code, Lab, LabError, Part, Picture, Question, Run, Step, Text
 from labkit.guide.parse import parse
 from labkit.guide.rewrite import parts_of
 from labkit.guide.source import ROOT, definition, source_of
@@ -51,6 +51,10 @@ def _page(lab: Lab) -> Iterator[Fault]:
     for part in parts_of(lab):
         if isinstance(part, Run) and not part.hidden and not (part.recorded and part.recorded.body.strip()):
             yield part.line, f"a command without its recorded output; python -m labkit.guide.record {lab.name}"
+        if isinstance(part, Picture) and not (lab.path.parent / part.file).is_file():
+            yield part.line, f"there is no {part.file}; python -m labkit.guide.record {lab.name}"
+        if isinstance(part, Ask) and lab.path.parent.name == catalog.WALKTHROUGHS.name:
+            yield part.line, "a walkthrough asks its audience nothing; expected a quiz or a predict"
         if isinstance(part, Code) and part.body != source_of(part, lab.path):
             yield part.line, f"differs from {part.source}; python -m labkit.guide.record --code {lab.name}"
 
@@ -115,6 +119,8 @@ def bones(part: Part) -> object:
             return ("ask", name, str(answer.place), answer.command)
         case Code(language, source, body):
             return ("code", language, source, body)
+        case Picture(command, file):
+            return ("picture", command, file)
         case Text():
             return "text"
 
@@ -134,6 +140,9 @@ def against_others(lab: Lab) -> Iterator[Fault]:
         elif len(mine) != len(theirs) or [step.id for step in lab.steps] != [step.id for step in other.steps]:
             yield 0, f"{len(lab.steps)} steps and {len(mine)} parts; {path.name} has {len(other.steps)}, {len(theirs)}"
         hidden = [[_hidden(step) for step in page.steps] for page in (lab, other)]
+        notes = [[len(page.notes), *(len(step.notes) for step in page.steps)] for page in (lab, other)]
+        if notes[0] != notes[1]:
+            yield 0, f"the speaker's notes differ in number from those of {path.name}"
         if hidden[0] != hidden[1]:
             yield 0, f"set-ups, resets or conditions of hints differ from {path.name}"
 

@@ -13,10 +13,24 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from labkit.guide.fences import Fence, answer_of, ask_of, check_of, code_of, question_of, read_info, run_of
-from labkit.guide.format import Ask, Check, Hint, Lab, LabError, Part, Question, Recorded, Run, Step, Text
+from labkit.guide.format import (
+    Ask,
+    Check,
+    Hint,
+    Lab,
+    LabError,
+    Note,
+    Part,
+    Picture,
+    Question,
+    Recorded,
+    Run,
+    Step,
+    Text,
+)
 from labkit.guide.front import read_front
 
-_COMMENTS = "id NAME, solution on=PLACE (or setup, reset, when), answer ... or note"
+_COMMENTS = "id NAME, solution on=PLACE (or setup, reset, when), answer ..., picture ... or note"
 
 
 def parse(path: Path, name: str = "") -> Lab:
@@ -39,7 +53,7 @@ def parse_text(text: str, path: Path, name: str) -> Lab:
     lab = Lab(
         name, path, front.title, front.minutes, front.objectives, front.agents, front.reads, tuple(intro.parts), steps,
         labs=front.labs, varies=front.varies, view=front.view, parallel=front.parallel,
-        setups=tuple(intro.setups), undo=tuple(intro.undo))  # fmt: skip
+        setups=tuple(intro.setups), undo=tuple(intro.undo), notes=tuple(intro.notes))  # fmt: skip
     _check_whole(lab)
     return lab
 
@@ -56,16 +70,20 @@ class _Section:
     hints: list[Hint] = field(default_factory=list)
     setups: list[Run] = field(default_factory=list)
     undo: list[Run] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    picture: tuple[str, int] | None = None  # the command of the image that follows, and its line
     when: Run | None = None  # the condition of the hint that follows
 
     def step(self) -> Step:
         if not self.id:
             raise LabError(self.path, self.line, f"step {self.title!r} has no name", "a line <!-- id NAME --> under it")
+        if self.picture:
+            raise LabError(self.path, self.picture[1], "a picture without its image", "![...](NAME.svg) below it")
         if self.when:
             raise LabError(self.path, self.when.line, "a condition without its hint", "<details> behind the comment")
         return Step(
-            self.id, self.title, self.line, tuple(self.parts), tuple(self.hints), tuple(self.setups), tuple(self.undo)
-        )
+            self.id, self.title, self.line, tuple(self.parts), tuple(self.hints), tuple(self.setups), tuple(self.undo),
+            tuple(self.notes))  # fmt: skip
 
 
 def _sections(page: str, lines: list[str], path: Path) -> list[_Section]:
@@ -114,6 +132,13 @@ class _Reader:
 
     def _text(self, markdown: str, line: int) -> None:
         parts = self.here.parts
+        if self.here.picture:
+            (command, above), self.here.picture = self.here.picture, None
+            image = re.fullmatch(r"!\[(.+)\]\(([\w-]+\.svg)\)", markdown.strip())
+            if not image:
+                self.fail(above, "a picture without its image", "![what it shows](NAME.svg) below the comment")
+            parts.append(Picture(command, image[2], image[1], line))
+            return
         if parts and isinstance(parts[-1], Text):
             parts[-1] = Text(f"{parts[-1].markdown}\n\n{markdown}", parts[-1].line)
         else:
@@ -152,7 +177,13 @@ class _Reader:
         elif word == "answer":
             last = self.here.parts[-1] if self.here.parts else None
             self.here.parts[-1:] = [answer_of(last, Fence(rest, body, line, self.path))]
-        elif word != "note":
+        elif word == "picture":
+            if rest.split()[:1] not in (["packet"], ["story"]) or len(rest.split()) < 2:
+                self.fail(line, f"picture {rest}", "picture packet FROM TO, or picture story KIND/NAME")
+            self.here.picture = (f"labkit {rest}", line)
+        elif word == "note":
+            self.here.notes.append(Note(f"{rest}\n{body}".strip(), line))
+        else:
             self.fail(line, f"unknown comment {word!r}", _COMMENTS)
 
     def _hidden(self, word: str, run: Run) -> None:

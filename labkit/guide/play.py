@@ -1,4 +1,4 @@
-"""What the command line calls: list, guide, prove and reset labs; play walkthroughs.
+"""What the command line calls: list, guide, prove and reset labs.
 
 Exit codes: 0 fine, 1 a check did not pass (or the learner stopped before the end), 2 the page or the usage is wrong,
 3 a machine or a command failed, 130 Ctrl-C.
@@ -15,7 +15,7 @@ from labkit.cluster import load as load_cluster
 from labkit.cluster import state_dir
 from labkit.guide import acts, catalog, theatre
 from labkit.guide.desk import Plain
-from labkit.guide.engine import Progress, percent
+from labkit.guide.engine import percent
 from labkit.guide.format import Lab, LabError
 from labkit.guide.keys import Quit
 from labkit.guide.machines import Machines
@@ -108,37 +108,6 @@ def prove_tight(name: str, cluster_name: str, lang: str | None = None, seed: str
     return guarded(lang, ran)
 
 
-def run_walkthrough(name: str, cluster_name: str, auto: bool = False, lang: str | None = None) -> int:
-    """Play a walkthrough from its beginning; `auto` waits for nobody and ends with 1 at the first unexpected end."""
-
-    def ran(screen: Screen, words: Words) -> int:
-        page = catalog.load(catalog.WALKTHROUGHS, name, catalog.language(lang))
-        with on_stage(cluster_name, page) as stage:
-            if not ready(stage, page, screen, words):
-                return FAILED
-            acts.reset(stage, page)
-            tutor = Tutor(page, stage, Plain(stage), screen, words, save=lambda progress: None, auto=auto)
-            try:
-                return FINE if tutor.lead(Progress()) else NOT_PASSED
-            except (Quit, EOFError):
-                return FINE
-            finally:
-                acts.reset(stage, page)
-
-    return guarded(lang, ran, typing=0 if auto else 0.015)
-
-
-def list_walkthroughs(lang: str | None = None) -> int:
-    def listed(screen: Screen, words: Words) -> int:
-        pages = {name: catalog.load(catalog.WALKTHROUGHS, name, catalog.language(lang))
-                 for name in catalog.pages(catalog.WALKTHROUGHS)}  # fmt: skip
-        screen.table([words("list-name"), words("list-title"), words("list-minutes")],
-                     [(name, page.title, str(page.minutes)) for name, page in pages.items()])  # fmt: skip
-        return FINE
-
-    return guarded(lang, listed)
-
-
 @contextmanager
 def on_stage(cluster_name: str, lab: Lab) -> Iterator[Stage]:
     machines = Machines(load_cluster(cluster_name), lab.name)
@@ -227,10 +196,10 @@ def _prove(stage: Stage, lab: Lab, screen: Screen, words: Words, keep: bool) -> 
     return NOT_PASSED
 
 
-def guarded(lang: str | None, ran: Callable[[Screen, Words], int], typing: float = 0) -> int:
+def guarded(lang: str | None, ran: Callable[[Screen, Words], int], screen: Screen | None = None) -> int:
     """Expected failures become one clear message and an exit code."""
     try:
-        return ran(Terminal(typing), Words(catalog.language(lang)))
+        return ran(screen or Terminal(), Words(catalog.language(lang)))
     except LabError as exc:
         shown = exc.path.relative_to(Path.cwd()) if exc.path.is_relative_to(Path.cwd()) else exc.path
         print(str(exc).replace(str(exc.path), str(shown), 1), file=sys.stderr)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from labkit.guide import acts
-from labkit.guide.format import Ask, Check, Lab, Part, Run, Step
+from labkit.guide.format import Ask, Check, Lab, Part, Picture, Run, Step
 from labkit.guide.places import NowhereError
 from labkit.guide.stage import Outcome, Stage
 
@@ -46,20 +46,24 @@ class StepBroken(Exception):
         super().__init__(f"{lab.path}:{run.line}: exit code {outcome.rc}, expected {meant}: {outcome.text.strip()}")
 
 
-def prove(stage: Stage, lab: Lab, verdict: Callable[[Verdict], None], typed: Typed = lambda run, outcome: None) -> bool:
-    """True when every check of every step did as it must. Raises StepBroken."""
+def prove(
+    stage: Stage, lab: Lab, verdict: Callable[[Verdict], None], typed: Typed = lambda run, outcome: None,
+    drawn: Callable[[Picture], None] = lambda picture: None,
+) -> bool:  # fmt: skip
+    """True when every check of every step did as it must; `drawn` hears of each picture. Raises StepBroken."""
     answers: dict[str, str] = {}
     _type(stage, lab, [*lab.setups], answers, lambda run, outcome: None)
     _type(stage, lab, [part for part in lab.intro if isinstance(part, Run)], answers, typed)
     good = True
     for step in lab.steps:
-        good = _prove_step(stage, lab, step, answers, verdict, typed) and good
+        good = _prove_step(stage, lab, step, answers, verdict, typed, drawn) and good
     return good
 
 
 def _prove_step(
-    stage: Stage, lab: Lab, step: Step, answers: dict[str, str], verdict: Callable[[Verdict], None], typed: Typed
-) -> bool:
+    stage: Stage, lab: Lab, step: Step, answers: dict[str, str], verdict: Callable[[Verdict], None], typed: Typed,
+    drawn: Callable[[Picture], None],
+) -> bool:  # fmt: skip
     _type(stage, lab, [*step.setups], answers, lambda run, outcome: None)
     before = {check: acts.check(stage, lab, check, answers, within=0).rc != 0 for check in step.checks}
     good = bool(step.checks)
@@ -75,6 +79,8 @@ def _prove_step(
             found = Verdict(step.id, part.line, before[part], after.rc == 0, seconds, after.text.strip())
             verdict(found)
             good = good and found.good
+        elif isinstance(part, Picture):
+            drawn(part)
     return good
 
 

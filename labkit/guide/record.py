@@ -8,13 +8,14 @@ Both languages are written from one run, so that they show the same. Nothing in 
 
 import argparse
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 from labkit.cluster import ClusterError
 from labkit.cluster import load as load_cluster
 from labkit.guide import acts, catalog
-from labkit.guide.format import LabError, Run
+from labkit.guide.format import LabError, Picture, Run
 from labkit.guide.machines import Machines
 from labkit.guide.parse import parse
 from labkit.guide.proof import StepBroken, prove
@@ -46,10 +47,16 @@ def record(page: Path, name: str, cluster_name: str) -> bool:
     def typed(run: Run, outcome: Outcome) -> None:
         printed[spoken(run)] = recordable(outcome)
 
+    def drawn(picture: Picture) -> None:
+        words = [*picture.command.split()[1:], "--svg", str(page.parent / picture.file), "--cluster", cluster_name]
+        subprocess.run(
+            [sys.executable, "-m", "labkit.cli", *words], stdout=subprocess.DEVNULL, timeout=120, check=False
+        )
+
     try:
         stage.bring(lab)
         acts.reset(stage, lab)
-        good = prove(stage, lab, lambda verdict: None, typed)
+        good = prove(stage, lab, lambda verdict: None, typed, drawn)
         acts.reset(stage, lab)
     finally:
         stage.close()

@@ -13,7 +13,7 @@ import time
 import tty
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, TextIO
 
 from rich.console import Console
 from rich.markdown import Markdown
@@ -39,10 +39,11 @@ def _unbuffered(terminal: int) -> Iterator[int]:
 
 
 class Screen(Protocol):
+    def clear(self) -> None: ...
     def title(self, text: str, under: str = "") -> None: ...
     def markdown(self, text: str) -> None: ...
     def code(self, language: str, text: str, caption: str) -> None: ...
-    def command(self, where: str, text: str, hand: str = "") -> None: ...
+    def command(self, where: str, text: str, hand: str = "", typed: bool = True) -> None: ...
     def output(self, text: str) -> None: ...
     def copyable(self, text: str) -> None: ...
     def say(self, text: str, mood: str = "") -> None: ...
@@ -56,22 +57,40 @@ MOODS = {"good": "bold green", "bad": "bold red", "quiet": "dim", "hint": "yello
 WIDTH = 100  # lines longer than this tire the eye
 
 
-class Terminal:
-    """`typing` is the time per character that commands take to appear (0: at once)."""
+# What the keys that a remote control of slides has, and arrows, send -> the key of ours.
+_NAMED_KEYS = {"\x1b[C": "n", "\x1b[6~": "n", "\x1b[B": "n", "\x1b[D": "b", "\x1b[5~": "b", "\x1b[A": "b"}
 
-    def __init__(self, typing: float = 0) -> None:
+
+class Terminal:
+    """`typing` is the time per character that commands take to appear (0: at once); `recording` takes what is shown, on
+    a terminal of its own size, and `sleep` is how its time passes."""
+
+    def __init__(
+        self, typing: float = 0, recording: TextIO | None = None, size: tuple[int, int] | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:  # fmt: skip
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")  # a terminal that knows no bullets shows ? in their place
         # Colours only of the terminal's own palette, no backgrounds: it may be light or dark.
-        self._console = Console(highlight=False, theme=Theme({"markdown.code": "cyan", "markdown.code_block": "cyan"}))
+        self._console = Console(
+            file=recording, highlight=False, theme=Theme({"markdown.code": "cyan", "markdown.code_block": "cyan"}),
+            force_terminal=True if recording else None, color_system="standard" if recording else "auto",
+        )  # fmt: skip
         self._typing = typing if self._console.is_terminal else 0
+        self._size, self._sleep = size, sleep
 
     @property
     def console(self) -> Console:
         """As wide as the terminal is now: a pane may have been split, a window drawn larger."""
-        self._console.width = min(shutil.get_terminal_size().columns, WIDTH)
+        columns = self._size[0] if self._size else shutil.get_terminal_size().columns
+        self._console.width = min(columns, WIDTH)
         return self._console
+
+    def clear(self) -> None:
+        """A new screen, where there is one."""
+        if self.console.is_terminal and os.environ.get("TERM") != "dumb":
+            self.console.clear()
 
     def title(self, text: str, under: str = "") -> None:
         self.console.print()
@@ -89,21 +108,21 @@ class Terminal:
         shown = Syntax(text.rstrip("\n"), language, theme="ansi_dark", background_color="default", word_wrap=True)
         self.console.print(Padding(shown, (0, 0, 0, 2)))
 
-    def command(self, where: str, text: str, hand: str = "") -> None:
-        """Long lines are not wrapped by us: what is copied must be what is typed."""
+    def command(self, where: str, text: str, hand: str = "", typed: bool = True) -> None:
+        """`typed`: as if by hand, if this screen types. Long lines are not wrapped: what is copied is what is typed."""
         self.console.print()
         if hand:
             self.console.print(Text(hand, style="dim"))
         self.console.print(Text(f"[{where}] ", style="cyan"), end="")
         for index, line in enumerate(text.splitlines()):
             self.console.print(Text("# " if index == 0 else "> ", style="cyan"), end="")
-            self._type(line)
+            self._type(line, self._typing if typed else 0)
 
-    def _type(self, line: str) -> None:
-        for char in line if self._typing else ():
+    def _type(self, line: str, seconds: float) -> None:
+        for char in line if seconds else ():
             self.console.print(Text(char, style="bold"), end="", soft_wrap=True)
-            time.sleep(self._typing)
-        self.console.print(Text("" if self._typing else line, style="bold"), soft_wrap=True)
+            self._sleep(seconds)
+        self.console.print(Text("" if seconds else line, style="bold"), soft_wrap=True)
 
     def output(self, text: str) -> None:
         if text:
@@ -133,7 +152,7 @@ class Terminal:
             typed = os.read(terminal, 64).decode(errors="replace")
         if not typed or typed[0] == "\x04":
             raise EOFError
-        return "" if typed[0] in "\r\n" else typed[0].lower()
+        return _NAMED_KEYS.get(typed, "" if typed[0] in "\r\n" else typed[0].lower())
 
     def table(self, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))

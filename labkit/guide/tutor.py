@@ -20,21 +20,20 @@ MASTER = Place("machine", machine="master")
 
 
 class Tutor:
-    """`save` is called with the progress after every part. `auto`: nobody is asked, commands run by themselves."""
+    """`save` is called with the progress after every part, `labs` shows the list of labs."""
 
     def __init__(
         self, lab: Lab, stage: Stage, desk: Desk, screen: Screen, words: Words, save: Callable[[Progress], None],
-        auto: bool = False, labs: Callable[[], None] = lambda: None,
+        labs: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self._lab, self._stage, self._desk, self._screen, self._words = lab, stage, desk, screen, words
-        self._save, self._auto = save, auto
+        self._save = save
         self._coach = Coach(lab, stage, screen, words)
         self._keys = Keys(screen, words, self._shell, self._view, labs)
         self._predicted: dict[int, str] = {}  # line of the question -> letter
 
-    def lead(self, progress: Progress) -> bool:
-        """Until the end of the page (True) or until a command of an unattended page does not do what it should.
-        Raises Quit."""
+    def lead(self, progress: Progress) -> None:
+        """Until the end of the page. Raises Quit."""
         progress = engine.start(self._lab, progress)
         self._open(progress)
         shown = progress.step
@@ -43,15 +42,11 @@ class Tutor:
                 shown = progress.step
                 self._step_title(progress)
             try:
-                following = self._take(part, progress)
+                progress = self._take(part, progress)
             except StartOver:
-                following = self._anew(progress)
-            if following is None:
-                return False
-            progress = following
+                progress = self._anew(progress)
             self._save(progress)
         self._save(progress)
-        return True
 
     def _open(self, progress: Progress) -> None:
         lab, words = self._lab, self._words
@@ -92,21 +87,22 @@ class Tutor:
         self._step_title(progress)
         return progress
 
-    def _take(self, part: Part, progress: Progress) -> Progress | None:
-        """Do one part; the progress behind it, None when an unattended command failed."""
+    def _take(self, part: Part, progress: Progress) -> Progress:
+        """Do one part; the progress behind it."""
         if isinstance(part, Text | Code):
             self._show(part, progress)
         elif isinstance(part, Run):
-            if part.hidden and not self._auto:
+            if part.hidden:
                 return self._learners_turn(part, progress)
-            if not self._run(part, progress):
-                return None
+            self._run(part, progress)
         elif isinstance(part, Question):
             self._question(part, progress)
         elif isinstance(part, Ask):
             return self._ask(part, progress)
-        else:
+        elif isinstance(part, Check):
             return self._check(part, progress)
+        else:
+            self._screen.say(self._words("picture", caption=part.caption, command=part.command), "quiet")
         return engine.advance(self._lab, progress)
 
     def _show(self, part: Text | Code, progress: Progress) -> None:
@@ -115,7 +111,7 @@ class Tutor:
         else:
             source = filled(source_of(part, self._lab.path), self._lab.values)
             self._screen.code(part.language, source, part.source)
-        if engine.pauses_after(engine.parts_here(self._lab, progress), progress.part) and not self._auto:
+        if engine.pauses_after(engine.parts_here(self._lab, progress), progress.part):
             self._keys.press("next?", {""})
 
     def _shell(self, place: Place | None) -> None:
@@ -134,25 +130,22 @@ class Tutor:
             self._screen.say(self._words("nowhere", what=exc), "bad")
             return None
 
-    def _run(self, run: Run, progress: Progress) -> bool:
-        """Show the command, run it on Enter. False when nobody is there to mend an unexpected end."""
+    def _run(self, run: Run, progress: Progress) -> None:
+        """Show the command, run it on Enter."""
         prompt = "run?"
         while True:
             spot = self._spot(run.place)
             if spot:
                 self._command(run, spot, progress)
-            if not self._auto and self._keys.press(prompt, {"", "k"}, run.place) == "k":
+            if self._keys.press(prompt, {"", "k"}, run.place) == "k":
                 break
             outcome = self._desk.run(spot, run.command, run.timeout, progress.answers) if spot else None
             if outcome:
                 self._output(outcome)
             if outcome and acts.as_meant(run, outcome):
                 break
-            if self._auto:
-                return False
             prompt = "unexpected"
         self._judge_predictions(progress)
-        return True
 
     def _learners_turn(self, solution: Run, progress: Progress) -> Progress:
         """The learner finds the command; what it must achieve is said before and checked after, and while waiting."""
@@ -191,7 +184,7 @@ class Tutor:
         choices = "\\\n".join(f"**{letter}.** {text}" for letter, text in question.choices.items())
         self._screen.markdown(f"{question.text}\n\n{choices}")
         letters = "/".join(question.choices)
-        while not self._auto:
+        while True:
             given = self._screen.ask(self._words("answer?", letters=letters)).lower()[:1]
             if given == "q":
                 raise Quit
@@ -218,10 +211,6 @@ class Tutor:
 
     def _ask(self, ask: Ask, progress: Progress) -> Progress:
         self._screen.markdown(ask.text)
-        if self._auto:
-            given = acts.do(self._stage, ask.answer, progress.answers).text.strip()
-            self._screen.say(self._words("finding?", name=ask.name) + given)
-            return engine.advance(self._lab, progress, (ask.name, given))
         self._screen.say(self._words("find?"), "quiet")
         while True:
             given = self._screen.ask(self._words("finding?", name=ask.name))
@@ -234,8 +223,8 @@ class Tutor:
             elif given:
                 return engine.advance(self._lab, progress, (ask.name, given))
 
-    def _check(self, check: Check, progress: Progress) -> Progress | None:
-        """Until it passes; None when it does not and nobody is there to mend it."""
+    def _check(self, check: Check, progress: Progress) -> Progress:
+        """Until it passes, or until the learner wants to go back."""
         while True:
             if check.within:
                 self._screen.say(self._words("checking", n=check.within), "quiet")
@@ -244,8 +233,6 @@ class Tutor:
                 self._screen.say(self._words("passed"), "good")
                 return engine.advance(self._lab, progress)
             root = self._coach.explain(check, outcome.text, progress)
-            if self._auto:
-                return None
             place = engine.workplace(engine.parts_here(self._lab, progress), progress.part) or check.place
             keys = {"", "c", "a", "h", "s"} | ({"b"} if root else set())
             watch = partial(self._passes, check, progress)

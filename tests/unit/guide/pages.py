@@ -151,7 +151,10 @@ class FakeScreen:
     def code(self, language: str, text: str, caption: str) -> None:
         self.shown += [caption, text]
 
-    def command(self, where: str, text: str, hand: str = "") -> None:
+    def clear(self) -> None:
+        self.shown.append("---")
+
+    def command(self, where: str, text: str, hand: str = "", typed: bool = True) -> None:
         self.shown.append(f"{where}# {text}")
 
     def output(self, text: str) -> None:

@@ -1,0 +1,53 @@
+"""`labkit lab export`: handouts of one lab or walkthrough, or of all, as Markdown, HTML or PDF."""
+
+from pathlib import Path
+
+from labkit.guide import catalog
+from labkit.guide.format import Lab, LabError, Picture
+from labkit.guide.handout import html, markdown, pdf
+from labkit.guide.play import FAILED, FINE, guarded
+from labkit.guide.rewrite import parts_of
+from labkit.guide.screen import Screen
+from labkit.guide.vary import draw, varied
+from labkit.guide.words import Words
+
+FORMATS = ("md", "html", "pdf")
+
+
+def run(names: list[str], form: str, out: Path, lang: str | None, solutions: bool = False, seed: str = "") -> int:
+    """Write NAME.LANG.FORM into the folder `out` for each name; all labs and walkthroughs when none is named."""
+
+    def ran(screen: Screen, words: Words) -> int:
+        pages = catalog.pages(catalog.LABS) | catalog.pages(catalog.WALKTHROUGHS)
+        if form not in FORMATS:
+            raise LabError(out, 0, f"--format {form}", "one of " + ", ".join(FORMATS))
+        if unknown := [name for name in names if name not in pages]:
+            raise LabError(catalog.LABS, 0, f"there is no {unknown[0]!r}", "one of " + ", ".join(pages))
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            for name in names or pages:
+                lab = catalog.load(pages[name].parents[1 if pages[name].name == "lab.md" else 0], name, words.lang)
+                lab = varied(lab, draw(lab, seed))
+                screen.say(words("written", path=write(lab, form, out, words.lang, solutions)))
+        except pdf.CannotPrint as exc:
+            screen.say(str(exc), "bad")
+            return FAILED
+        except OSError as exc:
+            raise LabError(Path(exc.filename or out), 0, exc.strerror or str(exc), "a folder to write into") from exc
+        return FINE
+
+    return guarded(lang, ran)
+
+
+def write(lab: Lab, form: str, out: Path, lang: str, solutions: bool) -> Path:
+    path = out / f"{lab.name}{'' if lang == 'en' else '.' + lang}{'-solutions' if solutions else ''}.{form}"
+    if form == "md":
+        path.write_text(markdown.page(lab, lang, solutions), encoding="utf-8")
+        for part in parts_of(lab):
+            if isinstance(part, Picture):
+                (out / f"{lab.name}-{part.file}").write_bytes((lab.path.parent / part.file).read_bytes())
+    elif form == "html":
+        path.write_text(html.page(lab, lang, solutions=solutions), encoding="utf-8")
+    else:
+        path.write_bytes(pdf.printed(html.page(lab, lang, solutions=solutions, paper=True), lang))
+    return path

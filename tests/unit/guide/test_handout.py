@@ -1,0 +1,131 @@
+"""Handouts: what is in them, what is left out, and that a PDF has its letters."""
+
+import re
+import zlib
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from labkit.guide import catalog
+from labkit.guide.format import LabError
+from labkit.guide.handout import export, html, markdown, pdf
+from labkit.guide.parse import parse
+from tests.unit.guide.pages import PAGE, page
+
+SECRETS = ["touch bright", "Nothing is free", "grep -q on lamp", "head -c -1 lamp"]  # solution, reason, check, finding
+PICTURE = "<!-- picture story rc/lamp -->\n![The way of a lamp](lamp.svg)\n\n"
+
+
+@pytest.mark.parametrize(
+    "made", [lambda lab, s: html.page(lab, "en", solutions=s), lambda lab, s: markdown.page(lab, "en", s)]
+)
+def test_solutions_are_for_the_instructor(made) -> None:  # type: ignore[no-untyped-def]
+    handed_out, instructors = made(page(), False), made(page(), True)
+    for secret in SECRETS:
+        assert secret not in handed_out
+        assert secret in instructors
+    for shown in ("echo on", "How bright?", "nobody", "BRIGHT", "the debrief"):
+        assert shown in handed_out
+
+
+class Outside(HTMLParser):
+    """Collects whatever a browser would fetch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.fetched += [value or "" for name, value in attrs if name in ("src", "href") and tag != "a"]
+
+
+def test_a_page_fetches_nothing() -> None:
+    text = html.page(catalog.load(catalog.LABS, "redis-master", "zh"), "zh")
+    outside = Outside()
+    outside.feed(text)
+    assert [src for src in outside.fetched if not src.startswith("data:")] == []
+    assert "url(" not in text
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_what_was_typed_is_escaped_and_can_be_copied() -> None:
+    text = html.page(page(PAGE.replace("echo on > lamp; cat lamp", 'echo "<b>" > lamp; cat lamp')), "en")
+    assert "<b>" not in text
+    assert 'data-copy="echo &quot;&lt;b&gt;&quot; &gt; lamp; cat lamp"' in text
+
+
+def test_outputs_of_this_run_take_the_place_of_the_recorded() -> None:
+    printed = {"master\necho on > lamp; cat lamp": "dazzling"}
+    assert "dazzling" in html.page(page(), "en", printed=printed)
+
+
+def with_picture(folder: Path) -> Path:
+    (folder / "lamp.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>')
+    path = folder / "lab.md"
+    path.write_text(PAGE.replace("It shines", PICTURE + "It shines"))
+    return path
+
+
+def test_pictures_come_along(tmp_path: Path) -> None:
+    lab = parse(with_picture(tmp_path), "lamp")
+    assert "data:image/svg+xml;base64," in html.page(lab, "en")
+    assert "labkit story rc/lamp" in html.page(lab, "en")
+    out = tmp_path / "out"
+    out.mkdir()
+    assert "![The way of a lamp](lamp-lamp.svg)" in export.write(lab, "md", out, "en", False).read_text()
+    assert (out / "lamp-lamp.svg").read_text().startswith("<svg")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("![The way of a lamp](lamp.svg)\n\n", "", "without its image"),
+        ("story rc/lamp", "look rc/lamp", "expected picture packet FROM TO"),
+        ("(lamp.svg)", "(../lamp.png)", "without its image"),
+    ],
+)
+def test_a_picture_that_is_none(tmp_path: Path, old: str, new: str, said: str) -> None:
+    path = tmp_path / "lab.md"
+    path.write_text(PAGE.replace("It shines", PICTURE.replace(old, new) + "It shines"))
+    with pytest.raises(LabError, match=said):
+        parse(path, "lamp")
+
+
+def test_bad_words_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert export.run(["redis-master"], "docx", tmp_path, "en") == 2
+    assert "expected one of md, html, pdf" in capsys.readouterr().err
+    assert export.run(["lump"], "md", tmp_path, "en") == 2
+    assert "there is no 'lump'" in capsys.readouterr().err
+    (tmp_path / "file").write_text("")
+    assert export.run(["redis-master"], "md", tmp_path / "file", "en") == 2
+    assert "a folder to write into" in capsys.readouterr().err
+
+
+def test_without_weasyprint_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> None:
+        raise ImportError(f"No module named {name!r}")
+
+    monkeypatch.setattr("importlib.import_module", absent)
+    with pytest.raises(pdf.CannotPrint, match=r"labkit\[handout\]"):
+        pdf.printed("", "en")
+
+
+def test_a_pdf_has_chinese_letters() -> None:
+    """Not boxes: each of the letters is in the table from glyphs to Unicode of a font that is embedded."""
+    try:
+        made = pdf.printed("<p lang=zh>一个实验：亮</p>", "zh")
+    except pdf.CannotPrint as exc:
+        pytest.skip(str(exc))
+    assert made.startswith(b"%PDF")
+    streams = [_inflated(body) for body in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", made, re.DOTALL)]
+    maps = b"".join(stream for stream in streams if b"beginbfchar" in stream).lower()
+    for letter in "一个实验亮":
+        assert letter.encode("utf-16-be").hex().encode() in maps, letter
+
+
+def _inflated(body: bytes) -> bytes:
+    try:
+        return zlib.decompress(body)
+    except zlib.error:
+        return body
