@@ -42,10 +42,10 @@ def packet(
     name: Name = DEFAULT_CLUSTER,
 ) -> None:
     from labkit.observe import ends as words
-    from labkit.observe import journey as telling
+    from labkit.observe import journey, picture, question, telling
     from labkit.observe import packet as asking
-    from labkit.observe import picture, question
     from labkit.observe import svg as paper
+    from labkit.observe.objects import Refused
 
     _teach(ends)
     check_folder(svg)
@@ -54,12 +54,12 @@ def packet(
         start, to = words.parse(ends)
         objects = asking.objects(cluster)
         asked = question.ask(start, to, objects, cluster, via)
-    except (words.Unclear, question.Refused) as exc:
+    except (words.Unclear, Refused) as exc:
         err.print(str(exc), style="red", highlight=False, soft_wrap=True, markup=False)
         raise typer.Exit(getattr(exc, "exit_code", 2)) from exc
     told = telling.tell(asking.investigate(asked, objects, cluster, _spoken(send), seconds), cluster)
     if json:
-        sys.stdout.write(telling.as_json(told))
+        sys.stdout.write(journey.as_json(told))
     else:
         picture.draw(told, out)
     if svg:
@@ -95,15 +95,16 @@ def dns(
     name: Name = DEFAULT_CLUSTER,
 ) -> None:
     from labkit.observe import ends as words
-    from labkit.observe import lookup, name_faults, name_picture, question
+    from labkit.observe import lookup, name_faults, name_picture
     from labkit.observe import packet as asking
+    from labkit.observe.objects import Refused
 
     cluster = clusters.load(name)
     try:
         asker = words.parse_asker(start)
         objects = asking.objects(cluster)
         place = lookup.place(asker, wanted, kind.upper(), objects, cluster)
-    except (words.Unclear, question.Refused) as exc:
+    except (words.Unclear, Refused) as exc:
         err.print(str(exc), style="red", highlight=False, soft_wrap=True, markup=False)
         raise typer.Exit(getattr(exc, "exit_code", 2)) from exc
     evidence = lookup.investigate(place, objects, cluster, seconds)

@@ -15,9 +15,9 @@ from labkit.api.types import Pod, Service, key
 from labkit.cluster import Cluster, Machine
 from labkit.observe import question
 from labkit.observe.ends import From
-from labkit.observe.faults import Fault
+from labkit.observe.fault import Fault
+from labkit.observe.objects import Objects, Refused
 from labkit.observe.packet import PROBE, Reach
-from labkit.observe.question import Objects, Refused
 from labkit.probe.asked import Asked, Data, NameReport, NameRequest
 from labkit.probe.message import TYPES
 from labkit.provision.ssh import Ssh

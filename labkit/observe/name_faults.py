@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from labkit.api.types import Service, key
 from labkit.cluster import Cluster
-from labkit.observe.faults import Fault
+from labkit.observe.fault import Fault
 from labkit.observe.lookup import DNS_SERVICE, Evidence
 
 _RESTART = "labkit logs kube-dns; labkit ssh master systemctl restart kube-dns"

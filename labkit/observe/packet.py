@@ -7,21 +7,21 @@ then:         the machine of the endpoint that was chosen, if another: did it se
 
 import asyncio
 import functools
-import re
 import socket
 import struct
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
 from labkit.api.types import Endpoints, Pod, Service
 from labkit.cluster import Cluster, Machine
-from labkit.observe.question import Objects, Question
-from labkit.probe.report import Ending, Look, Report, Request
+from labkit.observe.evidence import Evidence, far_machine, last_leg
+from labkit.observe.objects import Objects
+from labkit.observe.question import Question
+from labkit.observe.sending import timed
+from labkit.probe.report import Ending, Report, Request
 from labkit.provision import admin
 from labkit.provision.channel import Result
 from labkit.provision.errors import CommandFailed
@@ -29,7 +29,6 @@ from labkit.provision.ssh import Ssh
 
 PROBE = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin /opt/labkit/venv/bin/python -m labkit.probe"
 API_SECONDS = 10.0
-_TARGET = re.compile(r"(?:--to-destination |dnat (?:ip )?to )([0-9.]+:[0-9]+)")
 ARMING_SECONDS = 20.0  # so long the sender may take until it sends
 HELLO = b"labkit packet\n"
 
@@ -50,21 +49,6 @@ class Shell(Protocol):
 
 
 Reach = Callable[[Machine], AbstractContextManager[Shell]]
-
-
-@dataclass
-class Evidence:
-    """What was asked and what was seen. far: conntrack of the endpoint's machine, None when nobody was asked.
-
-    near: what the sending machine saw, when `report` is that of another one, to which it sent.
-    """
-
-    question: Question
-    report: Report
-    objects: Objects
-    near: Report | None = None
-    far: Report | None = None
-    far_trouble: str = ""
 
 
 def objects(cluster: Cluster) -> Objects:
@@ -161,80 +145,13 @@ def from_host(shell: Shell, question: Question, say: bytes, seconds: float) -> R
 
         def on_line(line: str) -> None:
             if line == "armed":
-                result.append(_timed(sock, (ip, int(port)), say or hello(question)))
+                result.append(timed(sock, (ip, int(port)), say or hello(question)))
 
         asked = msgspec.json.encode(request(question, say, seconds, client))
         ran = shell.run(PROBE, timeout=seconds + 40, input=asked, what="looking at the request", on_line=on_line)
     report = _decoded(ran.out)
     report.ending, report.answer, report.milliseconds = result[0] if result else ("", b"", 0.0)
     return report
-
-
-def _timed(sock: socket.socket, target: tuple[str, int], say: bytes) -> tuple[Ending, bytes, float]:
-    """The ending, the answer, and the milliseconds until it came (until we were connected when none did)."""
-    began = time.monotonic()
-    moments = [began]
-    ending, answer = _send(sock, target, say, lambda: moments.append(time.monotonic()))
-    ended = moments[-1] if ending in ("connected", "sent") else time.monotonic()
-    return ending, answer, round((ended - began) * 1000, 2)
-
-
-def _send(
-    sock: socket.socket, target: tuple[str, int], say: bytes, connected: Callable[[], None]
-) -> tuple[Ending, bytes]:
-    try:
-        sock.connect(target)
-        connected()
-        if say:
-            sock.send(say)
-        else:
-            sock.settimeout(1.0)
-        data = sock.recv(400)
-    except ConnectionRefusedError:
-        return "refused", b""
-    except ConnectionResetError:
-        return "reset", b""
-    except TimeoutError:
-        try:
-            sock.getpeername()
-        except OSError:
-            return "silent", b""
-        return ("sent" if sock.type == socket.SOCK_DGRAM else "connected"), b""
-    except OSError:
-        return "unreachable", b""
-    return ("answered" if data else "closed"), data
-
-
-def last_leg(report: Report) -> tuple[str, str] | None:
-    """The connection that reaches the endpoint's machine: from where, to which endpoint."""
-    if report.outgoing:
-        return report.outgoing.local, report.outgoing.peer
-    if report.attempts:
-        return report.attempts[-1].source, report.attempts[-1].destination
-    if report.flow:
-        return report.flow.reply.destination, report.flow.reply.source
-    if target := next((found for look in report.looks if (found := new_destination(look))), ""):
-        return report.client, target  # refused: conntrack has forgotten it, the rule that was hit names the endpoint
-    return None
-
-
-def new_destination(look: Look) -> str:
-    """IP:PORT that the rules of a chain have put into the packet, "" if none of them names one."""
-    found = [_TARGET.search(hit.rule) for hit in look.hits]
-    return next((each[1] for each in reversed(found) if each), "")
-
-
-def far_machine(evidence: Evidence, cluster: Cluster) -> Machine | None:
-    """Where the endpoint is that was chosen, when that is another machine than the one which was asked already."""
-    leg = last_leg(evidence.report)
-    ip = leg[1].partition(":")[0] if leg else ""
-    pod = next((each for each in evidence.objects.pods if each.status.pod_ip == ip), None)
-    for machine in cluster.machines:
-        if machine != evidence.question.machine and (
-            machine.address == ip or (pod and machine.name == pod.spec.node_name)
-        ):
-            return machine
-    return None
 
 
 def hello(question: Question) -> bytes:

@@ -4,36 +4,13 @@ What cannot be asked is refused here, before anything is sent: a name that nothi
 pod that does not run, an address outside of the lab, and from the host anything but a machine's own address.
 """
 
-import difflib
 import ipaddress
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
-from labkit.api.types import Endpoints, Object, Pod, Service, ServicePort, key
+from labkit.api.types import Pod, Service, ServicePort, key
 from labkit.cluster import Cluster, Machine
 from labkit.observe.ends import From, To
-
-T = TypeVar("T", bound=Object)
-
-WRONG, NOT_WELL = 2, 1
-
-
-class Refused(Exception):
-    """Nothing was sent. exit_code: 2 for a name or an address that is wrong, 1 for a thing that is not well."""
-
-    def __init__(self, message: str, exit_code: int = WRONG) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
-
-
-@dataclass
-class Objects:
-    """What the API server knows."""
-
-    pods: list[Pod] = field(default_factory=list)
-    services: list[Service] = field(default_factory=list)
-    endpoints: list[Endpoints] = field(default_factory=list)
+from labkit.observe.objects import NOT_WELL, Objects, Refused, addresses, backends, cluster_ip, named, near, within
 
 
 @dataclass
@@ -77,7 +54,7 @@ def ask(start: From, to: To, objects: Objects, cluster: Cluster, via: str = "") 
     if service and port:
         if via or (start.kind == "host" and not target):
             target = _door(service, port, machine, via, cluster)
-        target = target or f"{_cluster_ip(service)}:{port.port}"
+        target = target or f"{cluster_ip(service)}:{port.port}"
     _must_stay_inside(start, target, cluster)
     sender, machine = _ways(start, target, port, machine, cluster)
     found = backends(service, port, objects) if service and port else [target]
@@ -108,7 +85,7 @@ def starting_point(start: From, objects: Objects, cluster: Cluster) -> tuple[Pod
 
 
 def _client(start: From, objects: Objects) -> Pod:
-    pod = _named(start.name, start.namespace, objects.pods, "pod")
+    pod = named(start.name, start.namespace, objects.pods, "pod")
     if pod.status.phase != "Running":
         where = f"on {pod.spec.node_name}" if pod.spec.node_name else "no machine was found for it yet"
         raise Refused(
@@ -123,7 +100,7 @@ def _machine(start: From, pod: Pod | None, cluster: Cluster, via: str) -> Machin
     try:
         return cluster.machine(name)
     except KeyError as exc:
-        raise Refused(f"{exc.args[0]}{_near(name, [each.name for each in cluster.machines])}") from exc
+        raise Refused(f"{exc.args[0]}{near(name, [each.name for each in cluster.machines])}") from exc
 
 
 def _first(cluster: Cluster) -> Machine:
@@ -133,7 +110,7 @@ def _first(cluster: Cluster) -> Machine:
 def _service(to: To, objects: Objects, cluster: Cluster) -> tuple[Service | None, ServicePort | None]:
     if to.ip:
         return _owner(to, objects, cluster)
-    service = _named(to.service, to.namespace, objects.services, "service")
+    service = named(to.service, to.namespace, objects.services, "service")
     ports = service.spec.ports
     found = [each for each in ports if to.port in (str(each.port), each.name)] if to.port else ports
     if len(found) == 1 or (found and to.port):
@@ -156,27 +133,13 @@ def _owner(to: To, objects: Objects, cluster: Cluster) -> tuple[Service | None, 
             own = to.ip in addresses(service) and to.port == str(port.port)
             if own or (to.ip in machines and to.port == str(port.node_port)):
                 return service, port
-    if _in(to.ip, cluster.networks.services):
+    if within(to.ip, cluster.networks.services):
         holders = [f"{key(each)} on {_ports(each)}" for each in objects.services if to.ip in addresses(each)]
         raise Refused(
             f"no service has {to}"
             + (f": {to.ip} is {holders[0]}" if holders else f", nor {to.ip} at all: kubectl get services")
         )
     return None, None
-
-
-def addresses(service: Service) -> list[str]:
-    """Every address under which a service is reached."""
-    spec = service.spec
-    ingress = [each.ip for each in service.status.load_balancer.ingress]
-    every = [spec.cluster_ip, *spec.deprecated_public_ips, *spec.public_ips, *spec.external_ips, *ingress]
-    return [ip for ip in dict.fromkeys(every) if ip and ip != "None"]
-
-
-def _cluster_ip(service: Service) -> str:
-    if service.spec.cluster_ip in ("", "None"):
-        raise Refused(f"service {key(service)} is headless: it has no address, its name leads to its pods: labkit dns")
-    return service.spec.cluster_ip
 
 
 def _door(service: Service, port: ServicePort, machine: Machine, via: str, cluster: Cluster) -> str:
@@ -189,7 +152,7 @@ def _door(service: Service, port: ServicePort, machine: Machine, via: str, clust
             return f"{each.address}:{port.port}"
     name = f"{service.metadata.namespace}/{service.metadata.name}"
     raise Refused(
-        f"service {name} has neither a node port nor a machine's address among its public IPs; {_cluster_ip(service)}"
+        f"service {name} has neither a node port nor a machine's address among its public IPs; {cluster_ip(service)}"
         " means nothing outside of the machines, so nothing was sent. From one of them:"
         f" labkit packet node/{door.name} {name}:{port.port}; or make it a service of type NodePort"
     )
@@ -200,7 +163,7 @@ def _must_stay_inside(start: From, target: str, cluster: Cluster) -> None:
     if start.kind == "host" and ip not in [machine.address for machine in cluster.machines]:
         where = (
             "is in the service range, which only the machines know"
-            if _in(ip, cluster.networks.services)
+            if within(ip, cluster.networks.services)
             else "is no machine's"
         )
         listed = ", ".join(f"{machine.name} {machine.address}" for machine in cluster.machines)
@@ -208,54 +171,18 @@ def _must_stay_inside(start: From, target: str, cluster: Cluster) -> None:
             f"from the host, requests go only to a machine's own address ({listed}); {ip} {where}: nothing was sent"
         )
     networks = cluster.networks
-    inside = any(_in(ip, network) for network in (networks.machines, networks.pods, networks.services))
+    inside = any(within(ip, network) for network in (networks.machines, networks.pods, networks.services))
     if not inside:
         raise Refused(
             f"{ip} is outside of the lab ({networks.machines}, {networks.pods}, {networks.services}): nothing was sent"
         )
 
 
-def backends(service: Service, port: ServicePort, objects: Objects) -> list[str]:
-    """The endpoints of a service port, as kube-proxy sees them."""
-    mine = [each for each in objects.endpoints if key(each) == key(service)]
-    return [
-        f"{address.ip}:{there.port}"
-        for each in mine
-        for subset in each.subsets
-        for there in subset.ports
-        if there.name == port.name
-        for address in subset.addresses
-    ]
-
-
 def _usable(address: str, cluster: Cluster) -> bool:
     """Not a machine's own loopback, where private things listen, nor a service, which would be a circle."""
     ip = address.partition(":")[0]
-    return not ipaddress.ip_address(ip).is_loopback and not _in(ip, cluster.networks.services)
-
-
-def _named(name: str, namespace: str, objects: Iterable[T], kind: str) -> T:
-    every = list(objects)
-    for each in every:
-        if (each.metadata.namespace, each.metadata.name) == (namespace, name):
-            return each
-    elsewhere = [key(each) for each in every if each.metadata.name == name]
-    if elsewhere:
-        raise Refused(f"there is no {kind} {namespace}/{name}, but {', '.join(elsewhere)}")
-    known = [each.metadata.name for each in every if each.metadata.namespace == namespace]
-    raise Refused(f"there is no {kind} {name} in namespace {namespace}{_near(name, known)}")
-
-
-def _near(name: str, known: list[str]) -> str:
-    found = (
-        difflib.get_close_matches(name, known, n=3, cutoff=0.5) or [each for each in known if each.startswith(name)][:3]
-    )
-    return f"; did you mean {' or '.join(found)}?" if found else f"; there is {', '.join(sorted(known)[:8]) or 'none'}"
+    return not ipaddress.ip_address(ip).is_loopback and not within(ip, cluster.networks.services)
 
 
 def _ports(service: Service) -> str:
     return ", ".join(f"{each.port}/{each.protocol}" for each in service.spec.ports)
-
-
-def _in(ip: str, network: str) -> bool:
-    return ipaddress.ip_address(ip) in ipaddress.ip_network(network)

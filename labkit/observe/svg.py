@@ -131,7 +131,8 @@ def _content(station: Station) -> list[tuple[str, str]]:
         found += [(style, piece.replace("\0", " ")) for piece in pieces]
         if rule.source:
             function = f"{rule.function}()  " if rule.function else ""
-            found.append(("maker", f"  └ {function}{rule.source}"))
+            file = rule.source.rpartition(":")[0]  # paper outlives line numbers
+            found.append(("maker", f"  └ {function}{file}"))
     return found
 
 

@@ -6,12 +6,14 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 
 from labkit.probe import conntrack, makers, rules, sockets
 from labkit.probe.netns import NoSuchPod
-from labkit.probe.nfttrace import Traced, TraceFailed, tracing
+from labkit.probe.nfttrace import TraceFailed, tracing
 from labkit.probe.report import Attempt, Flow, Proxy, Report, Request, Route, Socket
 from labkit.probe.sending import TICK_SECONDS, Client, Sender, Watched
+from labkit.probe.trace_lines import Traced
 
 ROUTES = 16  # to so many endpoints the route is told
 
@@ -54,6 +56,7 @@ def _look(request: Request, client: Sender | Watched) -> Report:
         ending=client.ending, answer=client.answer, milliseconds=client.milliseconds, client=client.client,
         looks=looks, flow=watcher.flow, proxy=proxy, listening=watcher.listening, accepted=watcher.accepted,
         outgoing=watcher.outgoing, attempts=attempts(packets, watcher.flow), routes=routes(request.backends),
+        way=route(ip) if isinstance(client, Sender) and client.own else None,
         service_rules=rules.naming(request.service, f"{ip}/32", f" {ip} . "),
     )  # fmt: skip
 
@@ -71,8 +74,9 @@ def _is_client(packet: Traced) -> bool:
 
 
 def _wait(client: Client, watcher: "Watcher") -> None:
-    while not client.advance(watcher.through):
-        pass
+    with suppress(TraceFailed):  # the main thread will meet it, too
+        while not client.advance(watcher.through):
+            pass
 
 
 class Watcher:

@@ -138,5 +138,7 @@ class Report(_Record):
     attempts: list[Attempt] = []
     routes: list[Route] = []
     """To each endpoint, from the machine."""
+    way: Route | None = None
+    """To the target, when the machine itself sends: before any rule can rewrite a packet, it needs one."""
     service_rules: int = 0
     """How many rules of this machine name the service port or its address."""

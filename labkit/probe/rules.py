@@ -11,8 +11,8 @@ import subprocess
 from functools import cache
 
 from labkit.probe import makers
-from labkit.probe.nfttrace import Step
 from labkit.probe.report import Hit, Look, Packet
+from labkit.probe.trace_lines import Step
 
 IPTABLES_TABLES = ("raw", "mangle", "nat", "filter", "security")
 

@@ -11,9 +11,11 @@ from labkit import cluster as clusters
 from labkit.api.types import Endpoints, ObjectMeta, Pod, PodSpec, PodStatus, Service
 from labkit.cluster import Cluster
 from labkit.observe.ends import parse
-from labkit.observe.journey import Journey, tell
+from labkit.observe.journey import Journey
+from labkit.observe.objects import Objects
 from labkit.observe.packet import investigate
-from labkit.observe.question import Objects, ask
+from labkit.observe.question import ask
+from labkit.observe.telling import tell
 from labkit.provision.channel import Result
 from tests.node.netns import POD_IPS
 from tests.node.world import World

@@ -11,7 +11,7 @@ from labkit.api.types import EndpointPort, Endpoints, Service, ServicePort
 from labkit.observe import lookup, name_faults
 from labkit.observe.ends import parse_asker
 from labkit.observe.lookup import Lookup
-from labkit.observe.question import Objects
+from labkit.observe.objects import Objects
 from labkit.testing.eventually import eventually
 from tests.node.netns import NODE_IP, POD_IPS
 from tests.node.packets import Shell, cluster

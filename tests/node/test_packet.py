@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from labkit.api.types import EndpointPort, ServicePort
+from labkit.components.kube_proxy.modes import MODES
 from labkit.observe.journey import Journey
 from labkit.testing.eventually import eventually
 from tests.node.netns import NODE_IP, POD_IPS
@@ -157,13 +158,24 @@ async def test_endpoints_that_are_missing_dead_or_out_of_reach(lab: World) -> No
         return f"endpoint {A}:8000 refused: nothing listens" in text(told) and told.result.startswith("answered")
 
     await eventually(one_refused, within=40, expect="one of two endpoints was refused, the other answered")
-    await lab.endpoints("web", ELSEWHERE, ports=PORT)
 
-    async def no_route() -> bool:
-        told = text(await journey(lab, "pod/pod-b", "web", seconds=1.5))
-        return "agent1 has no route to 10.244.3.0/24, the pods of agent2" in told
 
-    await eventually(no_route, within=40, expect="the route to agent2 is missed")
+@pytest.mark.parametrize("mode", MODES)
+async def test_routes_that_are_missing(lab: World, mode: str) -> None:
+    """To the endpoint's machine; and, for who sends from the machine itself, to the service's address."""
+    await web(lab, ELSEWHERE)
+    await lab.proxy(f"--proxy-mode={mode}")
+    for default in (True, False):
+        if not default:
+            await lab.run("node", "ip", "route", "del", "default")
+        told = await journey(lab, "pod/pod-b", "web", seconds=0.5)
+        goes = "packets go to 10.245.1.254" if default else "Network is unreachable"
+        assert text(told) == (
+            f"agent1 has no route to 10.244.3.0/24, the pods of agent2: {goes}; expected by 10.245.1.13"
+        ), told
+        assert not told.well
+    told = await journey(lab, "node/agent1", "web", seconds=0.5)
+    assert text(told).startswith(f"agent1 has no route to {WEB}: Network is unreachable; without one a packet"), told
 
 
 async def test_rules_that_were_flushed_and_a_proxy_that_is_gone(lab: World) -> None:

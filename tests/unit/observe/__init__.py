@@ -20,7 +20,7 @@ from labkit.api.types import (
     ServiceSpec,
 )
 from labkit.cluster import Cluster
-from labkit.observe.question import Objects
+from labkit.observe.objects import Objects
 from labkit.probe.report import Report
 
 HERE = Path(__file__).parent

@@ -10,9 +10,12 @@ from rich.console import Console
 
 from labkit.observe import picture, svg
 from labkit.observe.ends import parse
-from labkit.observe.journey import Journey, as_json, readable, tell
-from labkit.observe.packet import Evidence
-from labkit.observe.question import Objects, ask
+from labkit.observe.evidence import Evidence
+from labkit.observe.journey import Journey, as_json
+from labkit.observe.objects import Objects
+from labkit.observe.outcome import readable
+from labkit.observe.question import ask
+from labkit.observe.telling import tell
 from labkit.probe.report import Attempt, Ending, Flow, Look, Packet, Report, Route, Socket
 from tests.unit.observe import HERE, endpoints, lab, objects, recorded
 

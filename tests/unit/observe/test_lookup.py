@@ -11,7 +11,7 @@ from labkit.api.types import ObjectMeta, Service, ServicePort, ServiceSpec
 from labkit.observe import lookup, name_faults, name_picture
 from labkit.observe.ends import From, Unclear, parse_asker
 from labkit.observe.lookup import Evidence, Lookup, as_json
-from labkit.observe.question import Objects, Refused
+from labkit.observe.objects import Objects, Refused
 from labkit.probe.asked import Asked, Data, NameReport, Outcome
 from tests.unit.observe import endpoints, lab, objects, pod
 

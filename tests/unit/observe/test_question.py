@@ -3,7 +3,8 @@
 import pytest
 
 from labkit.observe.ends import parse
-from labkit.observe.question import Question, Refused, ask
+from labkit.observe.objects import Refused
+from labkit.observe.question import Question, ask
 from tests.unit.observe import lab, objects
 
 

@@ -2,8 +2,8 @@
 
 from labkit.probe import conntrack, sockets
 from labkit.probe.look import attempts
-from labkit.probe.nfttrace import Traced
 from labkit.probe.report import Attempt, Flow, Packet, Socket
+from labkit.probe.trace_lines import Traced
 
 TCP = (
     "tcp 6 119 TIME_WAIT src=10.244.2.2 dst=10.0.0.11 sport=40001 dport=6379"

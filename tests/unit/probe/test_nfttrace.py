@@ -1,7 +1,8 @@
 """What nft prints of marked packets, and what nft is told to mark."""
 
-from labkit.probe.nfttrace import parse, table
+from labkit.probe.nfttrace import table
 from labkit.probe.report import Packet
+from labkit.probe.trace_lines import parse
 
 OWN = "labkit-packet-7"
 _IP = "ip saddr 10.244.2.3 ip daddr 10.0.0.12 ip dscp cs0 ip ecn not-ect ip ttl 64 ip id 1 ip length 60"
