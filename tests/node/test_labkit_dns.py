@@ -1,5 +1,6 @@
 """`labkit dns` with a real kube-dns behind a real kube-proxy: what it finds, and each step that can be missing."""
 
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import msgspec
 import pytest
 
 from labkit.api.types import EndpointPort, Endpoints, Service, ServicePort
+from labkit.components.kube_proxy.modes import MODES
 from labkit.observe import lookup, name_faults
 from labkit.observe.ends import parse_asker
 from labkit.observe.lookup import Lookup
@@ -110,17 +112,30 @@ async def test_names_that_exist_and_names_that_do_not(lab: World, tmp_path: Path
     assert text(elsewhere) == "there is no service kube-dns in namespace default, but one in kube-system"
 
 
-async def test_each_step_that_can_be_missing(lab: World, tmp_path: Path) -> None:
+FLUSH = {
+    "userspace": "for c in PORTALS-HOST PORTALS-CONTAINER; do iptables -t nat -F KUBE-$c; done",
+    "iptables": "iptables -t nat -F KUBE-SERVICES; iptables -F KUBE-SERVICES",
+    "nftables": "nft flush map ip kube-proxy service-ips",
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_each_step_that_can_be_missing(lab: World, tmp_path: Path, mode: str) -> None:
     dns = await lab.start("kube_dns", f"--dns-bind-address={NODE_IP}", healthz_port=8081)
     without_proxy = await ask(lab, tmp_path, "redis-master")
     assert not without_proxy.steps[0].records
     assert text(without_proxy) == "kube-proxy is not running on agent1: no rule names 10.0.0.10"
-    proxy = await lab.proxy()
+    proxy = await lab.proxy(f"--proxy-mode={mode}")
 
     async def well() -> bool:
         return (await ask(lab, tmp_path, "redis-master")).well
 
     await eventually(well, within=20)
+    proxy.process.send_signal(signal.SIGSTOP)  # so that it does not put back what we take away
+    await lab.run("node", "sh", "-c", FLUSH[mode])
+    flushed = text(await ask(lab, tmp_path, "redis-master"))
+    assert flushed.startswith(f"no rule on agent1 names 10.0.0.10 (kube-proxy runs in {mode} mode): flushed"), flushed
+    proxy.process.send_signal(signal.SIGCONT)
     await dns.stop()
     down = text(await ask(lab, tmp_path, "redis-master"))
     assert down.startswith(f"kube-dns does not answer at {NODE_IP}:53 either (nobody listens): it is down")
