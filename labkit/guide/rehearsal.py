@@ -118,10 +118,10 @@ class Rehearsal:
     def _stage(self, lab: Lab, namespace: str) -> Iterator[Stage]:
         machines = Machines(self._cluster, lab.name, namespace)
         try:
+            if namespace:
+                machines.enter_namespace()  # brings the credentials with which the nodes are asked for, too
             if len(ready := machines.agents()) < lab.agents:
                 raise CommandFailed("master", f"{lab.name} needs {lab.agents} Ready agents; ready are {ready}: play it")
-            if namespace:
-                machines.enter_namespace()
             machines.bring(lab)
             yield machines
         finally:
