@@ -6,6 +6,7 @@ labs/02-watch.md (and 02-watch.zh.md). walkthroughs/follow-a-pod.md is the walkt
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from labkit.guide.format import Lab, LabError
@@ -33,6 +34,16 @@ def pages(folder: Path) -> dict[str, Path]:
         if page.is_file() and page.suffix == ".md" and not page.name.endswith(".zh.md"):
             found[re.sub(r"^\d+-", "", path.stem)] = page
     return found
+
+
+def named(names: Sequence[str]) -> list[tuple[str, Path]]:
+    """Name and English page of the labs and walkthroughs that are called so; of all when no name is given. A lab and a
+    walkthrough may have one name (etcd). Raises LabError when there is none."""
+    found = [(name, page) for folder in (LABS, WALKTHROUGHS) for name, page in pages(folder).items()]
+    known = list(dict.fromkeys(name for name, _ in found))
+    if unknown := [name for name in names if name not in known]:
+        raise LabError(LABS, 0, f"there is no {unknown[0]!r}", "one of " + ", ".join(known))
+    return [(name, page) for name, page in found if not names or name in names]
 
 
 def translated(page: Path, lang: str) -> Path:

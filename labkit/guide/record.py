@@ -73,16 +73,13 @@ def main() -> int:
     parser.add_argument("--code", action="store_true", help="only refresh the code that pages show")
     parser.add_argument("--cluster", default=os.environ.get("LABKIT_CLUSTER", "lab"))
     given = parser.parse_args()
-    pages = catalog.pages(catalog.LABS) | catalog.pages(catalog.WALKTHROUGHS)
     good = True
     try:
-        for name in given.names or pages:
-            if name not in pages:
-                raise LabError(catalog.LABS, 0, f"there is no {name!r}", "one of " + ", ".join(pages))
+        for name, page in catalog.named(given.names):
             if not given.code:
                 print(f"{name}: playing", flush=True)
-                good = record(pages[name], name, given.cluster) and good
-            for path in refresh_code(pages[name], name):
+                good = record(page, name, given.cluster) and good
+            for path in refresh_code(page, name):
                 print(f"{name}: code refreshed in {path.name}")
     except (LabError, ClusterError) as exc:
         print(exc, file=sys.stderr)

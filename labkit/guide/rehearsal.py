@@ -139,17 +139,15 @@ def main() -> int:
     parser.add_argument("--seed", default="")
     parser.add_argument("--page", action="store_true")
     given = parser.parse_args()
-    labs, shows = catalog.pages(catalog.LABS), catalog.pages(catalog.WALKTHROUGHS)
     try:
-        if unknown := [name for name in given.names if name not in labs | shows]:
-            raise LabError(catalog.LABS, 0, f"there is no {unknown[0]!r}", "one of " + ", ".join(labs | shows))
+        chosen = catalog.named(given.names)
+        shows = [name for name, page in chosen if page.parent == catalog.WALKTHROUGHS]
         started, good = time.monotonic(), True
         if not given.page:
             rehearsal = Rehearsal(given.cluster, given.skip, given.lang, given.seed)
-            chosen = given.names or [*labs, *shows]
-            good = rehearsal.all([name for name in labs if name in chosen])
+            good = rehearsal.all([name for name, page in chosen if page.parent != catalog.WALKTHROUGHS])
             for name in shows:
-                good = (name not in chosen or _walk(name, given.cluster, given.lang)) and good
+                good = _walk(name, given.cluster, given.lang) and good
             say(f"{len(chosen)} played in {(time.monotonic() - started) / 60:.1f} minutes")
         playbill.PAGE.write_text(playbill.page(), encoding="utf-8")
     except (LabError, ClusterError) as exc:

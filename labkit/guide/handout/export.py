@@ -5,6 +5,7 @@ from pathlib import Path
 from labkit.guide import catalog
 from labkit.guide.format import Lab, LabError, Picture
 from labkit.guide.handout import html, markdown, pdf
+from labkit.guide.parse import parse
 from labkit.guide.play import FAILED, FINE, guarded
 from labkit.guide.rewrite import parts_of
 from labkit.guide.screen import Screen
@@ -15,18 +16,15 @@ FORMATS = ("md", "html", "pdf")
 
 
 def run(names: list[str], form: str, out: Path, lang: str | None, solutions: bool = False, seed: str = "") -> int:
-    """Write NAME.LANG.FORM into the folder `out` for each name; all labs and walkthroughs when none is named."""
+    """Write a file into the folder `out` for each name; all labs and walkthroughs when none is named."""
 
     def ran(screen: Screen, words: Words) -> int:
-        pages = catalog.pages(catalog.LABS) | catalog.pages(catalog.WALKTHROUGHS)
         if form not in FORMATS:
             raise LabError(out, 0, f"--format {form}", "one of " + ", ".join(FORMATS))
-        if unknown := [name for name in names if name not in pages]:
-            raise LabError(catalog.LABS, 0, f"there is no {unknown[0]!r}", "one of " + ", ".join(pages))
         try:
             out.mkdir(parents=True, exist_ok=True)
-            for name in names or pages:
-                lab = catalog.load(pages[name].parents[1 if pages[name].name == "lab.md" else 0], name, words.lang)
+            for name, page in catalog.named(names):
+                lab = parse(catalog.translated(page, words.lang), name)
                 lab = varied(lab, draw(lab, seed))
                 screen.say(words("written", path=write(lab, form, out, words.lang, solutions)))
         except pdf.CannotPrint as exc:
@@ -40,7 +38,9 @@ def run(names: list[str], form: str, out: Path, lang: str | None, solutions: boo
 
 
 def write(lab: Lab, form: str, out: Path, lang: str, solutions: bool) -> Path:
-    path = out / f"{lab.name}{'' if lang == 'en' else '.' + lang}{'-solutions' if solutions else ''}.{form}"
+    """A lab is called as its folder, with its number: 02-etcd.html is not the walkthrough etcd.html."""
+    stem = lab.path.parent.name if lab.path.name.startswith("lab.") else lab.name
+    path = out / f"{stem}{'' if lang == 'en' else '.' + lang}{'-solutions' if solutions else ''}.{form}"
     if form == "md":
         path.write_text(markdown.page(lab, lang, solutions), encoding="utf-8")
         for part in parts_of(lab):
