@@ -56,8 +56,8 @@ matrix: $(VENV)/.dev  ## every kubectl from 1.20 to the newest x every command: 
 labs: $(VENV)/.host  ## play every lab by its own solution on a running cluster: docs/labs.md; LABS="name name", SKIP=1, IN=zh
 	@$(BIN)/python -m labkit.guide.rehearsal --cluster $(CLUSTER) $(if $(SKIP),--skip) $(if $(IN),--lang $(IN)) $(LABS)
 
-record: $(VENV)/.host  ## refresh the outputs and the code shown in labs and walkthroughs (needs a running cluster)
-	@$(BIN)/python -m labkit.guide.record --cluster $(CLUSTER)
+record: $(VENV)/.host  ## refresh outputs, pictures and code in labs and walkthroughs on a running cluster, say what drifted; DRY=1
+	@$(BIN)/python -m labkit.guide.record --cluster $(CLUSTER) $(if $(DRY),--dry-run) $(LABS)
 
 # One file per set of packages says which pyproject.toml it was made from.
 $(VENV)/.host: pyproject.toml

@@ -189,6 +189,11 @@ class Lab:
     notes: tuple[Note, ...] = ()
 
     @property
+    def folder(self) -> str:
+        """Where its files are on the master and where its commands start, below /root. Walkthroughs share one."""
+        return "walkthroughs" if self.path.parent.name == "walkthroughs" else f"labs/{self.name}"
+
+    @property
     def resets(self) -> tuple[Run, ...]:
         """All of the lab, the last step's first."""
         return (*(run for step in reversed(self.steps) for run in step.resets), *self.undo)

@@ -22,9 +22,9 @@ KUBECONFIG = "/etc/kubernetes/admin.kubeconfig"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def as_root(command: str, lab: str, kubeconfig: str = KUBECONFIG) -> str:
+def as_root(command: str, folder: str, kubeconfig: str = KUBECONFIG) -> str:
     """Root's shell, in the lab's folder if this machine has it, with kubectl's credentials where there are any."""
-    setup = f"export PATH={_PATH} KUBECONFIG={kubeconfig} HOME=/root; cd /root/labs/{lab} 2>/dev/null || cd; exec 2>&1"
+    setup = f"export PATH={_PATH} KUBECONFIG={kubeconfig} HOME=/root; cd /root/{folder} 2>/dev/null || cd; exec 2>&1"
     return "bash -c " + shlex.quote(f"{setup}\n{command}")
 
 
@@ -40,9 +40,9 @@ def files_of(lab: Lab) -> list[Path]:
 class Machines:
     """The stage of a running cluster. `namespace`: the one that kubectl takes when a command names none."""
 
-    def __init__(self, cluster: Cluster, lab: str, namespace: str = "") -> None:
+    def __init__(self, cluster: Cluster, folder: str, namespace: str = "") -> None:
         self._cluster = cluster
-        self._lab = lab
+        self._folder = folder
         self._open: dict[str, Ssh] = {}
         self._master = cluster.master.name
         self._namespace = namespace
@@ -75,7 +75,7 @@ class Machines:
         typed = typed_at(spot, with_answers(command, answers))
         try:
             result = self._ssh(spot.machine).run(
-                as_root(typed, self._lab, self._kubeconfig), timeout=timeout, check=False, what=command
+                as_root(typed, self._folder, self._kubeconfig), timeout=timeout, check=False, what=command
             )
         except TimedOut as exc:
             return Outcome(124, f"{exc.tail}\nended after {timeout:g} s".lstrip())
@@ -99,7 +99,7 @@ class Machines:
         ssh = self._ssh(machine)
         ssh.connect()  # its key is known from here on
         return ssh.shell_command(
-            f"cd labs/{self._lab} 2>/dev/null; exec bash --rcfile <(echo {start}) -i", terminal=True
+            f"cd {self._folder} 2>/dev/null; exec bash --rcfile <(echo {start}) -i", terminal=True
         )
 
     def follow(self, spot: Spot, command: str) -> list[str]:
@@ -116,7 +116,7 @@ class Machines:
         """`labs/04-redis-master/*.yaml` -> /root/labs/redis-master/ on the master, with what varies filled in."""
         for path in files_of(lab):
             text = filled(path.read_text(encoding="utf-8"), lab.values)
-            self._ssh(self._master).put(text.encode(), f"/root/labs/{lab.name}/{path.name}")
+            self._ssh(self._master).put(text.encode(), f"/root/{lab.folder}/{path.name}")
 
     def enter_namespace(self) -> None:
         """Make the namespace, and credentials with which kubectl works in it."""

@@ -110,7 +110,7 @@ def prove_tight(name: str, cluster_name: str, lang: str | None = None, seed: str
 
 @contextmanager
 def on_stage(cluster_name: str, lab: Lab) -> Iterator[Stage]:
-    machines = Machines(load_cluster(cluster_name), lab.name)
+    machines = Machines(load_cluster(cluster_name), lab.folder)
     try:
         machines.bring(lab)
         yield machines

@@ -2,19 +2,25 @@
 
     --code              only the code in fences with `from=` (no cluster needed)
     --cluster NAME      play the pages on this cluster and write what their commands printed into ```output fences
+    --dry-run           write nothing; exit code 1 when something has drifted
 
-Both languages are written from one run, so that they show the same. Nothing in such a fence is ever typed by hand.
+Both languages are written from one run, so that they show the same. Nothing in such a fence is ever typed by hand. What
+changed by more than ages, names, addresses and ports has *drifted* and is shown: the text around it may be wrong now. A
+command whose output speaks of an error that its page does not announce (`fails`) is shown, too.
 """
 
 import argparse
 import os
+import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from labkit.cluster import ClusterError
 from labkit.cluster import load as load_cluster
 from labkit.guide import acts, catalog
+from labkit.guide.drift import drift
 from labkit.guide.format import LabError, Picture, Run
 from labkit.guide.machines import Machines
 from labkit.guide.parse import parse
@@ -23,6 +29,9 @@ from labkit.guide.rewrite import recordable, spoken, with_code, with_outputs
 from labkit.guide.stage import Outcome
 from labkit.guide.vary import draw, varied
 from labkit.provision.errors import CommandFailed
+
+# An output that nobody meant to show.
+_TROUBLE = re.compile(r"(error:|Error from server|Error:|bash: |.*: command not found|.*: No such file or directory)")
 
 
 def refresh_code(page: Path, name: str) -> list[Path]:
@@ -37,17 +46,36 @@ def refresh_code(page: Path, name: str) -> list[Path]:
     return changed
 
 
-def record(page: Path, name: str, cluster_name: str) -> bool:
-    """Play the English page, write its outputs into every language; False when a lab's check did not do as it must."""
+@dataclass
+class Recorded:
+    """What became of one page. `good`: it came to its end and every check of a lab did as it must."""
+
+    good: bool
+    drifted: int
+
+
+def record(page: Path, name: str, cluster_name: str, dry_run: bool) -> Recorded:
+    """Play the English page, write its outputs into every language."""
     lab = parse(page, name)
     lab = varied(lab, draw(lab, seed=""))
     printed: dict[str, str] = {}
-    stage = Machines(load_cluster(cluster_name), name)
+    drifted = 0
+    stage = Machines(load_cluster(cluster_name), lab.folder)
 
     def typed(run: Run, outcome: Outcome) -> None:
-        printed[spoken(run)] = recordable(outcome)
+        nonlocal drifted
+        printed[spoken(run)] = new = recordable(outcome)
+        old = run.recorded.body if run.recorded else ""
+        lines = drift(old, new) if old.strip() else []
+        if not run.fails:
+            lines += [f"! {line}" for line in new.splitlines() if _TROUBLE.match(line)]
+        if lines:
+            drifted += 1
+            print("\n".join([f"{page.parent.name}/{page.name}:{run.line}: drifted:", *lines]), flush=True)
 
     def drawn(picture: Picture) -> None:
+        if dry_run:
+            return
         words = [*picture.command.split()[1:], "--svg", str(page.parent / picture.file), "--cluster", cluster_name]
         subprocess.run(
             [sys.executable, "-m", "labkit.cli", *words], stdout=subprocess.DEVNULL, timeout=120, check=False
@@ -60,34 +88,39 @@ def record(page: Path, name: str, cluster_name: str) -> bool:
         acts.reset(stage, lab)
     finally:
         stage.close()
-    for path in catalog.languages_of(page):
+    for path in catalog.languages_of(page) if not dry_run else []:
         text = path.read_text(encoding="utf-8")
         other = parse(path, name)
         path.write_text(with_outputs(text, varied(other, draw(other, seed="")), printed), encoding="utf-8")
-    return good or page.parent == catalog.WALKTHROUGHS  # a walkthrough proves nothing, it has to come to its end
+    # A walkthrough proves nothing, it has to come to its end.
+    return Recorded(good or page.parent == catalog.WALKTHROUGHS, drifted)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="labs or walkthroughs; all when none is named")
     parser.add_argument("--code", action="store_true", help="only refresh the code that pages show")
+    parser.add_argument("--dry-run", action="store_true", help="only say what has drifted")
     parser.add_argument("--cluster", default=os.environ.get("LABKIT_CLUSTER", "lab"))
     given = parser.parse_args()
-    good = True
+    good, drifted = True, 0
     try:
         for name, page in catalog.named(given.names):
             if not given.code:
                 print(f"{name}: playing", flush=True)
-                good = record(page, name, given.cluster) and good
-            for path in refresh_code(page, name):
+                found = record(page, name, given.cluster, given.dry_run)
+                good, drifted = good and found.good, drifted + found.drifted
+            for path in refresh_code(page, name) if not given.dry_run else []:
                 print(f"{name}: code refreshed in {path.name}")
+        if not given.code:
+            print(f"{drifted} outputs drifted")
     except (LabError, ClusterError) as exc:
         print(exc, file=sys.stderr)
         return 2
     except (CommandFailed, StepBroken) as exc:
         print(exc, file=sys.stderr)
         return 3
-    return 0 if good else 1
+    return 0 if good and not (given.dry_run and drifted) else 1
 
 
 if __name__ == "__main__":

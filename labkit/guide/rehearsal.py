@@ -116,7 +116,7 @@ class Rehearsal:
 
     @contextmanager
     def _stage(self, lab: Lab, namespace: str) -> Iterator[Stage]:
-        machines = Machines(self._cluster, lab.name, namespace)
+        machines = Machines(self._cluster, lab.folder, namespace)
         try:
             if namespace:
                 machines.enter_namespace()  # brings the credentials with which the nodes are asked for, too
