@@ -64,15 +64,20 @@ class Coach:
         if said.strip():
             self._screen.say(words("said"), "quiet")
             self._screen.output(said)
-        root = acts.root(self._stage, self._lab, check, progress.answers)
-        if root:
-            self._screen.say(words("root", title=root.title), "hint")
-        elif used := engine.findings_in(self._lab, check.command):
+        root = self.root(check, progress)
+        if not root and (used := engine.findings_in(self._lab, check.command)):
             given = ", ".join(f"{name}={progress.answers.get(name, '')}" for name in used)
             self._screen.say(words("found", given=given), "hint")
         if not root and not self._broken_units(check.blames):
             for unit in check.blames:
                 self._screen.say(words("blames", unit=unit), "hint")
+        return root
+
+    def root(self, check: Check | None, progress: Progress) -> Step | None:
+        """The earlier step that does not hold any more and on which this check rests; says which it is."""
+        root = acts.root(self._stage, self._lab, check, progress.answers) if check else None
+        if root:
+            self._screen.say(self._words("root", title=root.title), "hint")
         return root
 
     def _broken_units(self, units: tuple[str, ...]) -> bool:

@@ -48,6 +48,15 @@ def faults_of(lab: Lab) -> Iterator[Fault]:
 
 def _page(lab: Lab) -> Iterator[Fault]:
     yield from _named(lab)
+    machines = ["master", *(f"agent{number}" for number in range(1, lab.agents + 1))]
+    for run in [
+        *parts_of(lab),
+        *lab.setups,
+        *lab.undo,
+        *(run for step in lab.steps for run in step.setups + step.undo),
+    ]:
+        if isinstance(run, Run | Check) and run.place.kind == "machine" and run.place.machine not in machines:
+            yield run.line, f"on={run.place.machine}: no machine of this lab; expected one of {', '.join(machines)}"
     for part in parts_of(lab):
         if isinstance(part, Run) and not part.hidden and not (part.recorded and part.recorded.body.strip()):
             yield part.line, f"a command without its recorded output; python -m labkit.guide.record {lab.name}"

@@ -98,9 +98,7 @@ class Machines:
         start = shlex.quote(f". ~/.bashrc 2>/dev/null; export PATH={_PATH} KUBECONFIG={KUBECONFIG}; {prompt}")
         ssh = self._ssh(machine)
         ssh.connect()  # its key is known from here on
-        return ssh.shell_command(
-            f"cd {self._folder} 2>/dev/null; exec bash --rcfile <(echo {start}) -i", terminal=True
-        )
+        return ssh.shell_command(f"cd {self._folder} 2>/dev/null; exec bash --rcfile <(echo {start}) -i", terminal=True)
 
     def follow(self, spot: Spot, command: str) -> list[str]:
         """The `ssh ...` that runs a command which does not end by itself, with its output in this terminal."""

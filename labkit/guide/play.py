@@ -45,7 +45,11 @@ def _show_labs(screen: Screen, words: Words, cluster_name: str, lang: str | None
     book = ProgressFile(state_dir(cluster_name))
     rows = []
     for name in catalog.pages(catalog.LABS):
-        lab = catalog.load(catalog.LABS, name, catalog.language(lang))
+        try:
+            lab = catalog.load(catalog.LABS, name, catalog.language(lang))
+        except LabError as exc:  # one that an author works on hides no other
+            rows.append((name, words("listed-fault", fault=exc), "", ""))
+            continue
         done = f"{percent(lab, book.load(name))}%"
         rows.append((name, lab.title, str(lab.minutes), done))
     columns = [words(f"list-{column}") for column in ("name", "title", "minutes", "progress")]
@@ -206,6 +210,9 @@ def guarded(lang: str | None, ran: Callable[[Screen, Words], int], screen: Scree
         return WRONG
     except CommandFailed as exc:
         print(exc, Words(catalog.language(lang))("machines"), sep="\n", file=sys.stderr)
+        return FAILED
+    except OSError as exc:  # a disk that is full, a state directory that is somebody else's: not of the machines
+        print(exc, file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print(file=sys.stderr)

@@ -117,6 +117,9 @@ def main() -> int:
     except (LabError, ClusterError) as exc:
         print(exc, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\ninterrupted; the page that was being played is as it was", file=sys.stderr)
+        return 130
     except (CommandFailed, StepBroken) as exc:
         print(exc, file=sys.stderr)
         return 3

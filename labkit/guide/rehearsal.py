@@ -153,6 +153,9 @@ def main() -> int:
     except (LabError, ClusterError) as exc:
         print(exc, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\ninterrupted; `labkit lab NAME --reset` removes what a lab has left", file=sys.stderr)
+        return 130
     return 0 if good else 1
 
 

@@ -10,11 +10,13 @@ from labkit.guide.engine import Progress
 from labkit.guide.format import Ask, Check, Code, Lab, Part, Question, Run, Step, Text
 from labkit.guide.keys import Keys, Quit, StartOver
 from labkit.guide.places import NowhereError, Place, Spot, typed_at
+from labkit.guide.questions import Questions
 from labkit.guide.screen import Screen
 from labkit.guide.source import source_of
 from labkit.guide.stage import Outcome, Stage, with_answers
 from labkit.guide.vary import filled
 from labkit.guide.words import Words
+from labkit.provision.errors import CommandFailed
 
 MASTER = Place("machine", machine="master")
 
@@ -30,7 +32,7 @@ class Tutor:
         self._save = save
         self._coach = Coach(lab, stage, screen, words)
         self._keys = Keys(screen, words, self._shell, self._view, labs)
-        self._predicted: dict[int, str] = {}  # line of the question -> letter
+        self._questions = Questions(screen, words)
 
     def lead(self, progress: Progress) -> None:
         """Until the end of the page. Raises Quit."""
@@ -45,6 +47,8 @@ class Tutor:
                 progress = self._take(part, progress)
             except StartOver:
                 progress = self._anew(progress)
+            except CommandFailed as exc:  # a machine is gone, or the way to it
+                self._lost(exc)
             self._save(progress)
         self._save(progress)
 
@@ -66,6 +70,12 @@ class Tutor:
             elif isinstance(part, Run) and not part.hidden:
                 self._screen.command(str(part.place), part.command, words("already"))
 
+    def _lost(self, trouble: CommandFailed) -> None:
+        """The same part once more, when the learner says that the machines are back. Raises Quit."""
+        self._screen.say(str(trouble), "bad")
+        self._screen.say(self._words("machines"), "hint")
+        self._keys.press("lost?", {"", "c"})
+
     def _step_title(self, progress: Progress) -> None:
         step = engine.present_step(self._lab, progress)
         if step:
@@ -81,6 +91,7 @@ class Tutor:
     def _anew(self, progress: Progress) -> Progress:
         """The present step once more, from its beginning: what it made is removed first."""
         step = engine.present_step(self._lab, progress)
+        self._stage.bring(self._lab)  # files that the learner changed or lost
         for trouble in acts.each(self._stage, self._lab, step.resets if step else ()):
             self._screen.say(self._words("reset-failed", what=trouble), "bad")
         progress = engine.to_step(progress, progress.step)
@@ -94,9 +105,9 @@ class Tutor:
         elif isinstance(part, Run):
             if part.hidden:
                 return self._learners_turn(part, progress)
-            self._run(part, progress)
+            return self._run(part, progress)
         elif isinstance(part, Question):
-            self._question(part, progress)
+            self._questions.ask(part)
         elif isinstance(part, Ask):
             return self._ask(part, progress)
         elif isinstance(part, Check):
@@ -121,7 +132,10 @@ class Tutor:
             self._desk.shell(spot)
 
     def _view(self) -> None:
-        self._screen.output(self._desk.view(self._lab.view))
+        try:
+            self._screen.output(self._desk.view(self._lab.view))
+        except NowhereError as exc:
+            self._screen.say(self._words("nowhere", what=exc), "bad")
 
     def _spot(self, place: Place) -> Spot | None:
         try:
@@ -130,22 +144,28 @@ class Tutor:
             self._screen.say(self._words("nowhere", what=exc), "bad")
             return None
 
-    def _run(self, run: Run, progress: Progress) -> None:
-        """Show the command, run it on Enter."""
-        prompt = "run?"
+    def _run(self, run: Run, progress: Progress) -> Progress:
+        """Show the command, run it on Enter. When it ends otherwise than meant because of an earlier step: back to it,
+        if the learner wants."""
+        prompt, root = "run?", None
         while True:
             spot = self._spot(run.place)
             if spot:
                 self._command(run, spot, progress)
-            if self._keys.press(prompt, {"", "k"}, run.place) == "k":
+            typed = self._keys.press(prompt, {"", "k"} | ({"b"} if root else set()), run.place)
+            if typed == "b" and root:
+                return self._back_to(root, progress)
+            if typed == "k":
                 break
             outcome = self._desk.run(spot, run.command, run.timeout, progress.answers) if spot else None
             if outcome:
                 self._output(outcome)
             if outcome and acts.as_meant(run, outcome):
                 break
-            prompt = "unexpected"
-        self._judge_predictions(progress)
+            root = self._coach.root(engine.next_check(self._lab, progress), progress)
+            prompt = "unexpected-root" if root else "unexpected"
+        self._questions.judge(engine.predictions_for(engine.parts_here(self._lab, progress), progress.part))
+        return engine.advance(self._lab, progress)
 
     def _learners_turn(self, solution: Run, progress: Progress) -> Progress:
         """The learner finds the command; what it must achieve is said before and checked after, and while waiting."""
@@ -179,35 +199,6 @@ class Tutor:
         self._screen.output(outcome.text)
         if outcome.rc:
             self._screen.say(self._words("exit", rc=outcome.rc), "quiet")
-
-    def _question(self, question: Question, progress: Progress) -> None:
-        choices = "\\\n".join(f"**{letter}.** {text}" for letter, text in question.choices.items())
-        self._screen.markdown(f"{question.text}\n\n{choices}")
-        letters = "/".join(question.choices)
-        while True:
-            given = self._screen.ask(self._words("answer?", letters=letters)).lower()[:1]
-            if given == "q":
-                raise Quit
-            if question.kind == "predict" and given in question.choices:
-                self._predicted[question.line] = given
-                return
-            if given == question.right:
-                self._screen.say(self._words("right"), "good")
-                break
-            if given:
-                self._screen.say(self._words("wrong"), "bad")
-        if question.kind == "quiz":
-            self._screen.markdown(question.why)
-
-    def _judge_predictions(self, progress: Progress) -> None:
-        for question in engine.predictions_for(engine.parts_here(self._lab, progress), progress.part):
-            given = self._predicted.pop(question.line, "")
-            if given == question.right:
-                self._screen.say(self._words("predicted-right", given=given), "good")
-            elif given:
-                right = f"{question.right}. {question.choices[question.right]}"
-                self._screen.say(f"{self._words('predicted', given=given)} {self._words('it-is', right=right)}", "bad")
-            self._screen.markdown(question.why)
 
     def _ask(self, ask: Ask, progress: Progress) -> Progress:
         self._screen.markdown(ask.text)
@@ -244,10 +235,14 @@ class Tutor:
                 return self._back_to(root, progress)
 
     def _passes(self, check: Check, progress: Progress) -> bool:
-        return acts.check(self._stage, self._lab, check, progress.answers, within=0).rc == 0
+        try:
+            return acts.check(self._stage, self._lab, check, progress.answers, within=0).rc == 0
+        except CommandFailed:  # whoever watches does not mind; it is said when the learner does something
+            return False
 
     def _back_to(self, root: Step, progress: Progress) -> Progress:
         """To the step that does not hold any more; what is left of it is removed, so that it can be done again."""
+        self._stage.bring(self._lab)
         for trouble in acts.each(self._stage, self._lab, root.resets):
             self._screen.say(self._words("reset-failed", what=trouble), "bad")
         return engine.to_step(progress, root.id)

@@ -18,9 +18,16 @@ Values = Mapping[str, str]
 
 
 def draw(lab: Lab, seed: str) -> dict[str, str]:
-    """One value per name; the same for the same learner, lab and name. The first of each without a seed."""
-    return {name: random.Random(f"{seed} {lab.name} {name}").choice(choices) if seed else choices[0]
-            for name, choices in lab.varies.items()}  # fmt: skip
+    """One value per name; the same for the same learner, lab and name. The first of each without a seed. A seed like
+    `FAULT=dns,PORT=8003` says what each is to be, for an author who plays every fault."""
+    said = dict(pair.split("=", 1) for pair in seed.split(",") if "=" in pair)
+
+    def value(name: str, choices: tuple[str, ...]) -> str:
+        if said.get(name) in choices:
+            return said[name]
+        return random.Random(f"{seed} {lab.name} {name}").choice(choices) if seed else choices[0]
+
+    return {name: value(name, choices) for name, choices in lab.varies.items()}
 
 
 def filled(text: str, values: Values) -> str:

@@ -106,6 +106,7 @@ class FakeStage:
         self.folder = tempfile.TemporaryDirectory(prefix="labkit-stage-")
         self.pods = pods or {}
         self.shells: list[str] = []
+        self.brought = 0
         self.units: dict[str, dict[str, str]] = {}
 
     def agents(self) -> list[str]:
@@ -132,7 +133,7 @@ class FakeStage:
         self.shells.append(spot.machine)
 
     def bring(self, lab: Lab) -> None:
-        raise NotImplementedError
+        self.brought += 1
 
 
 class FakeScreen:

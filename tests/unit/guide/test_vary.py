@@ -36,3 +36,9 @@ def test_all_of_the_page_is_filled_in_and_the_shells_own_variables_stay() -> Non
 )
 def test_only_whole_names_are_filled_in(text: str, result: str) -> None:
     assert filled(text, {"PORT": "1"}) == result
+
+
+def test_a_seed_may_say_what_each_is() -> None:
+    lab = page(TEXT)
+    assert draw(lab, "SHOP=shop,PORT=8003") == {"PORT": "8003", "SHOP": "shop"}
+    assert draw(lab, "SHOP=nowhere")["SHOP"] in ("web", "shop")
