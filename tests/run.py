@@ -3,7 +3,8 @@
     python tests/run.py              all layers
     python tests/run.py unit node    these layers
 
-A layer is a folder of tests/. It runs in a pytest of its own, so that what one leaves behind cannot help the next.
+A layer is a folder of tests/. It runs in a pytest of its own, so that what one leaves behind cannot help the next; where
+its files share nothing on this machine, in two processes side by side (a file stays in one).
 
 In layers that play with real processes a test that failed is tried once more, alone. One that passes then is named in
 the table as flaky, its first failure printed above; more than two of them in a run, or STRICT=1, fail the run.
@@ -25,6 +26,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FLAKY_ALLOWED = 0 if os.environ.get("STRICT") else 2  # of all layers together
+PROCESSES = 2  # as many as the smallest computer that the tests are made for has cores
 TOOLS = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "labkit" / "tools"
 
 
@@ -53,6 +55,7 @@ class Layer:
     seconds: int  # bound for the whole layer
     needs: tuple[Callable[[], str], ...] = ()
     second_try: bool = False  # its tests stand alone and race with real processes
+    side_by_side: str = ""  # how xdist shares it out, where its files share nothing on this machine
 
     def missing(self) -> str:
         """Why this machine cannot run the layer; empty when it can."""
@@ -60,12 +63,12 @@ class Layer:
 
 
 LAYERS = (
-    Layer("unit", 600),
-    Layer("cluster", 420, second_try=True),
+    Layer("unit", 600, side_by_side="worksteal"),
+    Layer("cluster", 420, second_try=True, side_by_side="loadfile"),
     Layer("fuzz", 400),
-    Layer("node", 1200, (_root, _etcd, _docker), second_try=True),
-    Layer("kubectl", 600, (_etcd,)),
-    Layer("e2e", 1200, (_docker, _vagrant)),
+    Layer("node", 1200, (_root, _etcd, _docker), second_try=True, side_by_side="loadfile"),
+    Layer("kubectl", 600, (_etcd,), side_by_side="load"),
+    Layer("e2e", 1500, (_docker, _vagrant)),
     Layer("content", 300),
 )
 
@@ -88,6 +91,8 @@ def run(layer: Layer, extra: list[str]) -> Outcome:
         return Outcome(layer.name, note=f"not run: {reason}")
     with tempfile.TemporaryDirectory() as cache:
         arguments = ["-o", f"cache_dir={cache}", *extra]
+        if layer.side_by_side:
+            arguments += ["-n", str(PROCESSES), "--dist", layer.side_by_side]
         outcome = _pytest(layer, arguments)
         flaky = _last_failed(Path(cache))
         if layer.second_try and 0 < outcome.failed == len(flaky) <= FLAKY_ALLOWED and not outcome.note:

@@ -11,16 +11,16 @@ T = TypeVar("T")
 
 @overload
 async def eventually(
-    check: Callable[[], Awaitable[T]], within: float = 5.0, *, every: float = 0.01, expect: str = ""
+    check: Callable[[], Awaitable[T]], within: float = 20.0, *, every: float = 0.01, expect: str = ""
 ) -> T: ...
 
 
 @overload
-async def eventually(check: Callable[[], T], within: float = 5.0, *, every: float = 0.01, expect: str = "") -> T: ...
+async def eventually(check: Callable[[], T], within: float = 20.0, *, every: float = 0.01, expect: str = "") -> T: ...
 
 
 async def eventually(
-    check: Callable[[], T | Awaitable[T]], within: float = 5.0, *, every: float = 0.01, expect: str = ""
+    check: Callable[[], T | Awaitable[T]], within: float = 20.0, *, every: float = 0.01, expect: str = ""
 ) -> T:
     """The first true answer of `check()`, asked every so many seconds; AssertionError after `within` seconds.
 

@@ -140,7 +140,7 @@ class Kubectl:
         return subprocess.Popen([self.binary, *words], env=self.environment, **options)  # type: ignore[call-overload,no-any-return]
 
 
-def until(check: Callable[[], object], what: str, within: float = 30) -> None:
+def until(check: Callable[[], object], what: str, within: float = 60) -> None:
     deadline = time.monotonic() + within
     while not check():
         assert time.monotonic() < deadline, what

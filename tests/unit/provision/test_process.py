@@ -9,7 +9,7 @@ from labkit.provision.errors import CommandFailed, TimedOut
 from labkit.provision.process import run
 
 
-def gone(pid: int, within: float = 5) -> bool:
+def gone(pid: int, within: float = 20) -> bool:
     """Whether the process has ended (or is a zombie) within so many seconds."""
     deadline = time.monotonic() + within
     stat = Path(f"/proc/{pid}/stat")

@@ -30,7 +30,7 @@ class OneNode:
     kubelet: Kubelet
     task: asyncio.Task[None]
     mounts: Mounts
-    within: float = 5.0
+    within: float = 20.0
 
     async def create(self, *containers: dict[str, Any], name: str = "p", **fields: Any) -> Pod:
         """Put a pod on this node, as the scheduler would have."""
@@ -99,7 +99,7 @@ class OneNode:
 
 @asynccontextmanager
 async def one_node(
-    runtime: Runtime, root_dir: Path, *, within: float = 5.0, mounts: Mounts | None = None, **settings: Any
+    runtime: Runtime, root_dir: Path, *, within: float = 20.0, mounts: Mounts | None = None, **settings: Any
 ) -> AsyncIterator[OneNode]:
     """A node that is ready for pods inside the block; a kubelet that died there is the block's failure."""
     mounts = mounts or FakeMounts()
