@@ -52,3 +52,11 @@ def test_a_layer_without_tests_has_failed(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(runner, "ROOT", tmp_path)
     found = runner.run(runner.Layer("none", 60, second_try=True), [])
     assert (found.failed, found.note) == (1, "pytest ended with 5")
+
+
+def test_side_by_side_the_second_try_finds_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tests" / "two").mkdir(parents=True)
+    (tmp_path / "tests" / "two" / "test_it.py").write_text(ONCE + "\n\ndef test_fine():\n    pass\n")
+    monkeypatch.setattr(runner, "ROOT", tmp_path)
+    found = runner.run(runner.Layer("two", 60, second_try=True, side_by_side="load"), [])
+    assert (found.passed, found.failed, found.flaky) == (2, 0, ["tests/two/test_it.py::test_late"])
