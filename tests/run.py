@@ -3,8 +3,8 @@
     python tests/run.py              all layers
     python tests/run.py unit node    these layers
 
-A layer is a folder of tests/. It runs in a pytest of its own, so that what one leaves behind cannot help the next; where
-its files share nothing on this machine, in two processes side by side (a file stays in one).
+A layer is a folder of tests/. It runs in a pytest of its own, so that what one leaves behind cannot help the next;
+where its tests share nothing on this machine, in two processes side by side.
 
 In layers that play with real processes a test that failed is tried once more, alone. One that passes then is named in
 the table as flaky, its first failure printed above; more than two of them in a run, or STRICT=1, fail the run.
