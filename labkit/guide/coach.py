@@ -68,7 +68,7 @@ class Coach:
         if not root and (used := engine.findings_in(self._lab, check.command)):
             given = ", ".join(f"{name}={progress.answers.get(name, '')}" for name in used)
             self._screen.say(words("found", given=given), "hint")
-        if not root and not self._broken_units(check.blames):
+        if not root and not self.broken_units(check.blames):
             for unit in check.blames:
                 self._screen.say(words("blames", unit=unit), "hint")
         return root
@@ -80,7 +80,7 @@ class Coach:
             self._screen.say(self._words("root", title=root.title), "hint")
         return root
 
-    def _broken_units(self, units: tuple[str, ...]) -> bool:
+    def broken_units(self, units: tuple[str, ...]) -> bool:
         """Says which of them do not run, and where; False when all do."""
         down = [(unit, machine, state) for unit in units for machine, state in self._stage.unit_states(unit).items()
                 if state != "active"]  # fmt: skip

@@ -127,6 +127,10 @@ def ready(stage: Stage, lab: Lab, screen: Screen, words: Words) -> bool:
     if len(agents) >= lab.agents:
         return True
     there = ", ".join(agents) or words("none")
+    for unit in ("etcd", "kube-apiserver") if not agents else ():
+        for machine, state in stage.unit_states(unit).items():
+            if state != "active":
+                screen.say(words("down", unit=unit, machine=machine, state=state), "bad")
     screen.say(words("agents", title=lab.title, n=lab.agents, ready=there), "bad")
     return False
 

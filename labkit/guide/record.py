@@ -85,8 +85,8 @@ def record(page: Path, name: str, cluster_name: str, dry_run: bool) -> Recorded:
         stage.bring(lab)
         acts.reset(stage, lab)
         good = prove(stage, lab, lambda verdict: None, typed, drawn)
-        acts.reset(stage, lab)
     finally:
+        acts.reset(stage, lab)
         stage.close()
     for path in catalog.languages_of(page) if not dry_run else []:
         text = path.read_text(encoding="utf-8")

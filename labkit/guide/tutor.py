@@ -162,6 +162,7 @@ class Tutor:
                 self._output(outcome)
             if outcome and acts.as_meant(run, outcome):
                 break
+            self._coach.broken_units(("etcd", "kube-apiserver"))
             root = self._coach.root(engine.next_check(self._lab, progress), progress)
             prompt = "unexpected-root" if root else "unexpected"
         self._questions.judge(engine.predictions_for(engine.parts_here(self._lab, progress), progress.part))
