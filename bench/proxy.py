@@ -18,7 +18,8 @@ from pathlib import Path
 
 from bench.peers import HAPROXY, Missing, Peer, carrying, find
 from bench.processes import cpu_seconds, resident_mb
-from bench.proxy_modes import beside_one_rule, syncs
+from bench.proxy_modes import beside_one_rule
+from bench.proxy_syncs import syncs
 from bench.rows import Row
 from labkit.api.types import (
     EndpointAddress,
@@ -33,7 +34,7 @@ from labkit.api.types import (
 from tests.node.netns import POD_IPS, Netns
 from tests.node.world import World, world
 
-ROUNDS, SECONDS = 3, 1.0
+ROUNDS, DELAY_ROUNDS, SECONDS = 3, 4, 1.0
 SERVICES, IDLE_SECONDS = 1000, 10.0  # two looks at the whole table
 WEB, PORT, BARE_PORT, STREAM_PORT = "10.0.0.12", 8000, 8001, 5201
 GATEWAY = "10.244.2.1"  # the node, as its pods reach it
@@ -89,10 +90,10 @@ async def _carried(lab: World, folder: Path, say: Say) -> tuple[Figures, float]:
     used: list[float] = []
     with carrying(lab.spaces["node"], folder, ways, first_port=20_000) as peers, _listening(lab, iperf3):
         targets = {DIRECT: (pod_b, 0), PROXY: (WEB, 0), **{name: (GATEWAY, add) for name, add in peers.items()}}
-        for number in range(ROUNDS):
-            for load in (STREAM, ONE, SIXTEEN, TRIPS, DELAYS):
+        for number in range(ROUNDS + DELAY_ROUNDS):
+            for load in (STREAM, ONE, SIXTEEN, TRIPS, DELAYS) if number < ROUNDS else (DELAYS,):
                 for way, (ip, shift) in targets.items():
-                    say(f"round {number + 1} of {ROUNDS}: {load}, {way}")
+                    say(f"round {number + 1} of {ROUNDS + DELAY_ROUNDS}: {load}, {way}")
                     port = STREAM_PORT if load == STREAM else PORT if way == DIRECT else 80
                     value, cpu = await _load(lab.spaces["pod-a"], load, ip, port + shift, iperf3)
                     measured.setdefault(load, {}).setdefault(way, []).append(value)

@@ -12,7 +12,7 @@ A rule is written exactly as iptables-save prints it: what is wanted and what is
 Source: iptablesContainerPortalArgs and its three siblings in pkg/proxy/proxier.go of Kubernetes 0.18.
 """
 
-import ipaddress
+import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -140,7 +140,7 @@ def _to_proxy(portal: Portal, address: str) -> str:
 
 def _is_ipv4(text: str) -> bool:
     try:
-        ipaddress.IPv4Address(text)
-    except ValueError:
+        socket.inet_pton(socket.AF_INET, text)  # a tenth of the price of ipaddress
+    except (OSError, ValueError):
         return False
     return True

@@ -13,6 +13,7 @@ Source: syncProxyRules in pkg/proxy/iptables/proxier.go of Kubernetes 1.1 and 1.
 """
 
 from collections.abc import Iterator
+from functools import cache
 
 from labkit.components.kube_proxy.balancer import AFFINITY_SECONDS, Address
 from labkit.components.kube_proxy.chain_names import endpoint_chain, service_chain
@@ -196,5 +197,6 @@ def _comment(port: ServedPort) -> str:
     return f'-m comment --comment "{port.name}"'
 
 
+@cache
 def _probability(left: int) -> str:
     return f"{round(_CHOICES / left) / _CHOICES:.11f}"

@@ -23,7 +23,7 @@ from labkit.components.kube_proxy.kernel import ModeUnsupported
 from labkit.components.kube_proxy.nat import WAIT_SECONDS, IptablesFailed
 from labkit.components.kube_proxy.rules import Contents, compare
 
-BATCH, MOST_BATCHES = 500, 60  # chains; transactions
+BATCH, MOST_BATCHES = 500, 120  # chains; transactions
 
 _OWN = ("KUBE-SVC-", "KUBE-SEP-")
 _JUMPS = {(rule.container, rule.text) for rule in frame() if rule.container in BUILTINS}
@@ -137,7 +137,7 @@ class _Blocks:
     """Lines for iptables-restore, by table, until `close` makes a transaction of each table."""
 
     def __init__(self) -> None:
-        self.text = ""
+        self._parts: list[str] = []
         self._chains: dict[str, list[str]] = defaultdict(list)
         self._lines: dict[str, list[str]] = defaultdict(list)
 
@@ -145,7 +145,7 @@ class _Blocks:
         """Make a chain, or empty it, and put these rules into it."""
         table, chain = container.split(" ")
         self._chains[table].append(f":{chain} - [0:0]")
-        self._lines[table].extend(f"-A {chain} {text}" for text in lines)
+        self._lines[table] += [f"-A {chain} {text}" for text in lines]
 
     def add(self, container: str, verb: str, text: str = "") -> None:
         table, chain = container.split(" ")
@@ -154,7 +154,11 @@ class _Blocks:
     def close(self) -> None:
         for table in ("filter", "nat"):
             if lines := self._chains.pop(table, []) + self._lines.pop(table, []):
-                self.text += "\n".join([f"*{table}", *lines, "COMMIT", ""])
+                self._parts += [f"*{table}", *lines, "COMMIT"]
+
+    @property
+    def text(self) -> str:
+        return "\n".join([*self._parts, ""]) if self._parts else ""
 
 
 def _write_services(blocks: _Blocks, chains: Contents) -> None:

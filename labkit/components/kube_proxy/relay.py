@@ -13,6 +13,7 @@ import os
 import resource
 import select
 import socket
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from labkit.components.kube_proxy.balancer import Address, Balancer
 
 BUFFER_BYTES = 256 * 1024
 SWEEP_SECONDS = 0.25
+SWITCH_SECONDS = 0.0002  # so long a sync may keep the relay from going on after each of its calls
 SPARE_DESCRIPTORS = 128  # for the API client, for iptables, for what a library opens
 NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -107,6 +109,7 @@ class Relay:
 
     def run(self) -> None:
         """Carry until told to stop."""
+        sys.setswitchinterval(SWITCH_SECONDS)
         try:
             while not self._stopped:
                 self._turn()
