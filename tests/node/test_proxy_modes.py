@@ -24,6 +24,7 @@ from labkit.api.types import (
 )
 from labkit.components.kube_proxy.modes import MODES
 from labkit.testing.eventually import eventually
+from tests.node import short_affinity
 from tests.node.netns import NODE_IP, POD_IPS
 from tests.node.world import World, world
 
@@ -187,14 +188,35 @@ async def test_changes_are_followed_and_nothing_else_is_written(lab: World, mode
 
 
 @pytest.mark.parametrize("mode", KERNEL_MODES)
-async def test_session_affinity(lab: World, mode: str) -> None:
+async def test_session_affinity_and_its_end(lab: World, mode: str) -> None:
+    """Twenty clients: that all of them get the same endpoint again by chance happens once in a million times."""
     for pod in POD_IPS:
         await lab.backend(pod, 8000)
     await lab.service("web", WEB, tcp(80), session_affinity="ClientIP")
     await lab.endpoints("web", A, B, ports=(target(8000),))
-    await lab.proxy(f"--proxy-mode={mode}")
+    await lab.proxy(f"--proxy-mode={mode}", module="tests.node.short_affinity")
     for space in ("outside", "node", "pod-a"):
         assert len({await lab.greeting(space, WEB, 80) for _ in range(8)}) == 1
+    clients = [f"10.245.1.{number}" for number in range(100, 120)]
+    adding = "; ".join(f"ip addr add {ip}/24 dev eth0" for ip in clients)
+    await lab.run("outside", "sh", "-ec", adding)
+    first = await lab.inside("outside", lambda: [_answers_from(ip, 3) for ip in clients])
+    assert [len(each) for each in first] == [1] * 20, "the same one each time"
+    assert len(set.union(*first)) == 2
+    await asyncio.sleep(short_affinity.SECONDS + 0.5)
+    assert await lab.inside("outside", lambda: [_answers_from(ip, 1) for ip in clients]) != first, "forgotten by now"
+
+
+def _answers_from(client: str, times: int) -> set[str]:
+    """Who answers a client with this address."""
+    heard = set()
+    for _ in range(times):
+        with (
+            socket.create_connection((WEB, 80), timeout=3, source_address=(client, 0)) as sock,
+            sock.makefile() as lines,
+        ):
+            heard.add(lines.readline().strip())
+    return heard
 
 
 @pytest.mark.parametrize("mode", KERNEL_MODES)

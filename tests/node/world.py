@@ -81,11 +81,12 @@ class World:
         healthz_port: int,
         prefix: tuple[str, ...] = (),
         pass_fds: tuple[int, ...] = (),
+        module: str = "",
     ) -> Component:
-        """Start a component on the node and wait until it is healthy."""
+        """Start a component on the node and wait until it is healthy. module: another that runs it."""
         command = self.spaces["node"].command(
-            *prefix, sys.executable, "-m", f"labkit.components.{component}", f"--kubeconfig={self.kubeconfig}",
-            f"--healthz-port={healthz_port}", *flags,
+            *prefix, sys.executable, "-m", module or f"labkit.components.{component}",
+            f"--kubeconfig={self.kubeconfig}", f"--healthz-port={healthz_port}", *flags,
         )  # fmt: skip
         pipe = asyncio.subprocess.PIPE
         started = Component(await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, pass_fds=pass_fds))
@@ -100,10 +101,13 @@ class World:
         await eventually(healthy, within=15, expect=f"{component} healthy")
         return started
 
-    async def proxy(self, *flags: str, prefix: tuple[str, ...] = (), pass_fds: tuple[int, ...] = ()) -> Component:
+    async def proxy(
+        self, *flags: str, prefix: tuple[str, ...] = (), pass_fds: tuple[int, ...] = (), module: str = ""
+    ) -> Component:
         return await self.start(
-            "kube_proxy", "--node-ip=10.245.1.12", *flags, healthz_port=10249, prefix=prefix, pass_fds=pass_fds
-        )
+            "kube_proxy", "--node-ip=10.245.1.12", *flags, healthz_port=10249, prefix=prefix, pass_fds=pass_fds,
+            module=module,
+        )  # fmt: skip
 
     # -- objects ---------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ Source: pkg/proxy/nftables/proxier.go and README.md of Kubernetes 1.33.
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from labkit.components.kube_proxy.balancer import Address
+from labkit.components.kube_proxy.balancer import AFFINITY_SECONDS, Address
 from labkit.components.kube_proxy.chain_names import nft_endpoint_suffix, nft_suffix
 from labkit.components.kube_proxy.rules import Rule
 from labkit.components.kube_proxy.served_ports import ServedPort
@@ -35,7 +35,6 @@ _HOOKS = {
     "filter-output": "type filter hook output priority -110; policy accept;",
 }
 _MARK = "0x00004000"
-_AFFINITY = "type ipv4_addr; size 65535; flags dynamic,timeout; timeout 3h"  # balancer.AFFINITY_SECONDS
 
 
 def frame() -> list[Rule]:
@@ -199,7 +198,8 @@ def choose(port: ServedPort, endpoints: list[str]) -> Rule:
 
 def affinity(port: ServedPort, endpoint: str) -> Rule:
     """The clients of an endpoint; the kernel forgets each after three hours."""
-    return Rule(f"set affinity-{endpoint}", _AFFINITY, affinity, port.service)
+    text = f"type ipv4_addr; size 65535; flags dynamic,timeout; timeout {_duration(AFFINITY_SECONDS)}"
+    return Rule(f"set affinity-{endpoint}", text, affinity, port.service)
 
 
 def remember(port: ServedPort, endpoint: str) -> Rule:
@@ -214,6 +214,12 @@ def mark_hairpin(port: ServedPort, endpoint: str, address: Address) -> Rule:
 def dnat(port: ServedPort, endpoint: str, address: Address) -> Rule:
     text = f"meta l4proto {port.protocol} dnat to {address.ip}:{address.port}"
     return _in(f"endpoint-{endpoint}", text, port, dnat)
+
+
+def _duration(seconds: int) -> str:
+    """`3h`, `1m30s`: as nft prints it."""
+    parts = ((seconds // 3600, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s"))
+    return "".join(f"{number}{unit}" for number, unit in parts if number)
 
 
 def _in(chain: str, text: str, port: ServedPort, made_by: Callable[..., Any]) -> Rule:
