@@ -16,7 +16,7 @@ from rich.table import Table
 from bench.peers import Missing
 from bench.rows import Row, host, write
 
-_NOT_BENCHMARKS = {"__main__", "rows", "processes", "proxy_modes", "proxy_syncs", "peers", "load"}
+_NOT_BENCHMARKS = {"__main__", "rows", "processes", "proxy_modes", "proxy_syncs", "dns_follow", "peers", "load"}
 
 
 def names() -> list[str]:

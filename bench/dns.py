@@ -1,4 +1,5 @@
-"""kube-dns on one core: answers a second over UDP, beside dnsmasq with the same names; its memory at 5,000 services.
+"""kube-dns on one core: answers a second over UDP, beside dnsmasq with the same names; its memory at 5,000 services;
+how soon it follows a change.
 
 The servers are bound to the first core, dnsperf to the last one: 4 clients with 50 questions under way each, for 500
 names that exist. What is counted is answers for each second of a processor that the server used, so that neighbours on
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from bench.dns_follow import follows
 from bench.peers import Missing, Peer, find
 from bench.processes import cpu_seconds, resident_mb
 from bench.rows import Row
@@ -56,6 +58,7 @@ def rows(say: Say) -> list[Row]:
     return [
         _answered({name: statistics.median(measured) for name, measured in answers.items()}),
         Row(name=f"kube-dns' memory at {SERVICES} services", value=resident, unit="MB", better="lower", goal=60),
+        follows(),
     ]
 
 
