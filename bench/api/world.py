@@ -19,6 +19,7 @@ import uvloop
 
 from bench.api.busy import NODES
 from bench.api.figures import Figures
+from bench.api.interpreter import interpreter
 from bench.api.load import Files, Where, Wish
 from labkit.api.errors import ServerUnavailable
 from labkit.api.types import Namespace, ObjectMeta, ObjectReference, Secret, ServiceAccount
@@ -51,7 +52,10 @@ def secure() -> Iterator[Where]:
             (folder / ca).mkdir()
         authority, etcd_authority = Authority(folder / "ca"), Authority(folder / "etcd-ca")
         flags = (f"--admission-control={ADMISSION}", f"--audit-log-path={folder / 'audit.log'}")
-        with etcd_server(folder, etcd_authority) as etcd, api_server(folder, etcd, authority, flags=flags) as server:
+        with (
+            etcd_server(folder, etcd_authority) as etcd,
+            api_server(folder, etcd, authority, flags=flags, python=interpreter()) as server,
+        ):
             assert etcd.process is not None
             assert server.process is not None
             files, etcd_files = (
@@ -70,7 +74,7 @@ def plain() -> Iterator[Where]:
     with tempfile.TemporaryDirectory() as name, etcd_server(Path(name)) as etcd:
         assert etcd.process is not None
         port = free_port()
-        command = [sys.executable, "-m", "bench.api.world", etcd.address, str(port)]
+        command = [interpreter(), "-m", "bench.api.world", etcd.address, str(port)]
         with (Path(name) / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as server:
             try:
                 where = Where(port, etcd.address, {"server": server.pid, "etcd": etcd.process.pid})

@@ -30,6 +30,7 @@ class ApiServer:
     kubelet_port: int = 10250
     flags: tuple[str, ...] = ()
     port: int = field(default_factory=free_port)
+    python: str = sys.executable
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -48,7 +49,7 @@ class ApiServer:
         etcd_certificate, etcd_key = self.etcd.authority.issue("kube-apiserver")
         kubelet_certificate, kubelet_key = self.authority.issue("kube-apiserver-kubelet-client")
         return [
-            sys.executable, "-m", "labkit.components.kube_apiserver", "--bind-address=127.0.0.1",
+            self.python, "-m", "labkit.components.kube_apiserver", "--bind-address=127.0.0.1",
             f"--secure-port={self.port}", "--advertise-address=127.0.0.1", f"--etcd-servers=https://{self.etcd.address}",
             f"--etcd-cafile={self.etcd.authority.ca}", f"--etcd-certfile={etcd_certificate}",
             f"--etcd-keyfile={etcd_key}", f"--tls-cert-file={certificate}", f"--tls-private-key-file={key}",
