@@ -182,15 +182,33 @@ class Cache:
 
     async def current(self) -> None:
         """Return when all that was committed before this call is here; raises StorageUnavailable."""
-        if self._next is None:
-            self._next = asyncio.ensure_future(self._ask(self._asking))
-        revision = await asyncio.shield(self._next)
+        alone = self._asking is None and self._next is None
+        revision = await (self._ask_alone() if alone else self._ask_together())
         if self.revision >= revision or await self.reached(revision, 0.5):
             return
         # Somebody else's key may have raised the store's revision, which our watch does not see: write one of ours.
         await self.storage.commit({}, {_NUDGE: b"{}"})
         if not await self.reached(revision, 5.0):
             raise StorageUnavailable(f"the watch cache is at {self.revision}, the store at {revision}")
+
+    async def _ask_alone(self) -> int:
+        """By the reader itself: no task, three rounds of the event loop less. Who comes meanwhile asks anew, together."""
+        asking = self._asking = asyncio.get_running_loop().create_future()
+        try:
+            return await self.storage.revision()
+        except StorageUnavailable as error:
+            asking.set_exception(error)
+            asking.exception()  # heard, if nobody else waits for it
+            raise
+        finally:
+            asking.cancel()  # unless it is done: they may go on
+            if self._asking is asking:
+                self._asking = None
+
+    async def _ask_together(self) -> int:
+        if self._next is None:
+            self._next = asyncio.ensure_future(self._ask(self._asking))
+        return await asyncio.shield(self._next)
 
     async def _ask(self, before: asyncio.Future[int] | None) -> int:
         # A question already under way may have been answered before this reader came: it waits for the next one.

@@ -82,14 +82,36 @@ async def test_current_has_all_that_was_committed_before(cache: Cache, storage: 
 
 async def test_readers_that_wait_together_ask_once(cache: Cache, storage: Counting) -> None:
     await asyncio.gather(*(cache.current() for _ in range(32)))
-    assert storage.asked == 1
+    assert storage.asked == 2  # the first asks at once, all others together
     first = asyncio.create_task(cache.current())
     await asyncio.sleep(0.01)  # its question is under way
     revision = await put(storage, "a/late")
     await asyncio.gather(*(cache.current() for _ in range(32)))
-    assert storage.asked == 3  # one for the first, one for all who came too late for it
+    assert storage.asked == 4  # one for the first, one for all who came too late for it
     assert pods(cache).entries["a/late"].revision == revision
     await first
+
+
+async def test_a_reader_that_gives_up_holds_nobody_up(cache: Cache, storage: Counting) -> None:
+    first = asyncio.create_task(cache.current())
+    await asyncio.sleep(0.005)  # its question is under way
+    second = asyncio.create_task(cache.current())
+    await asyncio.sleep(0)
+    first.cancel()
+    async with asyncio.timeout(3):
+        await second
+    assert first.cancelled()
+    assert storage.asked == 2
+
+
+async def test_who_waited_behind_a_question_in_vain_is_told(cache: Cache, storage: Counting) -> None:
+    async def late() -> int:
+        await asyncio.sleep(0.01)
+        raise StorageUnavailable("away")
+
+    storage.revision = late  # type: ignore[method-assign]
+    for result in await asyncio.gather(*(cache.current() for _ in range(3)), return_exceptions=True):
+        assert isinstance(result, StorageUnavailable)
 
 
 async def test_keys_of_others_do_not_hold_readers_up(cache: Cache, storage: Counting) -> None:
