@@ -195,17 +195,17 @@ def _transition(event: Any) -> Transition:
 
 
 def _transaction(expect: Mapping[str, int], put: Mapping[str, bytes], delete: Sequence[str], lease: int) -> Any:
-    return rpc.TxnRequest(
-        compare=[
-            rpc.Compare(result=rpc.Compare.EQUAL, target=rpc.Compare.MOD, key=key.encode(), mod_revision=revision)
-            for key, revision in expect.items()
-        ],
-        success=[
-            *(rpc.RequestOp(request_put=rpc.PutRequest(key=k.encode(), value=v, lease=lease)) for k, v in put.items()),
-            *(rpc.RequestOp(request_delete_range=rpc.DeleteRangeRequest(key=key.encode())) for key in delete),
-        ],
-        failure=[rpc.RequestOp(request_range=rpc.RangeRequest(key=key.encode())) for key in expect],
-    )
+    wish = rpc.TxnRequest()  # filled in place: a message that is made first and then put in is copied
+    for key, revision in expect.items():
+        name = key.encode()
+        wish.compare.add(result=rpc.Compare.EQUAL, target=rpc.Compare.MOD, key=name, mod_revision=revision)
+        wish.failure.add().request_range.key = name
+    for key, value in put.items():
+        write = wish.success.add().request_put
+        write.key, write.value, write.lease = key.encode(), value, lease
+    for key in delete:
+        wish.success.add().request_delete_range.key = key.encode()
+    return wish
 
 
 async def _call(call: Awaitable[Any]) -> Any:

@@ -30,6 +30,7 @@ WRITE_SECONDS = 60.0  # a client that does not read for so long is cut off
 IDLE_SECONDS = 180.0  # a connection without a request, or with half a head, is closed
 LINGER_SECONDS = 1.0  # so long is taken what a refused client still sends, or it would not get to read why
 _SMALL = 64 * 1024  # bytes up to which head and body are joined: one record of TLS, one system call
+_SLICE = 128 * 1024  # bytes of a larger body that are handed to TLS at once
 _CHANGING = frozenset(("POST", "PUT", "PATCH", "DELETE"))
 
 
@@ -216,7 +217,14 @@ class Connection(asyncio.Protocol):
         elif len(body) <= _SMALL:
             self._transport.write(first + body)
         else:
-            self._transport.writelines((first, body))
+            self._send_large(first, body)
+
+    def _send_large(self, first: bytes, body: bytes) -> None:
+        """In slices: the client reads the first while the next is still encrypted, and OpenSSL's buffer stays small."""
+        self._transport.write(first)
+        view = memoryview(body)
+        for at in range(0, len(body), _SLICE):
+            self._transport.write(view[at : at + _SLICE])
 
     def _head(self, answer: Answer | Stream, framing: bytes) -> bytes:
         return head(answer, self._owner.date, framing, self._keep)
