@@ -192,7 +192,7 @@ class Cache:
             raise StorageUnavailable(f"the watch cache is at {self.revision}, the store at {revision}")
 
     async def _ask_alone(self) -> int:
-        """By the reader itself: no task, three rounds of the event loop less. Who comes meanwhile asks anew, together."""
+        """By the reader itself: three rounds of the event loop less. Who comes meanwhile asks anew, together."""
         asking = self._asking = asyncio.get_running_loop().create_future()
         try:
             return await self.storage.revision()
