@@ -1,10 +1,11 @@
 """kube-apiserver under load, beside etcd's own figures through the same client in the same run, and beside what the
 originals did on two cores of the same machine (plain HTTP): Kubernetes 1.21, measured with such loads.
 
-All rows over TLS with client certificates, the machine's admission and audit log; `plain` is the same server without
-all that. etcd, kube-apiserver and the load share the cores; where one client gets one object it is a blocking socket
-(one_client.py), else an event loop, as raw etcd is asked too. Rounds of raw etcd and API server alternate, the figures
-are medians. What a row says of processors is counted, in microseconds per operation.
+All rows over TLS with client certificates, the machine's admission and audit log, on the machines' Python
+(interpreter.py); `plain` is the same server without TLS, certificates and policy. etcd, kube-apiserver and the load
+share the cores. Where one client asks for objects it is a blocking socket (one_client.py), else an event loop, as raw
+etcd is asked too. Rounds of raw etcd and API server alternate, the figures are medians. What a row says of processors
+is counted, in microseconds per operation.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from bench.api.world import plain, run, secure
 from bench.rows import Row
 
 ROUNDS = 3
+KEY = "/registry/pods/bench/warm-3"
+ONE_CORE = ", one core"
 POD = "/api/v1/namespaces/bench/pods/warm-3"
 Say = Callable[[str], None]
 Measured = dict[str, list[Figures]]
@@ -48,10 +51,11 @@ def _measured(where: Where, rounds: int, say: Say) -> Measured:
     run("creates", Wish(where, clients=16, count=500, prefix="warm"))
     run("creates", Wish(where, clients=16, count=1000, prefix="listed", namespace="listed"))
     for number in range(rounds):
-        load("etcd gets", "raw-gets", seconds=1, path="/registry/pods/bench/warm-3")
-        load("grpc gets", "grpc-gets", seconds=1, path="/registry/pods/bench/warm-3")
-        load("gets", "gets", seconds=1, path=POD)
-        load("cached gets", "gets", seconds=1, path=f"{POD}?resourceVersion=0")
+        for where_, one_core in (("", False), (ONE_CORE, True)):
+            load(f"etcd gets{where_}", "raw-gets", seconds=1, path=KEY, one_core=one_core)
+            load(f"gets{where_}", "gets", seconds=1, path=POD, one_core=one_core)
+            load(f"cached gets{where_}", "gets", seconds=1, path=f"{POD}?resourceVersion=0", one_core=one_core)
+        load("grpc gets", "grpc-gets", seconds=1, path=KEY)
         load("32 gets", "gets", clients=32, seconds=1, path=POD)
         load("etcd puts", "raw-puts", clients=16, count=2000, size=1700, prefix=f"raw{number}")
         load("grpc puts", "grpc-puts", clients=16, count=2000, size=1700, prefix=f"grpc{number}")
@@ -67,6 +71,8 @@ def _rows(tls: Measured, open_: Measured) -> list[Row]:
         beside = {"plain": _median(open_[name], "rate")}
         if etcd:
             beside |= {"etcd": _median(tls[etcd], "rate")}
+        if f"{name}{ONE_CORE}" in tls:
+            beside |= {"one core": _median(tls[f"{name}{ONE_CORE}"], "rate")}
         if original:
             beside |= {"v1.21": original}
         note = f"{why}; {_spent(tls[name])}"
@@ -85,7 +91,7 @@ def _rows(tls: Measured, open_: Measured) -> list[Row]:
         _share("creates, of etcd's puts through the same client", tls["creates"], tls["etcd puts"], 50, _LEANER),
         _share("creates, of etcd's puts through grpc.aio", tls["creates"], tls["grpc puts"], 50, _YARDSTICK),
         rate("gets", "GET/s, 1 client, consistent", 1900, 2020, _GET, "etcd gets"),
-        _share("GET, 1 client, of etcd's ranges through the same client", tls["gets"], tls["etcd gets"], 65, _LEANER),
+        _share("GET, 1 client, of etcd's ranges through the same client", tls["gets"], tls["etcd gets"], 65, _KINDS),
         _share("GET, 1 client, of etcd's ranges through grpc.aio", tls["gets"], tls["grpc gets"], 65, _YARDSTICK),
         rate("cached gets", "GET/s, 1 client, resourceVersion=0", 6000, None, _CACHED),
         rate("32 gets", "GET/s, 32 clients, consistent", 8000, None, _GETS),
@@ -99,8 +105,9 @@ def _rows(tls: Measured, open_: Measured) -> list[Row]:
 _CREATES = "the server's one thread, and etcd beside it; a fifth of the server's part is etcd's channel, half the pod"
 _LEANER = "a channel that costs little leaves etcd itself little to wait for, and the server its own work"
 _YARDSTICK = "etcd as anybody has it: what the goal was set with, when the server used grpc.aio too"
-_GET = "one question to etcd and back: each of four wake-ups of a process counts; the client: a blocking socket"
-_CACHED = "two wake-ups of a process, 40 us each between two virtual cores, and TLS; the client: a blocking socket"
+_KINDS = "etcd is asked from an event loop, as the server asks it, the server by a blocking socket: see load of each"
+_GET = "one question to etcd and back: four wake-ups of a process, dear between virtual cores (one core: without that)"
+_CACHED = "TLS and two wake-ups of a process, dear between virtual cores (one core: all processes on the same)"
 _GETS = "the server's one thread: TLS, HTTP, audit; the readers share their questions to etcd"
 _LIST = "TLS: the JSON is joined from what the cache holds, nothing is encoded"
 _LABEL = "the labels of 1,000 pods are looked at, ten are joined"
@@ -110,7 +117,8 @@ _WATCH = "one TLS record and one system call for each watcher and batch; two thi
 def _share(name: str, ours: Sequence[Figures], etcds: Sequence[Figures], goal: float, note: str) -> Row:
     """In percent, of the same round."""
     shares = [100 * mine.rate / etcd.rate for mine, etcd in zip(ours, etcds, strict=True)]
-    return Row(name=name, value=statistics.median(shares), unit="%", better="higher", goal=goal, note=note)
+    return Row(name=name, value=statistics.median(shares), unit="%", better="higher", goal=goal,
+               note=f"{note}; etcd's own row: {_spent(etcds)}")  # fmt: skip
 
 
 def _idle_row(idle: Figures) -> Row:

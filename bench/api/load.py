@@ -13,6 +13,7 @@ Every answer is looked at: a wrong status, name or number of objects ends the ru
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import ssl
 import sys
@@ -27,6 +28,7 @@ import uvloop
 from bench.api.connection import Answered, Client, Connection, Target, WrongAnswer, ask, connect, request
 from bench.api.figures import Figures, measured, quantile
 from bench.api.one_client import OneClient
+from bench.api.placement import on_one_core
 from bench.api.pods import pod
 from labkit.components.kube_apiserver.__main__ import keep_freed_memory
 from labkit.storage.etcd import Etcd, Tls
@@ -77,6 +79,7 @@ class Wish(msgspec.Struct):
     size: int = 0
     creators: int = 4
     namespace: str = "bench"
+    one_core: bool = False
 
     def node_target(self, name: str) -> Target:
         """As the kubelet of that node."""
@@ -172,8 +175,10 @@ def main(name: str, text: str) -> None:
         "watch": watches.fan_out, "idle": watches.idle, "busy": busy.busy,
     }  # fmt: skip
     keep_freed_memory()  # as the server does: TLS reads into 256 KiB each time, which costs 20 us a request otherwise
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        figures = runner.run(loads[name](msgspec.json.decode(text, type=Wish)))
+    wish = msgspec.json.decode(text, type=Wish)
+    place = on_one_core(wish.where.pids.values()) if wish.one_core else contextlib.nullcontext()
+    with place, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        figures = runner.run(loads[name](wish))
     print(msgspec.json.encode(figures).decode())
 
 
