@@ -5,7 +5,12 @@ import inspect
 import threading
 from collections.abc import AsyncIterator, Iterator
 
+import hypothesis
 import pytest
+
+# On a busy computer an example takes as long as it takes: 200 ms, hypothesis' own bound, failed tests for nothing.
+hypothesis.settings.register_profile("labkit", deadline=None)
+hypothesis.settings.load_profile("labkit")
 
 
 @pytest.fixture(autouse=True)
