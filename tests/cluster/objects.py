@@ -66,6 +66,7 @@ def names(pods: list[Pod]) -> set[str]:
 async def scale(client: Client, replicas: int, name: str = "web") -> ReplicationController:
     controller = await client.get(ReplicationController, name, "default")
     controller.spec.replicas = replicas
+    controller.metadata.resource_version = ""  # whatever its controller has said of its status meanwhile
     return await client.update(controller)
 
 
