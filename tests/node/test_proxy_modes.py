@@ -30,6 +30,7 @@ from tests.node.world import World, world
 
 A, B = POD_IPS["pod-a"], POD_IPS["pod-b"]
 WEB, ECHO, MANY, EMPTY, MANUAL, PUBLIC = "10.0.0.12", "10.0.0.16", "10.0.0.17", "10.0.0.18", "10.0.0.19", "192.0.2.50"
+SECOND = "/registry/services/specs/default/second"
 EVERYWHERE = ("node", "pod-a", "pod-b", "outside")
 KERNEL_MODES = [mode for mode in MODES if mode != "userspace"]
 
@@ -320,3 +321,32 @@ async def test_bad_input_costs_only_itself(lab: World, mode: str) -> None:
         return f"-d {WEB}/32" not in await table(lab) and await asked(lab, "pod-b", EXPECTATIONS[1]) == "pod-a"
 
     await eventually(inherited, within=15, expect="the twin has the public IP")
+
+
+@pytest.mark.parametrize("mode", KERNEL_MODES)
+async def test_two_services_want_one_node_port(lab: World, mode: str) -> None:
+    """kube-apiserver gives a number once, so the second is written past it: the first keeps the port until it goes."""
+    await lab.backend("pod-a", 8000)
+    await lab.backend("pod-b", 8000)
+    for name, ip, pod, node_port in (("first", WEB, A, 30080), ("second", ECHO, B, 30081)):
+        await lab.service(name, ip, tcp(80, node_port=node_port), type="NodePort")
+        await lab.endpoints(name, pod, ports=(target(8000),))
+    await lab.proxy(f"--proxy-mode={mode}")
+    stored = await lab.storage.get(SECOND)
+    assert stored
+    await lab.storage.commit({}, put={SECOND: stored.value.replace(b"30081", b"30080")})
+
+    async def told() -> bool:
+        events = (await lab.client.list(Event, "default")).items
+        return any("second" in event.involved_object.name and "default/first:" in event.message for event in events)
+
+    await eventually(told, within=15, expect="an event on the second that names the first")
+    for _ in range(4):
+        assert await asked(lab, "outside", Reach("", NODE_IP, 30080, POD_A)) == "pod-a"
+        assert await asked(lab, "pod-a", Reach("", ECHO, 80, BOTH)) == "pod-b", "by its own address it is reached"
+    await lab.client.delete(Service, "first", "default")
+
+    async def inherited() -> bool:
+        return await asked(lab, "outside", Reach("", NODE_IP, 30080, BOTH)) == "pod-b"
+
+    await eventually(inherited, within=20, expect="the second has the node port")

@@ -23,6 +23,7 @@ from labkit.api.types import (
 )
 from labkit.client.rest import Client
 from labkit.components.kube_apiserver.server import start_in_process
+from labkit.storage.memory import Memory
 from labkit.testing.eventually import eventually
 from labkit.trace import Tracer
 from tests.node.netns import Netns, machine
@@ -68,7 +69,10 @@ class Component:
 class World:
     """What a test needs: namespaces, a client of the API, components, backends."""
 
-    def __init__(self, spaces: dict[str, Netns], client: Client, kubeconfig: Path, stack: AsyncExitStack) -> None:
+    def __init__(
+        self, spaces: dict[str, Netns], client: Client, kubeconfig: Path, stack: AsyncExitStack, storage: Memory
+    ) -> None:
+        self.storage = storage
         self.spaces = spaces
         self.client = client
         self.kubeconfig = kubeconfig
@@ -198,10 +202,11 @@ async def world(folder: Path) -> AsyncIterator[World]:
     """A world of its own for each test."""
     async with AsyncExitStack() as stack:
         spaces = stack.enter_context(machine())
-        server = await stack.enter_async_context(await start_in_process(trace=Tracer("kube-apiserver", io.StringIO())))
+        storage, quiet = Memory(), Tracer("kube-apiserver", io.StringIO())
+        server = await stack.enter_async_context(await start_in_process(storage, trace=quiet))
         await stack.enter_async_context(_door(spaces["node"], server.base_url))
         client = await stack.enter_async_context(Client(server.base_url))
-        yield World(spaces, client, _kubeconfig(folder), stack)
+        yield World(spaces, client, _kubeconfig(folder), stack, storage)
 
 
 def _kubeconfig(folder: Path) -> Path:

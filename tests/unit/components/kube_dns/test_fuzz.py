@@ -26,7 +26,7 @@ PACKETS = st.one_of(
 )
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(PACKETS, st.booleans())
 @example(b"\0\1\1\0\0\1\0\0\0\0\0\0\xc0\x0c\0\1\0\1", False)  # a name that points to itself
 @example(b"\0\1\1\0\0\1\0\0\0\0\0\1\0\0\1\0\1\0\0\x29\xff\xff\0\1\0\0\0\0", True)  # EDNS of a version to come
@@ -48,7 +48,7 @@ def is_answered_or_dropped(packet: bytes, tcp: bool) -> None:
         assert is_formerr(reply) or reply[3] & 0xF in (0, 2, 3, 4, 5)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(PACKETS)
 def test_what_forwarders_would_be_asked_can_be_answered(packet: bytes) -> None:
     if is_outside(packet, RECORDS):
@@ -56,7 +56,7 @@ def test_what_forwarders_would_be_asked_can_be_answered(packet: bytes) -> None:
         assert same_question(reply, packet)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(PACKETS, st.integers(0, 40), st.binary(min_size=1, max_size=4))
 def test_an_answer_that_was_tampered_with_is_no_crash(packet: bytes, place: int, noise: bytes) -> None:
     """What an upstream sends back, cut and overwritten anywhere."""
@@ -66,7 +66,7 @@ def test_an_answer_that_was_tampered_with_is_no_crash(packet: bytes, place: int,
     same_question(answer[:place], asked)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 5))
 def test_damaged_questions_are_survived(seed: int, damages: int) -> None:
     dice = random.Random(seed)
