@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bench.dns_follow import follows
 from bench.peers import Missing, Peer, find
 from bench.processes import cpu_seconds, resident_mb
 from bench.rows import Row
@@ -38,6 +37,8 @@ Say = Callable[[str], None]
 def rows(say: Say) -> list[Row]:
     if os.geteuid():
         raise PermissionError("bench dns needs root for its network namespace: sudo make bench WHAT=dns")
+    from bench.dns_follow import follows  # not in the server's process, whose memory is measured
+
     try:
         dnsperf = find("dnsperf")
     except Missing as exc:

@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 PACE_SECONDS = 0.05  # between two requests of one of many connections: far from what any way can carry
@@ -30,9 +31,9 @@ def serve(port: int) -> None:
 
 
 def _echo(client: socket.socket) -> None:
-    while data := client.recv(4096):
-        client.send(data)
-    client.close()
+    with client, suppress(ConnectionError):  # a way may end by a reset
+        while data := client.recv(4096):
+            client.send(data)
 
 
 def _connected(ip: str, port: int) -> socket.socket:

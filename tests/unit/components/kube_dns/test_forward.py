@@ -105,7 +105,7 @@ async def test_the_next_is_asked_when_one_is_silent_or_away(monkeypatch: pytest.
 
 
 async def test_so_many_may_be_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forward, "SECONDS", 2.0)
+    monkeypatch.setattr(forward, "SECONDS", 0.5)
     monkeypatch.setattr(forward, "UNDER_WAY", 5)
     async with upstream(lambda _: []) as (port, seen):
         forwarder = Forwarder(("127.0.0.1",), port)
