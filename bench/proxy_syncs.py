@@ -42,7 +42,7 @@ from labkit.components.kube_proxy.userspace import Machine, Userspace
 from labkit.trace import Tracer
 from tests.node.netns import NODE_IP, Netns
 
-SYNC_SECONDS = 120.0  # no sync may take longer
+SYNC_SECONDS = 300.0  # no sync may take longer
 
 TOOLS = {"userspace": "iptables-restore", "iptables": "iptables-restore", "nftables": "nft"}
 

@@ -353,7 +353,8 @@ async def test_connections_wait_while_it_restarts(lab: World, tmp_path: Path, mo
         assert sorted(name.partition("-")[0] for name in kept) == ["tcp", "tcp", "udp"]  # kubernetes is one of them
         assert await first.stop() == 0
         waiting = await lab.connect("pod-b", WEB, 80)
-        asked = asyncio.create_task(lab.ask_udp("node", WEB, 80, "meanwhile"))
+        waiting.settimeout(30)  # a process of Python's takes its time to start on a machine at work
+        asked = asyncio.create_task(lab.ask_udp("node", WEB, 80, "meanwhile", within=30))
         await lab.proxy(prefix=(sys.executable, "-c", _AS_SYSTEMD_DOES), pass_fds=tuple(kept.values()))
         with waiting, waiting.makefile() as lines:
             assert await asyncio.to_thread(lines.readline) == "pod-a\n"

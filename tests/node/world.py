@@ -172,10 +172,10 @@ class World:
 
         return await self.inside(space, ask)
 
-    async def ask_udp(self, space: str, ip: str, port: int, text: str) -> str:
+    async def ask_udp(self, space: str, ip: str, port: int, text: str, *, within: float = 3) -> str:
         def ask() -> str:
             with _udp_socket("0.0.0.0", 0) as sock:
-                sock.settimeout(3)
+                sock.settimeout(within)
                 sock.connect((ip, port))
                 sock.send(text.encode())
                 return sock.recv(2000).decode()
