@@ -1,7 +1,7 @@
 """Which labs `make test` plays: redis-master always, others in turn, as many as fit into its minutes.
 
-The seed is the hash of the tree that git has checked out (the date where there is no git): the same sources always play
-the same labs, whoever tests them, and every change of the sources plays others. LABKIT_LABS=name,name (or `all`) in the
+The seed is the hash of the labs and of labkit as git has them checked out (the date where there is no git): the same
+sources always play the same labs, whoever tests them, and every change of them plays others. LABKIT_LABS=name,name (or `all`) in the
 environment chooses instead. `make labs` plays them all.
 """
 
@@ -32,9 +32,12 @@ def choose(seconds: Mapping[str, float], seed: str, budget: float = SECONDS) -> 
 
 
 def seed() -> str:
-    """The hash of the checked-out tree, or the date."""
-    asked = subprocess.run(["git", "rev-parse", "HEAD^{tree}"], cwd=ROOT, capture_output=True, text=True, check=False)
-    return asked.stdout.strip()[:12] if asked.returncode == 0 else time.strftime("%Y-%m-%d")
+    """The hashes of what is played and of what plays it, or the date."""
+    trees = ["HEAD:labs", "HEAD:labkit", "HEAD:walkthroughs"]
+    asked = subprocess.run(["git", "rev-parse", *trees], cwd=ROOT, capture_output=True, text=True, check=False)
+    if asked.returncode:
+        return time.strftime("%Y-%m-%d")
+    return "-".join(tree[:7] for tree in asked.stdout.split())
 
 
 def chosen_labs() -> list[str]:

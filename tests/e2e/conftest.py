@@ -49,7 +49,7 @@ class Lab:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     labs = ", ".join(choice.chosen_labs())
     terminalreporter.write_line(
-        f"labs: {labs} (chosen by tree {choice.seed()}; {choice.WISH}=name,name chooses others)"
+        f"labs: {labs} (chosen by what is checked out, {choice.seed()}; {choice.WISH}=name,name chooses others)"
     )
 
 
