@@ -1,8 +1,8 @@
 """Which labs `make test` plays: redis-master always, others in turn, as many as fit into its minutes.
 
 The seed is the hash of the labs and of labkit as git has them checked out (the date where there is no git): the same
-sources always play the same labs, whoever tests them, and every change of them plays others. LABKIT_LABS=name,name (or `all`) in the
-environment chooses instead. `make labs` plays them all.
+sources always play the same labs, whoever tests them, and every change of them plays others.
+LABKIT_LABS=name,name (or `all`) in the environment chooses instead. `make labs` plays them all.
 """
 
 import os
