@@ -12,8 +12,10 @@ command whose output speaks of an error that its page does not announce (`fails`
 import argparse
 import os
 import re
+import shlex
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +61,7 @@ def record(page: Path, name: str, cluster_name: str, dry_run: bool) -> Recorded:
     lab = parse(page, name)
     lab = varied(lab, draw(lab, seed=""))
     printed: dict[str, str] = {}
-    drifted = 0
+    drifted, started = 0, time.monotonic()
     stage = Machines(load_cluster(cluster_name), lab.folder)
 
     def typed(run: Run, outcome: Outcome) -> None:
@@ -76,7 +78,9 @@ def record(page: Path, name: str, cluster_name: str, dry_run: bool) -> Recorded:
     def drawn(picture: Picture) -> None:
         if dry_run:
             return
-        words = [*picture.command.split()[1:], "--svg", str(page.parent / picture.file), "--cluster", cluster_name]
+        words = [*shlex.split(picture.command)[1:], "--svg", str(page.parent / picture.file), "--cluster", cluster_name]
+        if words[0] == "story":  # of this play, not of all that the journals remember
+            words += ["--since", f"{time.monotonic() - started:.0f} sec ago"]
         subprocess.run(
             [sys.executable, "-m", "labkit.cli", *words], stdout=subprocess.DEVNULL, timeout=120, check=False
         )

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from labkit.guide import choice, lint, playbill, played
+from labkit.cluster import Cluster
+from labkit.guide import choice, lint, playbill, played, rehearsal
 from labkit.guide.drift import drift
+from labkit.guide.format import Lab
 from labkit.guide.parse import parse
 from labkit.guide.played import Played
 from labkit.guide.proof import Skipped
-from labkit.guide.rehearsal import rehearse
+from labkit.guide.rehearsal import Rehearsal, rehearse
 from tests.unit.guide.pages import PAGE, FakeStage, page
 
 SECONDS = {"redis-master": 20.0, "a": 100.0, "b": 100.0, "c": 100.0, "long": 900.0}
@@ -28,6 +30,32 @@ def test_the_choice_is_the_seeds_and_fits_its_minutes() -> None:
 def test_a_wish_is_played_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(choice.WISH, "etcd, dns")
     assert choice.chosen_labs() == ["etcd", "dns"]
+
+
+class Credentials:
+    """Machines whose kubectl answers only once the namespace was entered."""
+
+    def __init__(self, cluster: Cluster, lab: str, namespace: str) -> None:
+        self.entered = not namespace
+
+    def enter_namespace(self) -> None:
+        self.entered = True
+
+    def agents(self) -> list[str]:
+        return ["agent1", "agent2"] if self.entered else []
+
+    def bring(self, lab: Lab) -> None: ...
+
+    def leave_namespace(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("namespace", ["", "lab-etcd"])
+def test_the_nodes_are_asked_for_with_credentials(namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rehearsal, "Machines", Credentials)
+    with Rehearsal("lab")._stage(page(), namespace) as stage:
+        assert stage.agents()
 
 
 def test_a_rehearsal_of_a_good_lab() -> None:
