@@ -120,10 +120,23 @@ def make_volume(cluster: Cluster, name: str, report: Report) -> bool:
     with Ssh(cluster, cluster.master) as ssh:
         known = glusterfs.volumes(_ask(ssh, "volume info"))
         if name not in known:
-            ssh.run(glusterfs.create(cluster, name), timeout=120, what=f"make the volume {name}")
+            _create(ssh, glusterfs.create(cluster, name), f"make the volume {name}")
         elif not known[name]:
             ssh.run(f"{glusterfs.GLUSTER} volume start {name}", timeout=60)
     return name not in known
+
+
+def _create(ssh: Ssh, command: str, what: str) -> None:
+    """After a machine's death the servers meet again pair by pair: those that have not yet are waited for."""
+    deadline = time.monotonic() + JOIN_SECONDS
+    while True:
+        try:
+            ssh.run(command, timeout=120, what=what)
+            return
+        except CommandFailed as error:
+            if "not connected" not in error.tail or time.monotonic() > deadline:
+                raise
+        time.sleep(1)
 
 
 async def offer(client: Client, volume: PersistentVolume) -> bool:

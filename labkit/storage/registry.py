@@ -35,7 +35,7 @@ from labkit.api.finalizers import last_taken
 from labkit.api.kinds import Kind
 from labkit.api.ownership.managers import Owner, note
 from labkit.api.strategies import Strategy
-from labkit.api.types import Object
+from labkit.api.types import Object, copy
 from labkit.storage.cache import Cache
 from labkit.storage.entry import Entry
 from labkit.storage.protocol import Mismatch, Storage, TooLarge
@@ -177,8 +177,10 @@ class Registry:
             raise Invalid.of(self.strategy.invalid_name, meta.name, faults)
         path = self._path(meta.namespace, meta.name)
         for _ in range(ATTEMPTS):
+            # What a companion handed out, and the transaction then did not get, must not look like the client's wish.
+            new = copy(obj) if self._companion else obj
             try:
-                return await self._write(None, obj, path, intent._replace(decision="created"), self.create, relies_on)
+                return await self._write(None, new, path, intent._replace(decision="created"), self.create, relies_on)
             except Mismatch as error:
                 if error.current[f"{self.shelf.prefix}{path}"] is not None:
                     raise AlreadyExists.of(self.kind.error_name, meta.name) from None

@@ -12,6 +12,7 @@ from pathlib import Path
 PREFIX = f"labkit-test-{os.getpid()}"  # two runs on one docker do not take each other's away
 BUSYBOX = f"{PREFIX}/busybox:1"
 PAUSE = f"{PREFIX}/pause:1"
+_users = 0
 _APPLETS = (
     "sh", "sleep", "echo", "cat", "env", "hostname", "httpd", "ls", "mkdir", "true", "false", "wget", "id", "touch",
     "ip", "ipcs", "nc", "tar", "stty", "head", "wc", "test", "ps", "tty",
@@ -20,14 +21,20 @@ _APPLETS = (
 
 @contextmanager
 def pod_images() -> Iterator[None]:
-    """BUSYBOX and PAUSE on this machine's docker inside the block."""
-    archive = _root_file_system()
+    """BUSYBOX and PAUSE on this machine's docker inside the block; blocks may overlap, the last one takes them away."""
+    global _users
+    _users += 1
     try:
-        _import(BUSYBOX, archive, "CMD sh")
-        _import(PAUSE, archive, 'ENTRYPOINT ["sleep", "2147483647"]')
+        if _users == 1:
+            archive = _root_file_system()
+            _import(BUSYBOX, archive, "CMD sh")
+            _import(PAUSE, archive, 'ENTRYPOINT ["sleep", "2147483647"]')
         yield
     finally:
-        subprocess.run(["docker", "image", "rm", "-f", BUSYBOX, PAUSE], capture_output=True, timeout=60, check=False)
+        _users -= 1
+        if not _users:
+            remove = ["docker", "image", "rm", "-f", BUSYBOX, PAUSE]
+            subprocess.run(remove, capture_output=True, timeout=60, check=False)
 
 
 def _import(name: str, archive: bytes, change: str) -> None:

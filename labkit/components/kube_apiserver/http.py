@@ -101,7 +101,10 @@ class HttpServer:
     # -- what a connection asks ------------------------------------------------------------------------------------
 
     def opened(self, connection: Connection) -> None:
-        self._connections.add(connection)
+        if self.stopping:  # it was waiting to be accepted: a watch on it would hear of nothing for ever
+            connection.abort()
+        else:
+            self._connections.add(connection)
 
     def closed(self, connection: Connection) -> None:
         self._connections.discard(connection)
