@@ -128,13 +128,8 @@ class _Timed(NamedTuple):
     tools: float  # ... and those that it has waited for
 
 
-async def _sync_userspace(count: int) -> dict[str, Any]:
+async def _sync_userspace(count: int, tools: _Tools) -> dict[str, Any]:
     """The same of the userspace mode, whose rules change with services only."""
-    with _heard() as tools:
-        return await _sync_relay(count, tools)
-
-
-async def _sync_relay(count: int, tools: _Tools) -> dict[str, Any]:
     quiet = Tracer("kube-proxy", io.StringIO())
     relay = Relay(Balancer(), lambda *_, **__: None, lambda *_, **__: None, raise_descriptor_limit())
     mode = Userspace(relay, Iptables(), Machine("0.0.0.0", NODE_IP), quiet, lambda *_: None)
@@ -158,10 +153,8 @@ async def _sync_relay(count: int, tools: _Tools) -> dict[str, Any]:
 
 
 async def _sync(mode: str, count: int) -> dict[str, Any]:
-    if mode == "userspace":
-        return await _sync_userspace(count)
     with _heard() as tools:
-        return await _sync_kernel(mode, count, tools)
+        return await (_sync_userspace(count, tools) if mode == "userspace" else _sync_kernel(mode, count, tools))
 
 
 async def _sync_kernel(mode: str, count: int, tools: _Tools) -> dict[str, Any]:

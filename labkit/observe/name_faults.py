@@ -7,6 +7,7 @@ nobody could be asked | the nameserver is not the cluster's | service kube-dns, 
 import difflib
 from collections.abc import Iterator
 
+from labkit.api.services import HEADLESS
 from labkit.api.types import Service, key
 from labkit.cluster import Cluster
 from labkit.observe.fault import Fault
@@ -149,7 +150,7 @@ def _known_service(service: Service, evidence: Evidence, cluster: Cluster) -> Fa
             text=f"service {key(service)} exists, but its name {name} was not among those tried",
             mend=f"ask for it in full: labkit dns {name}; search lists are for pods (resolv.conf)",
         )
-    if service.spec.cluster_ip == "None":
+    if service.spec.cluster_ip == HEADLESS:
         return Fault(
             text=f"service {key(service)} is headless, its name leads to its ready pods, and none is ready",
             mend=f"kubectl get endpoints {service.metadata.name} --namespace={service.metadata.namespace}",

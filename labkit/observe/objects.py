@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from labkit.api.services import cluster_ip
 from labkit.api.types import Endpoints, Object, Pod, Service, ServicePort, key
 
 T = TypeVar("T", bound=Object)
@@ -41,8 +42,9 @@ def addresses(service: Service) -> list[str]:
     return [ip for ip in dict.fromkeys(every) if ip and ip != "None"]
 
 
-def cluster_ip(service: Service) -> str:
-    if service.spec.cluster_ip in ("", "None"):
+def own_ip(service: Service) -> str:
+    """Its cluster IP. Refused: it is headless."""
+    if not cluster_ip(service):
         raise Refused(f"service {key(service)} is headless: it has no address, its name leads to its pods: labkit dns")
     return service.spec.cluster_ip
 

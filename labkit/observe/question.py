@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from labkit.api.types import Pod, Service, ServicePort, key
 from labkit.cluster import Cluster, Machine
 from labkit.observe.ends import From, To
-from labkit.observe.objects import NOT_WELL, Objects, Refused, addresses, backends, cluster_ip, named, near, within
+from labkit.observe.objects import NOT_WELL, Objects, Refused, addresses, backends, named, near, own_ip, within
 
 
 @dataclass
@@ -54,7 +54,7 @@ def ask(start: From, to: To, objects: Objects, cluster: Cluster, via: str = "") 
     if service and port:
         if via or (start.kind == "host" and not target):
             target = _door(service, port, machine, via, cluster)
-        target = target or f"{cluster_ip(service)}:{port.port}"
+        target = target or f"{own_ip(service)}:{port.port}"
     _must_stay_inside(start, target, cluster)
     sender, machine = _ways(start, target, port, machine, cluster)
     found = backends(service, port, objects) if service and port else [target]
@@ -152,7 +152,7 @@ def _door(service: Service, port: ServicePort, machine: Machine, via: str, clust
             return f"{each.address}:{port.port}"
     name = f"{service.metadata.namespace}/{service.metadata.name}"
     raise Refused(
-        f"service {name} has neither a node port nor a machine's address among its public IPs; {cluster_ip(service)}"
+        f"service {name} has neither a node port nor a machine's address among its public IPs; {own_ip(service)}"
         " means nothing outside of the machines, so nothing was sent. From one of them:"
         f" labkit packet node/{door.name} {name}:{port.port}; or make it a service of type NodePort"
     )

@@ -8,16 +8,7 @@ from typing import Any
 
 import pytest
 
-from labkit.api.types import (
-    EndpointAddress,
-    EndpointPort,
-    Endpoints,
-    EndpointSubset,
-    ObjectMeta,
-    Service,
-    ServicePort,
-    ServiceSpec,
-)
+from labkit.api.types import EndpointAddress, EndpointPort, Endpoints, EndpointSubset, ObjectMeta, ServicePort
 from labkit.components.kube_proxy.modes import MODES
 from labkit.testing.eventually import eventually
 from tests.node.netns import POD_IPS
@@ -40,11 +31,11 @@ async def lab(tmp_path: Path) -> AsyncIterator[World]:
 
 async def add(lab: World, number: int) -> None:
     """Every fourth one has an endpoint, the others none (yet)."""
-    name = ObjectMeta(name=f"s{number}", namespace="default")
-    await lab.client.create(Service(metadata=name, spec=ServiceSpec(cluster_ip=address(number), ports=[TCP])))
+    await lab.service(f"s{number}", address(number), TCP)
     if number % 4 == 0:
+        meta = ObjectMeta(name=f"s{number}", namespace="default")
         subset = EndpointSubset(addresses=[EndpointAddress(ip=A)], ports=[TARGET])
-        await lab.client.create(Endpoints(metadata=name, subsets=[subset]))
+        await lab.client.create(Endpoints(metadata=meta, subsets=[subset]))
 
 
 def address(number: int) -> str:

@@ -5,6 +5,7 @@ import ipaddress
 from labkit.api.errors import Fault
 from labkit.api.faults import duplicate, invalid, not_supported, required
 from labkit.api.names import DNS_952_LABEL, DNS_LABEL, PORT_NAME, is_ip, is_ipv4
+from labkit.api.services import HEADLESS, cluster_ip
 from labkit.api.types import Service, ServicePort, ServiceSpec
 from labkit.api.validation import metadata
 from labkit.api.validation.pod import PORT_RANGE, PROTOCOLS, is_port
@@ -23,7 +24,7 @@ def faults(service: Service) -> list[Fault]:
         found += _port_faults(port, f"spec.ports[{index}]", named=len(spec.ports) > 1, names=names)
     found += metadata.labels(spec.selector, "spec.selector")
     found += _choice_faults("spec.sessionAffinity", spec.session_affinity, AFFINITIES)
-    if spec.cluster_ip not in ("", "None") and not is_ip(spec.cluster_ip):
+    if spec.cluster_ip not in ("", HEADLESS) and not is_ip(spec.cluster_ip):
         why = "clusterIP should be empty, 'None', or a valid IP address"
         found.append(invalid("spec.clusterIP", spec.cluster_ip, why))
     found += _public_ip_faults(spec.deprecated_public_ips)
@@ -33,7 +34,7 @@ def faults(service: Service) -> list[Fault]:
 
 def update_faults(new: Service, old: Service) -> list[Fault]:
     found = metadata.update_faults(new, old)
-    if old.spec.cluster_ip not in ("", "None") and new.spec.cluster_ip != old.spec.cluster_ip:
+    if cluster_ip(old) and new.spec.cluster_ip != old.spec.cluster_ip:
         found.append(invalid("spec.clusterIP", new.spec.cluster_ip, metadata.IMMUTABLE))
     return found + faults(new)
 

@@ -16,6 +16,7 @@ import msgspec
 from labkit.api.errors import Fault, InternalError, Invalid
 from labkit.api.faults import invalid
 from labkit.api.kinds import kind_of
+from labkit.api.services import HEADLESS, cluster_ip
 from labkit.api.types import Service
 from labkit.components.kube_apiserver.ranges import Addresses, Pool, Ports
 from labkit.storage.protocol import Mismatch, Storage
@@ -57,12 +58,6 @@ class Draft:
             self.bits &= ~(1 << offset)
 
 
-def cluster_ip(service: Service | None) -> str:
-    """Its address in the range; "" for none (headless)."""
-    ip = service.spec.cluster_ip if service else ""
-    return "" if ip == "None" else ip
-
-
 def node_ports(service: Service | None) -> dict[tuple[int | None, str], int]:
     """(port, protocol) -> node port, of those that have one."""
     ports = service.spec.ports if service else []
@@ -75,7 +70,7 @@ def plan_address(draft: Draft, old: Service | None, new: Service | None) -> list
     if had and (new is None or new.spec.cluster_ip not in ("", had)):
         draft.free(had)
         had = ""
-    if new is None or new.spec.cluster_ip == "None" or (had and new.spec.cluster_ip == had):
+    if new is None or new.spec.cluster_ip == HEADLESS or (had and new.spec.cluster_ip == had):
         return []
     if not new.spec.cluster_ip:
         new.spec.cluster_ip = had or draft.take_any()

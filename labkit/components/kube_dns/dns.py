@@ -11,6 +11,7 @@ one process and a table in memory, for a watch is enough to fill it again after 
 
 import asyncio
 
+from labkit.api.services import HEADLESS
 from labkit.api.types import Endpoints, Service, key
 from labkit.client.informer import Informer
 from labkit.client.rest import Client
@@ -80,7 +81,7 @@ class Dns:
         changed = new or old
         assert changed is not None
         service = self.services.store.get(key(changed))
-        if service is not None and service.spec.cluster_ip == "None":
+        if service is not None and service.spec.cluster_ip == HEADLESS:
             self._sync(service, cause="endpoints changed")
 
     def _sync(self, service: Service, *, cause: str, deleted: bool = False) -> None:

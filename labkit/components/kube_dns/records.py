@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from labkit.api.services import HEADLESS
 from labkit.api.types import Endpoints, EndpointSubset, Service
 
 PRIORITY = WEIGHT = 10  # kube2sky's
@@ -38,7 +39,7 @@ def records_of(service: Service, endpoints: Endpoints | None, domain: str) -> li
     meta = service.metadata
     name = f"{meta.name}.{meta.namespace}.svc.{domain}"
     older = f"{meta.name}.{meta.namespace}.{domain}"
-    if service.spec.cluster_ip == "None":
+    if service.spec.cluster_ip == HEADLESS:
         return [*_headless(name, older, endpoints)] if endpoints else []
     if not service.spec.cluster_ip:
         return []

@@ -16,6 +16,7 @@ from contextlib import suppress
 from itertools import chain
 from typing import Protocol
 
+from labkit.api.services import cluster_ip
 from labkit.api.types import Endpoints, Service, key
 from labkit.components.kube_proxy import conntrack
 from labkit.components.kube_proxy.generation import generation
@@ -24,7 +25,7 @@ from labkit.components.kube_proxy.nat import RulesFailed
 from labkit.components.kube_proxy.node_ports import NodePorts
 from labkit.components.kube_proxy.rules import Contents, Rule, contents
 from labkit.components.kube_proxy.served_ports import Claims, ServedPort, served_ports, without
-from labkit.components.kube_proxy.service_addresses import ServiceAddresses, cluster_ip, naming
+from labkit.components.kube_proxy.service_addresses import ServiceAddresses, naming
 from labkit.trace import Tracer, because
 
 LINES_PER_SYNC = 50  # service ports told one by one; the others are counted

@@ -10,6 +10,7 @@ two, and two equal rules of iptables would hide the mistake.
 from collections.abc import Collection, Container, Iterable
 from dataclasses import dataclass, field
 
+from labkit.api.services import cluster_ip
 from labkit.api.types import Endpoints, Service, ServicePort
 from labkit.components.kube_proxy.balancer import Address, addresses, port_name
 from labkit.components.kube_proxy.iptables import portal_ips
@@ -40,7 +41,7 @@ def served_ports(
     service: Service | None, endpoints: Endpoints | None, refused: Container[str] = ()
 ) -> dict[str, ServedPort]:
     """The ports of a service, by name; none for a headless one. refused: addresses that no endpoint may have."""
-    if service is None or service.spec.cluster_ip in ("", "None"):
+    if service is None or not cluster_ip(service):
         return {}
     backends = addresses(endpoints) if endpoints else {}
     found = {}

@@ -12,14 +12,8 @@ import socket
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from labkit.api.types import Endpoints, Service
+from labkit.api.types import Endpoints
 from labkit.components.kube_proxy.balancer import Address
-
-
-def cluster_ip(service: Service | None) -> str:
-    """The one address of a service; "" for one that has none (yet), is headless, or is gone."""
-    ip = service.spec.cluster_ip if service else ""
-    return "" if ip == "None" else ip
 
 
 class ServiceAddresses:

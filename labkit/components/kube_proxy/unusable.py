@@ -10,9 +10,10 @@ they name.
 
 from collections.abc import Callable, Mapping
 
+from labkit.api.services import cluster_ip
 from labkit.api.types import Endpoints, Service, key
 from labkit.components.kube_proxy.balancer import usable
-from labkit.components.kube_proxy.service_addresses import ServiceAddresses, cluster_ip, naming
+from labkit.components.kube_proxy.service_addresses import ServiceAddresses, naming
 from labkit.trace import Tracer
 
 TOLD_ADDRESSES = 5  # in one event

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+from labkit.api.services import cluster_ip
 from labkit.api.types import Endpoints, Service, ServicePort, key
 from labkit.components.kube_proxy import nat, tcp, udp
 from labkit.components.kube_proxy.balancer import Address, addresses, port_name
@@ -24,7 +25,7 @@ from labkit.components.kube_proxy.local_ports import candidates
 from labkit.components.kube_proxy.node_ports import NodePorts
 from labkit.components.kube_proxy.relay import Relay
 from labkit.components.kube_proxy.rule_news import RuleNews
-from labkit.components.kube_proxy.service_addresses import ServiceAddresses, cluster_ip
+from labkit.components.kube_proxy.service_addresses import ServiceAddresses
 from labkit.trace import Tracer
 
 LOOK_SECONDS = 5.0
@@ -145,12 +146,11 @@ class Userspace:
     def _avoid(self, changed: Iterable[str], services: Mapping[str, Service]) -> None:
         """Have the relay know the addresses of services, to which it must not connect."""
         for name in changed:
-            ip = cluster_ip(service := services.get(name))
-            external = portal_ips(service)[1:] if service and ip else []
-            fronts = (
-                [Address(each, port.port or 0) for each in external for port in service.spec.ports] if service else []
-            )
-            self._addresses.put(name, ip, fronts)
+            service = services.get(name)
+            ports = [port.port or 0 for port in service.spec.ports] if service else []
+            external = portal_ips(service)[1:] if service else []
+            fronts = [Address(ip, port) for ip in external for port in ports]
+            self._addresses.put(name, cluster_ip(service), fronts)
 
     def _open(self, name: str, service: Service, port: ServicePort, used_before: int) -> None:
         """Have a local port, and the node port that is asked for, for a service port."""
@@ -229,7 +229,7 @@ def service_ports(services: Iterable[Service]) -> dict[str, tuple[Service, Servi
     return {
         port_name(service, port): (service, port)
         for service in sorted(services, key=key)
-        if service.spec.cluster_ip not in ("", "None")
+        if cluster_ip(service)
         for port in service.spec.ports
         if port.port
     }

@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 
 from labkit.api.names import C_IDENTIFIER
+from labkit.api.services import cluster_ip
 from labkit.api.types import ConfigMap, Container, EnvFromSource, EnvVar, KeySelector, Pod, Secret, Service
 from labkit.components.kubelet.fields import Addresses, field_for_variable
 from labkit.components.kubelet.sources import Found, Reference
@@ -164,7 +165,7 @@ def expand(text: str, resolve: Callable[[str], str]) -> str:
 
 def _has_address(service: Service) -> bool:
     """Headless services have none, and no variables."""
-    return service.spec.cluster_ip not in ("", "None") and bool(service.spec.ports)
+    return bool(cluster_ip(service) and service.spec.ports)
 
 
 def _variable_name(name: str) -> str:

@@ -8,6 +8,7 @@ nftables      chain service-HASH-default/web/tcp/ { ... goto endpoint-HASH-defau
 import re
 from collections.abc import Iterable, Iterator
 
+from labkit.api.services import cluster_ip
 from labkit.api.types import Endpoints, Service, key
 
 Ends = dict[str, set[str]]
@@ -44,7 +45,7 @@ def wanted_ends(services: Iterable[Service], endpoints: Iterable[Endpoints]) -> 
     by_key = {key(each): each for each in endpoints}
     found: Ends = {}
     for service in services:
-        if service.spec.cluster_ip in ("", "None"):
+        if not cluster_ip(service):
             continue
         subsets = by_key[key(service)].subsets if key(service) in by_key else []
         for port in service.spec.ports:
