@@ -19,6 +19,7 @@ from contextlib import aclosing
 from typing import Protocol, cast
 
 from labkit.api.errors import ApiError, ServerTimeout
+from labkit.components.kube_apiserver.busy_poll import BusyPoll
 from labkit.components.kube_apiserver.heads import head, is_bodiless
 from labkit.components.kube_apiserver.messages import Answer, Outlet, Request, Stream, Tunnel, User
 from labkit.components.kube_apiserver.parser import Incoming, Parser, query_of
@@ -38,6 +39,7 @@ class Owner(Protocol):
     """Whose connections these are: the server."""
 
     date: bytes  # now, as the header has it
+    busy_poll: BusyPoll
     stopping: bool
     streams: set[asyncio.Task[None]]
 
@@ -196,7 +198,11 @@ class Connection(asyncio.Protocol):
             self._send(self._owner.refusal(request, incoming.error), method)
             return
         self._changing = method in _CHANGING and "upgrade" not in headers
-        answer = await self._owner.answer(request)
+        self._owner.busy_poll.begun()
+        try:
+            answer = await self._owner.answer(request)
+        finally:
+            self._owner.busy_poll.ended()
         self._changing = False
         if isinstance(answer, Answer):
             self._send(answer, method)

@@ -21,6 +21,7 @@ import msgspec
 
 from labkit.api.errors import ApiError, InternalError
 from labkit.components.kube_apiserver.authn import user_of
+from labkit.components.kube_apiserver.busy_poll import BusyPoll
 from labkit.components.kube_apiserver.connection import Connection
 from labkit.components.kube_apiserver.messages import Answer, Request, Stream, Tunnel, User
 from labkit.components.kube_apiserver.tokens import Authenticate, bearer
@@ -50,6 +51,7 @@ class HttpServer:
         everybody: User | None = None,
     ) -> None:  # fmt: skip
         self.date = b""
+        self.busy_poll = BusyPoll()
         self.stopping = False
         self.streams: set[asyncio.Task[None]] = set()
         self._tokens = tokens
