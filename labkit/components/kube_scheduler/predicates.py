@@ -40,18 +40,19 @@ def pod_fits_resources(pod: Pod, node: Node, view: View) -> bool:
 
 
 def no_disk_conflict(pod: Pod, node: Node, view: View) -> bool:
-    """A Google disk is mounted by one pod of the node, or by several that all only read it."""
-    wanted = [volume for volume in pod.spec.volumes if volume.gce_persistent_disk is not None]
+    """A Google disk is mounted by one pod of the node, or by several that all only read it; an Amazon disk by one."""
+    wanted = [volume for volume in pod.spec.volumes if volume.gce_persistent_disk or volume.aws_elastic_block_store]
     return not wanted or not any(
         _same_disk(mine, theirs) for other in view.on(node).pods for theirs in other.spec.volumes for mine in wanted
     )
 
 
 def _same_disk(mine: Volume, theirs: Volume) -> bool:
-    one, other = mine.gce_persistent_disk, theirs.gce_persistent_disk
-    if one is None or other is None or one.pd_name != other.pd_name:
-        return False
-    return not (one.read_only and other.read_only)
+    google, other_google = mine.gce_persistent_disk, theirs.gce_persistent_disk
+    if google and other_google and google.pd_name == other_google.pd_name:
+        return not (google.read_only and other_google.read_only)
+    amazon, other_amazon = mine.aws_elastic_block_store, theirs.aws_elastic_block_store
+    return bool(amazon and other_amazon and amazon.volume_id == other_amazon.volume_id)
 
 
 def match_node_selector(pod: Pod, node: Node, view: View) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from labkit.api.types import (
+    AWSElasticBlockStoreVolumeSource,
     Condition,
     Container,
     ContainerPort,
@@ -60,6 +61,11 @@ def disk(name: str, *, read_only: bool = False) -> list[Volume]:
     return [Volume(name="d", gce_persistent_disk=GCEPersistentDiskVolumeSource(pd_name=name, read_only=read_only))]
 
 
+def amazon(name: str, *, read_only: bool = False) -> list[Volume]:
+    source = AWSElasticBlockStoreVolumeSource(volume_id=name, read_only=read_only)
+    return [Volume(name="d", aws_elastic_block_store=source)]
+
+
 @pytest.mark.parametrize(
     ("predicate", "wanted", "there", "fits"),
     [
@@ -77,6 +83,16 @@ def disk(name: str, *, read_only: bool = False) -> list[Volume]:
             pod("a", volumes=disk("d1", read_only=True)),
             pod("b", volumes=disk("d1", read_only=True)),
             True,
+        ),
+        ("NoDiskConflict", pod("a", volumes=disk("d1", read_only=True)), pod("b", volumes=disk("d1")), False),
+        ("NoDiskConflict", pod("a", volumes=amazon("d1")), pod("b", volumes=amazon("d1")), False),
+        ("NoDiskConflict", pod("a", volumes=amazon("d1")), pod("b", volumes=amazon("d2")), True),
+        ("NoDiskConflict", pod("a", volumes=amazon("d1")), pod("b", volumes=disk("d1")), True),
+        (  # one pod of a machine only, even where all of them only read
+            "NoDiskConflict",
+            pod("a", volumes=amazon("d1", read_only=True)),
+            pod("b", volumes=amazon("d1", read_only=True)),
+            False,
         ),
         ("MatchNodeSelector", pod("a", node_selector={"disk": "ssd"}), pod("b"), True),
         ("MatchNodeSelector", pod("a", node_selector={"disk": "hdd"}), pod("b"), False),
