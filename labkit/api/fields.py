@@ -80,6 +80,11 @@ class FieldSelector(msgspec.Struct, frozen=True):
         """fields: as `field_labels` makes them."""
         return all((fields.get(want.label, "") == want.value) == want.equal for want in self.requirements)
 
+    @property
+    def exact(self) -> FieldRequirement | None:
+        """A requirement that a field has one value, such as spec.nodeName=agent1: what to look candidates up by."""
+        return next((want for want in self.requirements if want.equal), None)
+
     def __str__(self) -> str:
         return ",".join(str(requirement) for requirement in self.requirements)
 

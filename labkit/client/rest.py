@@ -9,6 +9,7 @@ An answer above 399 carries a Status, and the class that the server raised for i
 (`labkit.api.errors`). When nobody answers, that is ServerUnavailable. Source: the Kubernetes API conventions.
 """
 
+import asyncio
 import random
 import socket
 import ssl
@@ -77,7 +78,8 @@ class _Frame(msgspec.Struct):
 class Client:
     """A connection to one API server: one keep-alive session, every request bounded.
 
-    `user_agent` is what the server's log calls us, the name of the program unless told otherwise.
+    `user_agent` is what the server's log calls us, the name of the program unless told otherwise. `at_once` bounds the
+    requests that are under way at a time, watches apart: as many connections are opened, and each costs a handshake.
     """
 
     def __init__(
@@ -87,19 +89,21 @@ class Client:
         token: str | None = None,
         *,
         user_agent: str = "",
+        at_once: int = sys.maxsize,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self._ssl = ssl_context
         self._headers = {"User-Agent": user_agent or f"{_program()}/{labkit.__version__}"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
+        self._turns = asyncio.Semaphore(at_once)
         self._session: aiohttp.ClientSession | None = None
 
     @classmethod
-    def from_kubeconfig(cls, path: str | Path, context: str | None = None) -> "Client":
+    def from_kubeconfig(cls, path: str | Path, context: str | None = None, *, at_once: int = sys.maxsize) -> "Client":
         """A client with the server and the identity of a kubeconfig; KubeconfigError when it cannot be used."""
         login = kubeconfig.load(path, context)
-        return cls(login.server, login.ssl_context, login.token)
+        return cls(login.server, login.ssl_context, login.token, at_once=at_once)
 
     async def __aenter__(self) -> Self:
         return self
@@ -229,7 +233,10 @@ class Client:
         url = self.base_url + path
         headers = {"Content-Type": content_type} if body is not None else {}
         try:
-            async with self._http().request(method, url, data=body, params=params, headers=headers) as answer:
+            async with (
+                self._turns,
+                self._http().request(method, url, data=body, params=params, headers=headers) as answer,
+            ):
                 content = await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             raise _unavailable(method, url, exc) from exc

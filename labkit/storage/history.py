@@ -15,7 +15,7 @@ import asyncio
 import bisect
 import time
 from collections.abc import Collection, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from labkit.storage.entry import Entry
 
@@ -79,6 +79,16 @@ def seen_by(selection: Selects, event: Event) -> str:
     return "DELETED" if before else ""
 
 
+def by_field(events: Sequence[Event], label: str) -> dict[str, list[Event]]:
+    """The events by the values that a field of their objects has, and had before."""
+    found: dict[str, list[Event]] = {}
+    for event in events:
+        states = (event.entry, event.previous) if event.previous is not None else (event.entry,)
+        for value in {state.fields.get(label, "") for state in states}:
+            found.setdefault(value, []).append(event)
+    return found
+
+
 class TooOld(Exception):
     """The ring does not reach back to the asked revision."""
 
@@ -94,7 +104,7 @@ class History:
         self._size = size
         self._events: list[Event] = []
         self._first = 0  # the place of _events[0]; places only grow
-        self.shared: dict[tuple[int, str], bytes] = {}  # what readers worked out of the newest events, for each other
+        self.shared: dict[tuple[int, str], Any] = {}  # what readers worked out of the newest events, for each other
         self._readers: set[Reader] = set()
         self._alarm: asyncio.TimerHandle | asyncio.Handle | None = None
         self._quiet_until = 0.0  # by the loop's clock

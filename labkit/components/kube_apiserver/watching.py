@@ -23,7 +23,7 @@ from labkit.components.kube_apiserver.messages import Outlet, Request
 from labkit.storage import replay
 from labkit.storage.cache import Cache, Shelf
 from labkit.storage.entry import Entry
-from labkit.storage.history import Event, History, TooOld, frame_of, seen_by
+from labkit.storage.history import Event, History, TooOld, by_field, frame_of, seen_by
 from labkit.storage.protocol import Compacted, StorageUnavailable
 from labkit.storage.selection import Selection
 
@@ -156,13 +156,20 @@ async def _missed(
 
 def _writing(history: History, selection: Selection, writer: Frames) -> Callable[[Sequence[Event], int], bytes]:
     """How a watcher makes its chunk. Those who want all of a kind, or of a namespace, mostly want the same events: the
-    first makes the chunk, the others find it."""
+    first makes the chunk, the others find it. Those who want one value of a field (each kubelet the pods of its node)
+    look their events up: the first sorts all of them, or each of 100 nodes would look at each pod of 100 nodes."""
+    exact = selection.fields.exact
 
     def write(events: Sequence[Event], after: int) -> bytes:
+        if exact is not None:
+            sorting = (len(events), f"by {exact.label}")
+            if sorting not in history.shared:
+                history.shared[sorting] = by_field(events, exact.label)
+            return _chunk(history.shared[sorting].get(exact.value, ()), after, selection, writer)
         if not (writer.plain and selection.whole) or events[0].revision <= after:
             return _chunk(events, after, selection, writer)
         key = (len(events), selection.scope)
-        chunk = history.shared.get(key)
+        chunk: bytes | None = history.shared.get(key)
         if chunk is None:
             chunk = history.shared[key] = _chunk(events, after, selection, writer)
         return chunk

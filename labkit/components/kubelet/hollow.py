@@ -38,6 +38,7 @@ from labkit.trace import Tracer
 LABEL = "labkit/hollow"
 EVENTS_PER_SECOND, EVENTS_AT_ONCE = 100.0, 200  # of all of them
 AT_ONCE = 20  # nodes that register, or are removed, at a time
+REQUESTS_AT_ONCE = 32  # of all of them: more would only wait at the API server, each on a connection of its own
 
 
 def names(count: int, prefix: str = "hollow") -> list[str]:
@@ -156,7 +157,7 @@ def main() -> None:
     parser = arguments()
     given = parser.parse_args()
     try:
-        client = Client.from_kubeconfig(given.kubeconfig)
+        client = Client.from_kubeconfig(given.kubeconfig, at_once=REQUESTS_AT_ONCE)
     except KubeconfigError as exc:
         parser.error(f"--kubeconfig: {exc}")
     print(f"{given.nodes} nodes begin; Ctrl-C ends them and removes them", file=sys.stderr)
