@@ -7,6 +7,7 @@ every node --predicates--> those that can run it --priorities--> points --> the 
   agent3   PodFitsPorts no
 """
 
+import heapq
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from labkit.components.kube_scheduler.predicates import PREDICATES, Predicate
 from labkit.components.kube_scheduler.priorities import PRIORITIES, Priority
 from labkit.components.kube_scheduler.view import View
 
-NODES_NAMED = 8  # in a refusal; the rest is counted
+NODES_NAMED = 8  # in a refusal, where the rest is counted, and in the line of a decision
 
 
 class Algorithm(NamedTuple):
@@ -41,6 +42,12 @@ class Placement(NamedTuple):
 
     node: str
     points: dict[str, int]
+
+    def told(self) -> dict[str, int]:
+        """The points of the best nodes, for a line in the log: of a hundred nodes not all."""
+        if len(self.points) <= NODES_NAMED:
+            return self.points
+        return dict(heapq.nlargest(NODES_NAMED, self.points.items(), key=lambda item: (item[1], item[0] == self.node)))
 
 
 class DoesNotFit(Exception):

@@ -19,8 +19,10 @@ field is of later times). Each counts what the others have placed.
 import asyncio
 import random
 
+from msgspec.structs import replace
+
 from labkit.api.errors import ApiError, Conflict, NotFound
-from labkit.api.types import Node, Pod, ReplicationController, Service, copy, key
+from labkit.api.types import Node, Pod, ReplicationController, Service, key
 from labkit.client.controller import Controller
 from labkit.client.events import EventRecorder
 from labkit.client.informer import Informer
@@ -106,7 +108,7 @@ class Scheduler:
     async def _bind(self, key: str, pod: Pod, placement: Placement) -> None:
         self.trace.decision(
             "assigned", pod, cause=self.queue.cause(key), function=schedule, node=placement.node,
-            points=placement.points,
+            points=placement.told(),
         )  # fmt: skip
         try:
             await self.client.bind(pod, placement.node)
@@ -145,8 +147,7 @@ class Scheduler:
     # -- what runs where -------------------------------------------------------------------------------------------
 
     def _assume(self, pod: Pod, node_name: str) -> None:
-        placed = copy(pod)
-        placed.spec.node_name = node_name
+        placed = replace(pod, spec=replace(pod.spec, node_name=node_name))  # shares the rest, which nobody changes
         self.assumed[pod.metadata.uid] = placed
         self._info(node_name).add(placed)
 

@@ -14,7 +14,6 @@ from labkit.client.queue import WorkQueue
 from labkit.client.rest import Client
 from labkit.trace import Tracer
 
-
 GATHER_SECONDS = 0.25
 
 

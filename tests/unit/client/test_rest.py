@@ -15,6 +15,22 @@ from labkit.client.rest import Client
 from tests.unit.client.server import frame, pod, pod_list, serving, status
 
 
+async def test_so_many_requests_at_once_and_no_more() -> None:
+    under_way, most = 0, 0
+
+    async def answer(request: web.Request) -> web.Response:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.02)
+        under_way -= 1
+        return web.json_response(pod("a", 7))
+
+    async with serving(answer) as other, Client(other.base_url, at_once=3) as client:
+        await asyncio.gather(*(client.get(Pod, "a", "default") for _ in range(12)))
+    assert most == 3
+
+
 async def test_each_verb_has_its_method_path_and_body() -> None:
     seen: list[tuple[str, str, object]] = []
 

@@ -73,6 +73,31 @@ async def test_a_kubelet_sees_only_its_pods(http: Http) -> None:
     assert seen(await http.frames(f"/api/v1/pods?{query}")) == [("ADDED", "p1")]
 
 
+async def test_who_wants_one_value_of_a_field(http: Http) -> None:
+    """Their events are looked up, those of an object that comes and goes as well."""
+    expected = {
+        "spec.nodeName%3Dn1": ["ADDED p1", "MODIFIED p1", "DELETED p1"],
+        "spec.nodeName%3D": ["ADDED p1", "DELETED p1", "ADDED p2", "DELETED p2"],  # as the first schedulers watched
+        "spec.nodeName%3Dn1,metadata.name%3Dp1": ["ADDED p1", "MODIFIED p1", "DELETED p1"],
+        "spec.nodeName%3Dn1,metadata.name!%3Dp1": [],
+        "spec.nodeName!%3Dn2,metadata.name%3Dp2": ["ADDED p2", "DELETED p2"],
+        "spec.nodeName%3Dn3": [],
+    }
+    start = (await http.made("/api/v1/namespaces/default/services", service("s")))["metadata"]["resourceVersion"]
+    for name, node in (("p1", "n1"), ("p2", "n2")):
+        await http.made(PODS, pod(name))
+        await http("POST", f"{PODS}/{name}/binding", {"target": {"name": node}})
+    await label(http, "p1", app="x")
+    await http("DELETE", f"{PODS}/p1?gracePeriodSeconds=0")
+
+    async def told(selector: str) -> list[str]:
+        query = f"watch=1&timeoutSeconds=1&resourceVersion={start}&fieldSelector={selector}"
+        return [f"{type} {name}" for type, name in seen(await http.frames(f"/api/v1/pods?{query}"))]
+
+    answers = await asyncio.gather(*(told(selector) for selector in expected))
+    assert dict(zip(expected, answers, strict=True)) == expected
+
+
 async def test_live_events_reach_all_watchers(http: Http) -> None:
     async def watch() -> list[str]:
         names = []

@@ -23,7 +23,7 @@ from labkit.api.types import (
     ServiceSpec,
     Volume,
 )
-from labkit.components.kube_scheduler.algorithm import DEFAULT_PROVIDER, DoesNotFit, schedule
+from labkit.components.kube_scheduler.algorithm import DEFAULT_PROVIDER, DoesNotFit, Placement, schedule
 from labkit.components.kube_scheduler.node_info import NodeInfo, Resources
 from labkit.components.kube_scheduler.predicates import PREDICATES
 from labkit.components.kube_scheduler.priorities import (
@@ -170,6 +170,16 @@ def test_pods_of_a_replication_controller_are_spread_too_when_a_policy_says_so()
     assert selector_spread(pod("c", labels=web), nodes, view) == {"agent1": 0, "agent2": 10}
     assert selector_spread(pod("c"), nodes, view) == {"agent1": 10, "agent2": 10}
     assert equal_priority(pod("c"), nodes, view) == {"agent1": 1, "agent2": 1}
+
+
+def test_of_many_nodes_the_best_are_told() -> None:
+    points = {f"n{number:03}": number % 20 for number in range(100)}
+    points["n000"] = points["n099"]  # a draw between six of them
+    told = Placement("n099", points).told()
+    assert len(told) == 8
+    assert told["n099"] == max(points.values()) == max(told.values())
+    assert Placement("n000", points).told()["n000"] == points["n000"]
+    assert Placement("a", {"a": 3, "b": 1}).told() == {"a": 3, "b": 1}
 
 
 def test_the_best_node_wins_with_the_sum_of_its_points() -> None:

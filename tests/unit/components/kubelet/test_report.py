@@ -73,6 +73,25 @@ async def test_the_same_status_is_not_written_twice(client: Client, reports: Rep
     assert (await stored(client)).metadata.resource_version == version
 
 
+async def test_a_pod_on_its_way_up_is_told_of_once(client: Client, reports: Reports) -> None:
+    """What comes within a moment is one write; that it runs is written at once."""
+    seen = await create(client)
+    for address in ("", "10.244.2.5"):
+        reports.set(seen, PodStatus(phase="Pending", pod_ip=address, host_ip="10.245.1.12"))
+    assert (await stored(client)).metadata.resource_version == seen.metadata.resource_version
+    reports.set(seen, PodStatus(phase="Running", pod_ip="10.244.2.5"))
+    await eventually(is_stored(client, "10.244.2.5"))  # type: ignore[arg-type]
+    running = await stored(client)
+    assert running.status.phase == "Running"
+    reports.set(await create_other(client), PodStatus(phase="Pending", pod_ip="10.244.2.6"))
+
+    async def other_written() -> bool:  # a moment later: what waited before was due by then
+        return (await client.get(Pod, "other", "default")).status.pod_ip == "10.244.2.6"
+
+    await eventually(other_written)
+    assert (await stored(client)).metadata.resource_version == running.metadata.resource_version
+
+
 async def create_other(client: Client) -> Pod:
     made = pod(name="other")
     made.metadata.uid = ""
