@@ -79,12 +79,13 @@ pod() { # NAME NODE
     \"spec\": {$2 \"terminationGracePeriodSeconds\": 1, \"containers\": [{\"name\": \"c\", \"image\": \"busybox\", \"command\": [\"sleep\", \"1000000\"]}]}}"
 }
 
-spread() { # the first shop has two pods, one on each agent
+spread() { # the first shop has two pods, one on each agent: made at once, since pods that are just leaving count too
   for try in $(seq 60); do [ "$(kubectl get nodes --no-headers | grep -cw Ready)" -ge 2 ] && break; sleep 0.5; done
-  kubectl scale rc ${shops[1]} --replicas=2
-  for try in 1 2 3 4 5; do
-    kubectl delete pods -l app=${shops[1]}
-    for wait in $(seq 60); do [ "$(kubectl get endpoints ${shops[1]} -o jsonpath='{.subsets[*].addresses[*].ip}' | wc -w)" = 2 ] && break; sleep 0.5; done
+  for try in 1 2 3; do
+    kubectl scale rc ${shops[1]} --replicas=0
+    for wait in $(seq 40); do [ -z "$(kubectl get pods -l app=${shops[1]} -o name)" ] && break; sleep 0.5; done
+    kubectl scale rc ${shops[1]} --replicas=2
+    for wait in $(seq 40); do [ "$(kubectl get endpoints ${shops[1]} -o jsonpath='{.subsets[*].addresses[*].ip}' | wc -w)" = 2 ] && break; sleep 0.5; done
     [ "$(kubectl get pods -l app=${shops[1]} -o jsonpath='{range .items[*]}{.spec.nodeName}{"\n"}{end}' | sort -u | grep -c agent)" = 2 ] && return
   done
 }
