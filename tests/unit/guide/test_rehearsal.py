@@ -18,12 +18,12 @@ SECONDS = {"redis-master": 20.0, "a": 100.0, "b": 100.0, "c": 100.0, "long": 900
 
 
 def test_the_choice_is_the_seeds_and_fits_its_minutes() -> None:
-    chosen = choice.choose(SECONDS, "one seed")
-    assert chosen == choice.choose(SECONDS, "one seed")
+    chosen = choice.choose(SECONDS, "one seed", 240)
+    assert chosen == choice.choose(SECONDS, "one seed", 240)
     assert chosen[0] == "redis-master"
     assert len(chosen) == 3
     assert "long" not in chosen
-    others = {tuple(sorted(choice.choose(SECONDS, str(seed))[1:])) for seed in range(40)}
+    others = {tuple(sorted(choice.choose(SECONDS, str(seed), 240)[1:])) for seed in range(40)}
     assert others == {("a", "b"), ("a", "c"), ("b", "c")}  # every lab has its turn
 
 
