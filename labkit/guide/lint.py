@@ -12,6 +12,7 @@ from pathlib import Path
 from labkit.guide import catalog, engine
 from labkit.guide.format import Ask, Check, Code, Lab, LabError, Part, Picture, Question, Run, Step, Text
 from labkit.guide.parse import parse
+from labkit.guide.pictures import fault_of
 from labkit.guide.rewrite import parts_of
 from labkit.guide.source import ROOT, definition, source_of
 
@@ -60,8 +61,8 @@ def _page(lab: Lab) -> Iterator[Fault]:
     for part in parts_of(lab):
         if isinstance(part, Run) and not part.hidden and not (part.recorded and part.recorded.body.strip()):
             yield part.line, f"a command without its recorded output; python -m labkit.guide.record {lab.name}"
-        if isinstance(part, Picture) and not (lab.path.parent / part.file).is_file():
-            yield part.line, f"there is no {part.file}; python -m labkit.guide.record {lab.name}"
+        if isinstance(part, Picture) and (fault := fault_of(part, lab.path)):
+            yield part.line, f"{fault}; python -m labkit.guide.record {lab.name}"
         if isinstance(part, Ask) and lab.path.parent.name == catalog.WALKTHROUGHS.name:
             yield part.line, "a walkthrough asks its audience nothing; expected a quiz or a predict"
         if isinstance(part, Code) and part.body != source_of(part, lab.path):

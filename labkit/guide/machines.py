@@ -5,14 +5,16 @@ shows is what a learner types after `labkit ssh master`.
 """
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from labkit.cluster import Cluster
 from labkit.guide.format import Lab
 from labkit.guide.places import NowhereError, Place, Spot, find_spot, pod_query, typed_at
-from labkit.guide.stage import Outcome, with_answers
+from labkit.guide.stage import Outcome, Stage, with_answers
 from labkit.guide.vary import filled
+from labkit.guide.words import Words
 from labkit.provision.errors import CommandFailed, TimedOut
 from labkit.provision.ssh import Ssh
 
@@ -35,6 +37,32 @@ def files_of(lab: Lab) -> list[Path]:
         for path in sorted(lab.path.parent.iterdir())
         if path.is_file() and path.suffix not in (".md", ".svg") and path.name != "played.json"
     ]
+
+
+@contextmanager
+def on_stage(cluster: Cluster, lab: Lab, namespace: str = "") -> "Iterator[Machines]":
+    """The machines with the lab's files on them; in a namespace of the play's own if one is named."""
+    machines = Machines(cluster, lab.folder, namespace)
+    try:
+        if namespace:
+            machines.enter_namespace()  # brings the credentials with which the nodes are asked for, too
+        machines.bring(lab)
+        yield machines
+    finally:
+        if namespace:
+            machines.leave_namespace()
+        machines.close()
+
+
+def lacking(stage: Stage, lab: Lab, words: Words) -> list[str]:
+    """What has to be mended before the lab can be played, one line each; empty when its agents are Ready."""
+    agents = stage.agents()
+    if len(agents) >= lab.agents:
+        return []
+    units = ("etcd", "kube-apiserver") if not agents else ()
+    down = [words("down", unit=unit, machine=machine, state=state)
+            for unit in units for machine, state in stage.unit_states(unit).items() if state != "active"]  # fmt: skip
+    return [*down, words("agents", title=lab.title, n=lab.agents, ready=", ".join(agents) or words("none"))]
 
 
 class Machines:

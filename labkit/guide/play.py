@@ -7,8 +7,7 @@ Exit codes: 0 fine, 1 a check did not pass (or the learner stopped before the en
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from labkit.cluster import load as load_cluster
@@ -18,9 +17,9 @@ from labkit.guide.desk import Plain
 from labkit.guide.engine import percent
 from labkit.guide.format import Lab, LabError
 from labkit.guide.keys import Quit
-from labkit.guide.machines import Machines
+from labkit.guide.machines import lacking, on_stage
 from labkit.guide.progress import ProgressFile
-from labkit.guide.proof import StepBroken, Verdict, prove, prove_without
+from labkit.guide.proof import StepBroken, Verdict, prove, without_each
 from labkit.guide.screen import Screen, Terminal
 from labkit.guide.stage import Stage
 from labkit.guide.tutor import Tutor
@@ -67,7 +66,7 @@ def run_lab(name: str, cluster_name: str, reset: bool = False, lang: str | None 
             book.reseed(seed)
         lab = catalog.load(catalog.LABS, name, catalog.language(lang))
         lab = varied(lab, draw(lab, book.seed()) if lab.varies else {})
-        with on_stage(cluster_name, lab) as stage:
+        with on_stage(load_cluster(cluster_name), lab) as stage:
             if reset:
                 return _reset(stage, lab, screen, words, book)
             if not ready(stage, lab, screen, words):
@@ -83,7 +82,7 @@ def prove_lab(name: str, cluster_name: str, lang: str | None = None, keep: bool 
     def ran(screen: Screen, words: Words) -> int:
         lab = catalog.load(catalog.LABS, name, catalog.language(lang))
         lab = varied(lab, draw(lab, seed))
-        with on_stage(cluster_name, lab) as stage:
+        with on_stage(load_cluster(cluster_name), lab) as stage:
             if not ready(stage, lab, screen, words):
                 return FAILED
             return _prove(stage, lab, screen, words, keep)
@@ -97,14 +96,10 @@ def prove_tight(name: str, cluster_name: str, lang: str | None = None, seed: str
     def ran(screen: Screen, words: Words) -> int:
         lab = catalog.load(catalog.LABS, name, catalog.language(lang))
         lab = varied(lab, draw(lab, seed))
-        rows = []
-        with on_stage(cluster_name, lab) as stage:
+        with on_stage(load_cluster(cluster_name), lab) as stage:
             if not ready(stage, lab, screen, words):
                 return FAILED
-            for step in lab.steps[:-1]:
-                acts.reset(stage, lab)
-                rows.append(prove_without(stage, lab, step))
-            acts.reset(stage, lab)
+            rows = without_each(stage, lab)
         columns = [words(f"skip-{column}") for column in ("step", "at", "named")]
         screen.table(columns, [(row.step, row.fails_at or words("nowhere-fails"), row.named) for row in rows])
         return FINE if all(row.good for row in rows) else NOT_PASSED
@@ -112,27 +107,11 @@ def prove_tight(name: str, cluster_name: str, lang: str | None = None, seed: str
     return guarded(lang, ran)
 
 
-@contextmanager
-def on_stage(cluster_name: str, lab: Lab) -> Iterator[Stage]:
-    machines = Machines(load_cluster(cluster_name), lab.folder)
-    try:
-        machines.bring(lab)
-        yield machines
-    finally:
-        machines.close()
-
-
 def ready(stage: Stage, lab: Lab, screen: Screen, words: Words) -> bool:
-    agents = stage.agents()
-    if len(agents) >= lab.agents:
-        return True
-    there = ", ".join(agents) or words("none")
-    for unit in ("etcd", "kube-apiserver") if not agents else ():
-        for machine, state in stage.unit_states(unit).items():
-            if state != "active":
-                screen.say(words("down", unit=unit, machine=machine, state=state), "bad")
-    screen.say(words("agents", title=lab.title, n=lab.agents, ready=there), "bad")
-    return False
+    missing = lacking(stage, lab, words)
+    for line in missing:
+        screen.say(line, "bad")
+    return not missing
 
 
 def _guide(stage: Stage, lab: Lab, screen: Screen, words: Words, book: ProgressFile, cluster_name: str) -> int:

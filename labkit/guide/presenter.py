@@ -12,6 +12,7 @@ from labkit.guide.beats import Beat, Reveal, Scene, reading_seconds, scenes
 from labkit.guide.format import Check, Code, Lab, Picture, Question, Run, Text
 from labkit.guide.keys import Quit
 from labkit.guide.places import NowhereError, Place, typed_at
+from labkit.guide.questions import asked
 from labkit.guide.rewrite import parts_of, spoken
 from labkit.guide.screen import Screen
 from labkit.guide.source import source_of
@@ -89,10 +90,9 @@ class Presenter:
                 self._screen.code(shown.language, source_of(shown, self._page.path), shown.source)
                 self._unread += shown.body
             case Question():
-                choices = "\\\n".join(f"**{letter}.** {text}" for letter, text in shown.choices.items())
-                self._say(f"{shown.text}\n\n{choices}")
-            case Reveal(asked):
-                self._say(f"**{asked.right}.** {asked.choices[asked.right]}\n\n{asked.why}")
+                self._say(asked(shown))
+            case Reveal(question):
+                self._say(f"**{question.right}.** {question.choices[question.right]}\n\n{question.why}")
             case Run():
                 return self._run(shown, again=beat in self._seen)
             case Picture():

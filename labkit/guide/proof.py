@@ -98,6 +98,16 @@ class Skipped:
         return self.step == self.named
 
 
+def without_each(stage: Stage, lab: Lab) -> tuple[Skipped, ...]:
+    """Play the lab once for each of its steps but the last, without that step; a reset before, between and after."""
+    rows = []
+    for step in lab.steps[:-1]:
+        acts.reset(stage, lab)
+        rows.append(prove_without(stage, lab, step))
+    acts.reset(stage, lab)
+    return tuple(rows)
+
+
 def prove_without(stage: Stage, lab: Lab, skipped: Step) -> Skipped:
     """Play the lab without one of its steps, up to the first later check that fails."""
     answers: dict[str, str] = {}

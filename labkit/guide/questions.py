@@ -8,6 +8,12 @@ from labkit.guide.screen import Screen
 from labkit.guide.words import Words
 
 
+def asked(question: Question) -> str:
+    """The question and its choices, a line each, as Markdown."""
+    choices = "\\\n".join(f"**{letter}.** {text}" for letter, text in question.choices.items())
+    return f"{question.text}\n\n{choices}"
+
+
 class Questions:
     def __init__(self, screen: Screen, words: Words) -> None:
         self._screen, self._words = screen, words
@@ -15,8 +21,7 @@ class Questions:
 
     def ask(self, question: Question) -> None:
         """Until a quiz is answered right, or a prediction is made. Raises Quit."""
-        choices = "\\\n".join(f"**{letter}.** {text}" for letter, text in question.choices.items())
-        self._screen.markdown(f"{question.text}\n\n{choices}")
+        self._screen.markdown(asked(question))
         letters = "/".join(question.choices)
         while True:
             given = self._screen.ask(self._words("answer?", letters=letters)).lower()[:1]

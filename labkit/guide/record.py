@@ -12,8 +12,6 @@ command whose output speaks of an error that its page does not announce (`fails`
 import argparse
 import os
 import re
-import shlex
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -24,12 +22,15 @@ from labkit.cluster import load as load_cluster
 from labkit.guide import acts, catalog
 from labkit.guide.drift import drift
 from labkit.guide.format import LabError, Picture, Run
-from labkit.guide.machines import Machines
+from labkit.guide.machines import lacking, on_stage
 from labkit.guide.parse import parse
+from labkit.guide.pictures import draw
 from labkit.guide.proof import StepBroken, prove
 from labkit.guide.rewrite import recordable, spoken, with_code, with_outputs
 from labkit.guide.stage import Outcome
-from labkit.guide.vary import draw, varied
+from labkit.guide.vary import draw as drawn_values
+from labkit.guide.vary import varied
+from labkit.guide.words import Words
 from labkit.provision.errors import CommandFailed
 
 # An output that nobody meant to show.
@@ -50,7 +51,7 @@ def refresh_code(page: Path, name: str) -> list[Path]:
 
 @dataclass
 class Recorded:
-    """What became of one page. `good`: it came to its end and every check of a lab did as it must."""
+    """What became of one page. `good`: to its end, each check of a lab as it must be, each picture drawn."""
 
     good: bool
     drifted: int
@@ -59,10 +60,9 @@ class Recorded:
 def record(page: Path, name: str, cluster_name: str, dry_run: bool) -> Recorded:
     """Play the English page, write its outputs into every language."""
     lab = parse(page, name)
-    lab = varied(lab, draw(lab, seed=""))
+    lab = varied(lab, drawn_values(lab, seed=""))
     printed: dict[str, str] = {}
-    drifted, started = 0, time.monotonic()
-    stage = Machines(load_cluster(cluster_name), lab.folder)
+    drifted, started, troubles = 0, time.monotonic(), list[str]()
 
     def typed(run: Run, outcome: Outcome) -> None:
         nonlocal drifted
@@ -76,28 +76,25 @@ def record(page: Path, name: str, cluster_name: str, dry_run: bool) -> Recorded:
             print("\n".join([f"{page.parent.name}/{page.name}:{run.line}: drifted:", *lines]), flush=True)
 
     def drawn(picture: Picture) -> None:
-        if dry_run:
-            return
-        words = [*shlex.split(picture.command)[1:], "--svg", str(page.parent / picture.file), "--cluster", cluster_name]
-        if words[0] == "story":  # of this play, not of all that the journals remember
-            words += ["--since", f"{time.monotonic() - started:.0f} sec ago"]
-        subprocess.run(
-            [sys.executable, "-m", "labkit.cli", *words], stdout=subprocess.DEVNULL, timeout=120, check=False
-        )
+        if not dry_run and (trouble := draw(picture, page, cluster_name, started)):
+            troubles.append(trouble)
+            print(f"{page.parent.name}/{page.name}:{picture.line}: {picture.command}: {trouble}", flush=True)
 
-    try:
-        stage.bring(lab)
+    with on_stage(load_cluster(cluster_name), lab) as stage:
+        if missing := lacking(stage, lab, Words("en")):
+            raise CommandFailed("master", "; ".join(missing))
         acts.reset(stage, lab)
-        good = prove(stage, lab, lambda verdict: None, typed, drawn)
-    finally:
-        acts.reset(stage, lab)
-        stage.close()
+        try:
+            good = prove(stage, lab, lambda verdict: None, typed, drawn)
+        finally:
+            acts.reset(stage, lab)
     for path in catalog.languages_of(page) if not dry_run else []:
         text = path.read_text(encoding="utf-8")
         other = parse(path, name)
-        path.write_text(with_outputs(text, varied(other, draw(other, seed="")), printed), encoding="utf-8")
+        path.write_text(with_outputs(text, varied(other, drawn_values(other, seed="")), printed), encoding="utf-8")
     # A walkthrough proves nothing, it has to come to its end.
-    return Recorded(good or page.parent == catalog.WALKTHROUGHS, drifted)
+    good = good or page.parent == catalog.WALKTHROUGHS
+    return Recorded(good and not troubles, drifted)
 
 
 def main() -> int:

@@ -16,21 +16,21 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 from labkit.cluster import ClusterError
 from labkit.cluster import load as load_cluster
 from labkit.guide import acts, catalog, playbill, played
 from labkit.guide.drift import drift
 from labkit.guide.format import Lab, LabError, Run
-from labkit.guide.machines import Machines
+from labkit.guide.machines import lacking, on_stage
 from labkit.guide.played import Played
-from labkit.guide.proof import Skipped, StepBroken, Verdict, prove, prove_without
+from labkit.guide.proof import StepBroken, Verdict, prove, without_each
 from labkit.guide.rewrite import recordable
 from labkit.guide.stage import Outcome, Stage
 from labkit.guide.vary import draw, varied
+from labkit.guide.words import Words
 from labkit.provision.errors import CommandFailed
 
 WALK_SECONDS = 300
@@ -67,21 +67,12 @@ def rehearse(stage: Stage, lab: Lab, skip: bool, say: Say = say) -> Played:
             say(f"{lab.name}: {lab.path.name}:{each.line} ({each.step}) {_fault(each)}: {each.said}")
     seconds = round(time.monotonic() - started, 1)
     before, after = (sum(getattr(each, name) for each in verdicts) for name in ("failed_before", "passed_after"))
-    skips = _without_each(stage, lab) if skip else ()
+    skips = without_each(stage, lab) if skip else ()
     return Played(digest, seconds, len(verdicts), before, after, drifted, skips, trouble="\n".join(troubles))
 
 
 def _fault(verdict: Verdict) -> str:
     return "passed before its step" if not verdict.failed_before else "did not pass after its step"
-
-
-def _without_each(stage: Stage, lab: Lab) -> tuple[Skipped, ...]:
-    rows = []
-    for step in lab.steps[:-1]:
-        acts.reset(stage, lab)
-        rows.append(prove_without(stage, lab, step))
-    acts.reset(stage, lab)
-    return tuple(rows)
 
 
 class Rehearsal:
@@ -101,7 +92,9 @@ class Rehearsal:
     def lab(self, name: str, namespace: str = "") -> bool:
         lab = self._lab(name)
         try:
-            with self._stage(lab, namespace) as stage:
+            with on_stage(self._cluster, lab, namespace) as stage:
+                if missing := lacking(stage, lab, Words("en")):
+                    raise CommandFailed("master", "; ".join(missing))
                 found = rehearse(stage, lab, self._skip)
         except CommandFailed as exc:
             found = Played(played.digest(lab), trouble=str(exc))
@@ -113,21 +106,6 @@ class Rehearsal:
     def _lab(self, name: str) -> Lab:
         lab = catalog.load(catalog.LABS, name, self._lang)
         return varied(lab, draw(lab, self._seed))
-
-    @contextmanager
-    def _stage(self, lab: Lab, namespace: str) -> Iterator[Stage]:
-        machines = Machines(self._cluster, lab.folder, namespace)
-        try:
-            if namespace:
-                machines.enter_namespace()  # brings the credentials with which the nodes are asked for, too
-            if len(ready := machines.agents()) < lab.agents:
-                raise CommandFailed("master", f"{lab.name} needs {lab.agents} Ready agents; ready are {ready}: play it")
-            machines.bring(lab)
-            yield machines
-        finally:
-            if namespace:
-                machines.leave_namespace()
-            machines.close()
 
 
 def main() -> int:

@@ -19,12 +19,14 @@ def with_code(text: str, lab: Lab) -> str:
 
 
 def with_outputs(text: str, lab: Lab, printed: Mapping[str, str]) -> str:
-    """The page's text with what each command printed (`spoken` command -> output)."""
-    bodies = {}
+    """The page's text with what each command printed (`spoken` command -> output), in a new fence where it has none."""
+    bodies: dict[int, str] = {}
+    new: dict[int, str] = {}
     for part in parts_of(lab):
-        if isinstance(part, Run) and part.recorded and spoken(part) in printed:
-            bodies[part.recorded.line] = printed[spoken(part)]
-    return _replaced(text, bodies)
+        if isinstance(part, Run) and not part.hidden and spoken(part) in printed:
+            line, outputs = (part.recorded.line, bodies) if part.recorded else (part.line, new)
+            outputs[line] = printed[spoken(part)]
+    return _replaced(text, bodies, new)
 
 
 def spoken(run: Run) -> str:
@@ -32,13 +34,16 @@ def spoken(run: Run) -> str:
     return f"{run.place}\n{run.command}"
 
 
-def _replaced(text: str, bodies: Mapping[int, str]) -> str:
-    """New bodies for the fences that open at these lines (1-based)."""
+def _replaced(text: str, bodies: Mapping[int, str], outputs: Mapping[int, str] | None = None) -> str:
+    """New bodies for the fences that open at these lines (1-based), and `outputs` behind those that open there."""
     lines = text.splitlines()
-    for line in sorted(bodies, reverse=True):
+    for line in sorted([*bodies, *(outputs or ())], reverse=True):
         fence = lines[line - 1].split("`" * 3)[0] + "```"
         end = next(i for i in range(line, len(lines)) if lines[i].startswith(fence))
-        lines[line:end] = bodies[line].rstrip("\n").splitlines()
+        if line in bodies:
+            lines[line:end] = bodies[line].rstrip("\n").splitlines()
+        elif outputs:
+            lines[end + 1 : end + 1] = ["```output", *outputs[line].rstrip("\n").splitlines(), "```"]
     return "\n".join(lines) + "\n"
 
 

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from labkit.cluster import load as load_cluster
 from labkit.guide import acts, catalog
 from labkit.guide.cast import SIZE, Clock, Recording, ShowClock, WallClock
 from labkit.guide.format import Lab, LabError
 from labkit.guide.handout import html
 from labkit.guide.keys import Quit
-from labkit.guide.play import FAILED, FINE, NOT_PASSED, guarded, on_stage, ready
+from labkit.guide.machines import on_stage
+from labkit.guide.play import FAILED, FINE, NOT_PASSED, guarded, ready
 from labkit.guide.presenter import Pace, Presenter
 from labkit.guide.rewrite import recordable
 from labkit.guide.screen import Screen, Terminal
@@ -58,7 +60,7 @@ def run_walkthrough(name: str, cluster_name: str, wishes: Wishes, lang: str | No
         page = catalog.load(catalog.WALKTHROUGHS, name, words.lang)
         for path in wishes.record:
             _check(path)
-        with on_stage(cluster_name, page) as stage:
+        with on_stage(load_cluster(cluster_name), page) as stage:
             if not ready(stage, page, screen, words):
                 return FAILED
             acts.reset(stage, page)

@@ -6,6 +6,7 @@ from labkit.guide import catalog
 from labkit.guide.format import Lab, LabError, Picture
 from labkit.guide.handout import html, markdown, pdf
 from labkit.guide.parse import parse
+from labkit.guide.pictures import bytes_of
 from labkit.guide.play import FAILED, FINE, guarded
 from labkit.guide.rewrite import parts_of
 from labkit.guide.screen import Screen
@@ -45,7 +46,7 @@ def write(lab: Lab, form: str, out: Path, lang: str, solutions: bool) -> Path:
         path.write_text(markdown.page(lab, lang, solutions), encoding="utf-8")
         for part in parts_of(lab):
             if isinstance(part, Picture):
-                (out / f"{lab.name}-{part.file}").write_bytes((lab.path.parent / part.file).read_bytes())
+                (out / f"{lab.name}-{part.file}").write_bytes(bytes_of(part, lab))
     elif form == "html":
         path.write_text(html.page(lab, lang, solutions=solutions), encoding="utf-8")
     else:

@@ -11,6 +11,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 
 from labkit.guide.format import Ask, Check, Code, Hint, Lab, Note, Part, Picture, Question, Run, Step, Text
+from labkit.guide.pictures import bytes_of
 from labkit.guide.rewrite import spoken
 from labkit.guide.source import source_of
 from labkit.guide.words import Words
@@ -131,7 +132,7 @@ class _Page:
         return f"<div class=box>{_block(question.text)}<ul class=choices>{choices}</ul>{answer}</div>"
 
     def _image(self, picture: Picture) -> str:
-        drawn = base64.b64encode((self._lab.path.parent / picture.file).read_bytes()).decode()
+        drawn = base64.b64encode(bytes_of(picture, self._lab)).decode()
         return f'<img alt="{escape(picture.caption, quote=True)}" src="data:image/svg+xml;base64,{drawn}">'
 
 

@@ -78,6 +78,8 @@ def test_source_of_names_what_is_missing(tmp_path: Path) -> None:
 def test_outputs_and_code_are_written_into_the_page(tmp_path: Path) -> None:
     lab = page()
     run = next(part for part in lab.steps[0].parts if getattr(part, "recorded", None))
+    bare = PAGE.replace("```output\non\n```\n", "")
+    assert with_outputs(bare, page(bare), {spoken(run): "on\n"}) == PAGE  # type: ignore[arg-type]
     text = with_outputs(PAGE, lab, {spoken(run): "bright\nlight\n"})  # type: ignore[arg-type]
     assert "```output\nbright\nlight\n```\n" in text
     assert text.replace("bright\nlight", "on") == PAGE

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit.guide import catalog
+from labkit.guide import catalog, lint
 from labkit.guide.format import LabError
 from labkit.guide.handout import export, html, markdown, pdf
 from labkit.guide.parse import parse
@@ -61,7 +61,9 @@ def test_outputs_of_this_run_take_the_place_of_the_recorded() -> None:
 
 
 def with_picture(folder: Path) -> Path:
-    (folder / "lamp.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>')
+    (folder / "lamp.svg").write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><circle r="4"/></svg>'
+    )
     path = folder / "lab.md"
     path.write_text(PAGE.replace("It shines", PICTURE + "It shines"))
     return path
@@ -75,6 +77,18 @@ def test_pictures_come_along(tmp_path: Path) -> None:
     out.mkdir()
     assert "![The way of a lamp](lamp-lamp.svg)" in export.write(lab, "md", out, "en", False).read_text()
     assert (out / "lamp-lamp.svg").read_text().startswith("<svg")
+
+
+@pytest.mark.parametrize(("svg", "said"), [("<svg/>", "nothing is drawn in lamp.svg"), ("", "there is no lamp.svg")])
+def test_an_empty_picture_is_a_fault(tmp_path: Path, svg: str, said: str) -> None:
+    lab = parse(with_picture(tmp_path), "lamp")
+    (tmp_path / "lamp.svg").unlink()
+    if svg:
+        (tmp_path / "lamp.svg").write_text(svg)
+    assert any(said in fault for _, fault in lint.faults_of(lab))
+    for form in ("md", "html"):
+        with pytest.raises(LabError, match=said):
+            export.write(lab, form, tmp_path, "en", False)
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from labkit import cluster as clusters
 from labkit.cluster import Cluster
-from labkit.guide import choice, lint, playbill, played, rehearsal
+from labkit.guide import choice, lint, machines, playbill, played
 from labkit.guide.drift import drift
 from labkit.guide.format import Lab
 from labkit.guide.parse import parse
 from labkit.guide.played import Played
 from labkit.guide.proof import Skipped
-from labkit.guide.rehearsal import Rehearsal, rehearse
+from labkit.guide.rehearsal import rehearse
+from labkit.guide.source import ROOT
 from tests.unit.guide.pages import PAGE, FakeStage, page
 
 SECONDS = {"redis-master": 20.0, "a": 100.0, "b": 100.0, "c": 100.0, "long": 900.0}
@@ -53,8 +55,8 @@ class Credentials:
 
 @pytest.mark.parametrize("namespace", ["", "lab-etcd"])
 def test_the_nodes_are_asked_for_with_credentials(namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rehearsal, "Machines", Credentials)
-    with Rehearsal("lab")._stage(page(), namespace) as stage:
+    monkeypatch.setattr(machines, "Machines", Credentials)
+    with machines.on_stage(clusters.read(ROOT / "cluster.json"), page(), namespace) as stage:
         assert stage.agents()
 
 
