@@ -1,10 +1,20 @@
-"""Flags that several components have: amounts with units, leader election."""
+"""Flags that several components have: the API server, amounts with units, leader election."""
 
 import argparse
 import re
+from typing import Any
 
+from labkit.client.kubeconfig import KubeconfigError
 from labkit.client.leader import Election, Timing, identity
 from labkit.client.rest import Client
+
+
+def client_of(parser: argparse.ArgumentParser, given: argparse.Namespace, **options: Any) -> Client:
+    """The client that --kubeconfig describes; a file that is wrong ends the process with a sentence that says so."""
+    try:
+        return Client.from_kubeconfig(given.kubeconfig, **options)
+    except KubeconfigError as exc:
+        parser.error(f"--kubeconfig: {exc}")
 
 
 def at_least_one(text: str) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import cast
 
-from labkit.client.kubeconfig import KubeconfigError
+from labkit.client.flags import client_of
 from labkit.client.process import run_until_signal
 from labkit.client.rest import Client
 from labkit.systemd import notify_ready
@@ -46,10 +46,7 @@ async def serve(run: Run, client: Client) -> None:
 def main() -> None:
     parser = arguments()
     given = parser.parse_args()
-    try:
-        client = Client.from_kubeconfig(given.kubeconfig)
-    except KubeconfigError as exc:
-        parser.error(f"--kubeconfig: {exc}")
+    client = client_of(parser, given)
     run_until_signal(serve(load(given.file), client))
 
 

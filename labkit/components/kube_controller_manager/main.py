@@ -22,9 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from labkit.api.types import Pod, ServiceAccount
-from labkit.client.flags import add_leader_election, at_least_one, election, seconds
+from labkit.client.flags import add_leader_election, at_least_one, client_of, election, seconds
 from labkit.client.informer import Informer
-from labkit.client.kubeconfig import KubeconfigError
 from labkit.client.leader import Election
 from labkit.client.process import run_until_signal
 from labkit.client.rest import Client
@@ -204,10 +203,7 @@ def trouble(controllers: ControllerManager, leader: Election | None) -> str:
 def main() -> None:
     parser = arguments()
     given = parser.parse_args()
-    try:
-        client = Client.from_kubeconfig(given.kubeconfig)
-    except KubeconfigError as exc:
-        parser.error(f"--kubeconfig: {exc}")
+    client = client_of(parser, given)
     try:
         sign, root_ca = signing(given)
         leader = election(client, given, "kube-controller-manager")

@@ -18,8 +18,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from labkit.client.flags import at_least_one
-from labkit.client.kubeconfig import KubeconfigError
+from labkit.client.flags import at_least_one, client_of
 from labkit.client.pace import Pace
 from labkit.client.process import run_until_signal
 from labkit.client.rest import Client
@@ -103,10 +102,7 @@ async def serve(client: Client, given: argparse.Namespace, trace: Tracer) -> Non
 def main() -> None:
     parser = arguments()
     given = parser.parse_args()
-    try:
-        client = Client.from_kubeconfig(given.kubeconfig)
-    except KubeconfigError as exc:
-        parser.error(f"--kubeconfig: {exc}")
+    client = client_of(parser, given)
     print(f"{given.nodes} proxies begin; Ctrl-C ends them", file=sys.stderr)
     with Path(os.devnull).open("w") as nowhere:
         run_until_signal(serve(client, given, Tracer("hollow-proxy", out=None if given.verbose else nowhere)))

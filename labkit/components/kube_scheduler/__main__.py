@@ -3,8 +3,7 @@
 import argparse
 from pathlib import Path
 
-from labkit.client.flags import add_leader_election, election
-from labkit.client.kubeconfig import KubeconfigError
+from labkit.client.flags import add_leader_election, client_of, election
 from labkit.client.leader import Election
 from labkit.client.process import run_until_signal
 from labkit.client.rest import Client
@@ -56,10 +55,7 @@ async def serve(client: Client, scheduler: Scheduler, leader: Election | None, p
 def main() -> None:
     parser = arguments()
     given = parser.parse_args()
-    try:
-        client = Client.from_kubeconfig(given.kubeconfig)
-    except KubeconfigError as exc:
-        parser.error(f"--kubeconfig: {exc}")
+    client = client_of(parser, given)
     try:
         algorithm = load(given.policy_config_file) if given.policy_config_file else DEFAULT_PROVIDER
     except (PolicyError, PluginTrouble) as exc:

@@ -23,9 +23,8 @@ from pathlib import Path
 
 from labkit.api.errors import ApiError, NotFound
 from labkit.api.types import Node, Service
-from labkit.client.flags import at_least_one, seconds
+from labkit.client.flags import at_least_one, client_of, seconds
 from labkit.client.informer import Informer
-from labkit.client.kubeconfig import KubeconfigError
 from labkit.client.pace import Pace
 from labkit.client.process import run_until_signal
 from labkit.client.rest import Client
@@ -156,10 +155,7 @@ async def serve(client: Client, given: argparse.Namespace, trace: Tracer) -> Non
 def main() -> None:
     parser = arguments()
     given = parser.parse_args()
-    try:
-        client = Client.from_kubeconfig(given.kubeconfig, at_once=REQUESTS_AT_ONCE)
-    except KubeconfigError as exc:
-        parser.error(f"--kubeconfig: {exc}")
+    client = client_of(parser, given, at_once=REQUESTS_AT_ONCE)
     print(f"{given.nodes} nodes begin; Ctrl-C ends them and removes them", file=sys.stderr)
     with Path(os.devnull).open("w") as nowhere:
         trace = Tracer("hollow-kubelet", out=None if given.verbose else nowhere)
