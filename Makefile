@@ -8,7 +8,7 @@ MINUTES ?= 10
 export LABKIT_CLUSTER := $(CLUSTER)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down destroy lab labs status test check bench matrix fuzz chaos venv unit cluster node kubectl e2e content record
+.PHONY: help up down destroy lab labs status test check wheel bench matrix fuzz chaos venv unit cluster node kubectl e2e content record
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ check: $(VENV)/.dev  ## format, lint, types, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+wheel: $(VENV)/.dev  ## dist/labkit_classroom-VERSION-py3-none-any.whl, for `pipx install`: all that a checkout has is inside
+	@$(BIN)/python -m hatchling build --target wheel --directory dist
+
 bench: $(VENV)/.dev  ## measure; WHAT=name for one of them (bench/results/NAME.json)
 	@$(BIN)/python -m bench $(WHAT)
 
@@ -63,7 +66,7 @@ record: $(VENV)/.host  ## refresh outputs, pictures and code in labs and walkthr
 $(VENV)/.host: pyproject.toml
 	@sh labkit/provision/bootstrap.sh
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[host]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.host

@@ -24,6 +24,10 @@ import msgspec
 from labkit.cluster_rules import validate
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+"""Where the package labkit/ lies; in a checkout, the whole repository."""
+_SHIPPED = Path(__file__).resolve().parent / "shipped"
+SHARE = _SHIPPED if _SHIPPED.is_dir() else REPOSITORY
+"""Where labs/, walkthroughs/, examples/, Vagrantfile and cluster.json are: beside the package, in a wheel inside it."""
 FIRST_HOST = 11
 """The master of a fresh cluster is number 11 of its range, agent1 number 12, and so on."""
 
@@ -163,6 +167,11 @@ class Cluster(_Record, kw_only=True):
         return state_dir(self.name)
 
 
+def find(file_name: str) -> Path:
+    """A file by its path in the repository, wherever this installation has it; it may not exist."""
+    return (REPOSITORY if file_name.startswith("labkit/") else SHARE) / file_name
+
+
 def state_root() -> Path:
     if home := os.environ.get("LABKIT_HOME"):
         return Path(home)
@@ -273,7 +282,7 @@ def init(
 
 def fresh(name: str, machines: str) -> Cluster:
     """The repository's cluster under another name and in another range."""
-    cluster = read(REPOSITORY / "cluster.json")
+    cluster = read(SHARE / "cluster.json")
     cluster.name = name
     cluster.networks.machines = machines
     try:

@@ -9,13 +9,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from labkit.cluster import SHARE
 from labkit.guide.format import Lab, LabError
 from labkit.guide.parse import parse
-from labkit.guide.source import ROOT
 
 LANGUAGES = ("en", "zh")
-LABS = ROOT / "labs"
-WALKTHROUGHS = ROOT / "walkthroughs"
+LABS = SHARE / "labs"
+WALKTHROUGHS = SHARE / "walkthroughs"
 
 
 def language(chosen: str | None = None) -> str:

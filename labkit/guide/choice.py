@@ -13,8 +13,8 @@ import subprocess
 import time
 from collections.abc import Mapping
 
+from labkit.cluster import REPOSITORY
 from labkit.guide import catalog, played
-from labkit.guide.source import ROOT
 
 ALWAYS = "redis-master"
 SECONDS = 150.0  # for all of them together
@@ -36,7 +36,7 @@ def choose(seconds: Mapping[str, float], seed: str, budget: float = SECONDS) -> 
 def seed() -> str:
     """The hashes of what is played and of what plays it, or the date."""
     trees = ["HEAD:labs", "HEAD:labkit", "HEAD:walkthroughs"]
-    asked = subprocess.run(["git", "rev-parse", *trees], cwd=ROOT, capture_output=True, text=True, check=False)
+    asked = subprocess.run(["git", "rev-parse", *trees], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     if asked.returncode:
         return time.strftime("%Y-%m-%d")
     return "-".join(tree[:7] for tree in asked.stdout.split())

@@ -9,12 +9,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from labkit.cluster import find
 from labkit.guide import catalog, engine
 from labkit.guide.format import Ask, Check, Code, Lab, LabError, Part, Picture, Question, Run, Step, Text
 from labkit.guide.parse import parse
 from labkit.guide.pictures import fault_of
 from labkit.guide.rewrite import parts_of
-from labkit.guide.source import ROOT, definition, source_of
+from labkit.guide.source import definition, source_of
 
 MINUTES, STEPS = (15, 30), (4, 8)
 Fault = tuple[int, str]  # line (0: the whole page), what is wrong and what was expected
@@ -106,13 +107,13 @@ def _named(lab: Lab) -> Iterator[Fault]:
     """Functions and files of labkit that the text names."""
     for number, line in enumerate(lab.path.read_text(encoding="utf-8").splitlines(), 1):
         for file_name, function in _NAMED.findall(line):
-            path = ROOT / file_name
+            path = find(file_name)
             if not path.exists():
                 yield number, f"names {file_name}, which does not exist"
             elif function and not definition(path.read_text(encoding="utf-8"), function):
                 yield number, f"names {function}, which {file_name} does not have"
     for file_name in lab.reads:
-        if not (ROOT / file_name).is_file():
+        if not (find(file_name)).is_file():
             yield 1, f"reads {file_name}, which does not exist"
 
 

@@ -4,13 +4,13 @@ play on a line. Pure, but for the reading of pages.
 
 from collections.abc import Iterator
 
+from labkit.cluster import REPOSITORY
 from labkit.guide import catalog, played
 from labkit.guide.format import Lab
 from labkit.guide.played import Played
-from labkit.guide.source import ROOT
 from labkit.guide.vary import draw, varied
 
-PAGE = ROOT / "docs" / "labs.md"
+PAGE = REPOSITORY / "docs" / "labs.md"
 _HEAD = """# The labs, played
 
 Made by `make labs`, which plays every lab by its own solution on a running cluster and writes this page: each check

@@ -10,16 +10,14 @@ import ast
 import textwrap
 from pathlib import Path
 
-import labkit
+from labkit.cluster import find
 from labkit.guide.format import Code, LabError
-
-ROOT = Path(labkit.__file__).resolve().parent.parent
 
 
 def source_of(code: Code, page: Path) -> str:
     """The text that `code` names, ending in a newline. Raises LabError."""
     file_name, _, name = code.source.partition(":")
-    path = next((base / file_name for base in (page.parent, ROOT) if (base / file_name).is_file()), None)
+    path = next((found for found in (page.parent / file_name, find(file_name)) if found.is_file()), None)
     if path is None:
         raise LabError(page, code.line, f"from={code.source}: no such file", "a path from the repository's root")
     text = path.read_text(encoding="utf-8")

@@ -17,7 +17,7 @@ from typing import Any
 
 import vagrant
 
-from labkit.cluster import REPOSITORY, Cluster, Machine
+from labkit.cluster import SHARE, Cluster, Machine
 from labkit.provision import boot, containers, fence, image
 from labkit.provision.errors import CommandFailed
 from labkit.provision.process import OnLine, run
@@ -111,7 +111,7 @@ class Vagrant:
         environment = {
             "LABKIT_CLUSTER_JSON": str(self.cluster.state / "cluster.json"),
             "LABKIT_IMAGE": tag,
-            "VAGRANT_CWD": str(REPOSITORY),
+            "VAGRANT_CWD": str(SHARE),
             "VAGRANT_DOTFILE_PATH": str(self._dotfile),
             "VAGRANT_DEFAULT_PROVIDER": self.cluster.provider,
             # Nothing of ours asks the internet for news.
@@ -145,7 +145,7 @@ class BoundedVagrant(vagrant.Vagrant):
             raise CommandFailed(
                 "host", what, tail="vagrant is not installed: `sh labkit/provision/bootstrap.sh` gets it, or says how"
             )
-        super().__init__(root=str(REPOSITORY))  # type: ignore[no-untyped-call]
+        super().__init__(root=str(SHARE))  # type: ignore[no-untyped-call]
         self.what, self.environment, self.timeout, self.on_line = what, environment, timeout, on_line
 
     def _call_vagrant_command(self, args: Sequence[str | None]) -> None:
@@ -153,9 +153,7 @@ class BoundedVagrant(vagrant.Vagrant):
 
     def _run_vagrant_command(self, args: Sequence[str | None]) -> str:
         command: list[str] = self._make_vagrant_command(args)  # type: ignore[no-untyped-call]
-        printed = run(
-            self.what, command, timeout=self.timeout, on_line=self.on_line, env=self.environment, cwd=REPOSITORY
-        )
+        printed = run(self.what, command, timeout=self.timeout, on_line=self.on_line, env=self.environment, cwd=SHARE)
         if "--machine-readable" in args:  # warnings come on the same stream, and the parser chokes on them
             return "\n".join(line for line in printed.splitlines() if re.match(r"\d+,", line))
         return printed

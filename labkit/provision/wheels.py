@@ -13,7 +13,6 @@ import os
 import re
 import sys
 import tempfile
-import tomllib
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -37,6 +36,7 @@ HOST_WING = (
     "cluster_rules.py",
     "guide",
     "provision",
+    "shipped",
     "observe",
     "faults",
     "templates",
@@ -44,6 +44,11 @@ HOST_WING = (
 )
 """What of labkit/ never runs on a machine, hence is not sent there."""
 FETCH_SECONDS = 300
+PROJECT = {
+    "build-system": {"requires": []},
+    "project": {"name": "labkit", "dynamic": ["version", "description"], "license-files": []},
+}
+"""What the wheel says of itself. It is never published: pyproject.toml describes the one for the host."""
 EPOCH = (2016, 1, 1, 0, 0, 0)
 """The time of every file in our wheel: the same files give the same bytes."""
 
@@ -186,10 +191,8 @@ def _is_used_by(component: str, path: Path) -> bool:
 
 
 def build(repository: Path = REPOSITORY) -> Wheel:
-    """labkit's own wheel for the machines, in memory."""
-    project = tomllib.loads((repository / "pyproject.toml").read_text())
-    project["project"].pop("readme", None)  # a changed README is no reason to install anything
-    info = config.prep_toml_config(project, repository / "pyproject.toml")
+    """labkit's own wheel for the machines, in memory: the same bytes from a checkout and from an installed wheel."""
+    info = config.prep_toml_config(PROJECT, repository / "pyproject.toml")
     module = MachineWing(info.module, repository)
     out = io.BytesIO()
     builder = wheel.WheelBuilder(repository, module, common.make_metadata(module, info), {}, out, None)

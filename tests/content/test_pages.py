@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from labkit.cluster import REPOSITORY as ROOT
 from labkit.guide import catalog, lint
 from labkit.guide.parse import parse
-from labkit.guide.source import ROOT
 
 LABS = catalog.pages(catalog.LABS)
 PAGES = catalog.named([])

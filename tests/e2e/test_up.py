@@ -47,7 +47,7 @@ def python_of_labkit(folder: Path) -> str:
         return sys.executable
     subprocess.run([python, "-m", "venv", folder], check=True, timeout=120)
     pip = [folder / "bin/pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--editable", f"{REPOSITORY}[host]"], check=True, timeout=300)
+    subprocess.run([*pip, "--editable", str(REPOSITORY)], check=True, timeout=300)
     return str(folder / "bin/python")
 
 

@@ -68,7 +68,7 @@ def test_source_of_names_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("x: 1\n")
     lab = tmp_path / "lab.md"
     assert source_of(Code("yaml", "a.yaml", "", 1), lab) == "x: 1\n"
-    assert source_of(Code("python", "labkit/guide/source.py:ROOT", "", 1), lab).startswith("ROOT = ")
+    assert source_of(Code("python", "labkit/cluster.py:REPOSITORY", "", 1), lab).startswith("REPOSITORY = ")
     with pytest.raises(LabError, match=r"lab\.md:4: from=b\.py: no such file"):
         source_of(Code("python", "b.py", "", 4), lab)
     with pytest.raises(LabError, match=r"a\.py has no nothing"):

@@ -19,14 +19,18 @@ def test_every_package_is_pinned_with_hashes() -> None:
 
 
 def test_the_lock_has_what_pyproject_asks_for() -> None:
-    """Packages of the extra `machine` and of both sides, each in the range that pyproject.toml gives."""
+    """Packages of the extra `machine`, each in the range that pyproject.toml gives, and in the same on both sides."""
     from packaging.requirements import Requirement
 
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     locked = {name: text.split()[0].partition("==")[2] for name, text in blocks(wheels.LOCK.read_text()).items()}
-    for line in [*project["dependencies"], *project["optional-dependencies"]["machine"]]:
+    for line in project["optional-dependencies"]["machine"]:
         wanted = Requirement(line)
         assert wanted.specifier.contains(locked[wanted.name.lower()]), line
+    hosts = {Requirement(line).name: Requirement(line) for line in project["dependencies"]}
+    for line in project["optional-dependencies"]["machine"]:
+        wanted = Requirement(line)
+        assert hosts.get(wanted.name, wanted) == wanted, f"{line}: another range on the host"
 
 
 def test_the_lock_names_no_index() -> None:
