@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from labkit import cluster as clusters
+from labkit.cluster import REPOSITORY as ROOT
 from labkit.cluster import Cluster
 from labkit.guide import choice, lint, machines, playbill, played
 from labkit.guide.drift import drift
@@ -13,7 +14,6 @@ from labkit.guide.parse import parse
 from labkit.guide.played import Played
 from labkit.guide.proof import Skipped
 from labkit.guide.rehearsal import rehearse
-from labkit.guide.source import ROOT
 from tests.unit.guide.pages import PAGE, FakeStage, page
 
 SECONDS = {"redis-master": 20.0, "a": 100.0, "b": 100.0, "c": 100.0, "long": 900.0}
