@@ -10,6 +10,7 @@ from labkit.guide.stage import Outcome, Stage
 
 CHECK_SECONDS = 20  # one try of a check
 AGAIN = 0.5  # seconds between two tries
+AGENT_SECONDS = 60  # in which a machine that was just away is Ready again
 
 
 def do(stage: Stage, run: Run, answers: Mapping[str, str]) -> Outcome:
@@ -44,6 +45,17 @@ def check(
         if outcome.rc == 0 or clock() >= end:
             return outcome
         time.sleep(AGAIN)
+
+
+def ready_agents(
+    stage: Stage, lab: Lab, within: float = AGENT_SECONDS, clock: Callable[[], float] = time.monotonic
+) -> list[str]:
+    """Who is Ready, as soon as they are as many as the lab needs, or after `within` seconds: what was played or reset
+    before may have let one go silent."""
+    end = clock() + within
+    while len(agents := stage.agents()) < lab.agents and clock() < end:
+        time.sleep(AGAIN)
+    return agents
 
 
 def root(stage: Stage, lab: Lab, failed: Check, answers: Mapping[str, str]) -> Step | None:

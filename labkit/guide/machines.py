@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from labkit.cluster import Cluster
+from labkit.guide import acts
 from labkit.guide.format import Lab
 from labkit.guide.places import NowhereError, Place, Spot, find_spot, pod_query, typed_at
 from labkit.guide.stage import Outcome, Stage, with_answers
@@ -54,9 +55,10 @@ def on_stage(cluster: Cluster, lab: Lab, namespace: str = "") -> "Iterator[Machi
         machines.close()
 
 
-def lacking(stage: Stage, lab: Lab, words: Words) -> list[str]:
-    """What has to be mended before the lab can be played, one line each; empty when its agents are Ready."""
-    agents = stage.agents()
+def lacking(stage: Stage, lab: Lab, words: Words, within: float = acts.AGENT_SECONDS) -> list[str]:
+    """What has to be mended before the lab can be played, one line each; empty when its agents are Ready, if need be
+    after `within` seconds."""
+    agents = acts.ready_agents(stage, lab, within)
     if len(agents) >= lab.agents:
         return []
     units = ("etcd", "kube-apiserver") if not agents else ()

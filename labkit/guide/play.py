@@ -69,7 +69,7 @@ def run_lab(name: str, cluster_name: str, reset: bool = False, lang: str | None 
         with on_stage(load_cluster(cluster_name), lab) as stage:
             if reset:
                 return _reset(stage, lab, screen, words, book)
-            if not ready(stage, lab, screen, words):
+            if not ready(stage, lab, screen, words, within=0):
                 return FAILED
             return _guide(stage, lab, screen, words, book, cluster_name)
 
@@ -107,8 +107,9 @@ def prove_tight(name: str, cluster_name: str, lang: str | None = None, seed: str
     return guarded(lang, ran)
 
 
-def ready(stage: Stage, lab: Lab, screen: Screen, words: Words) -> bool:
-    missing = lacking(stage, lab, words)
+def ready(stage: Stage, lab: Lab, screen: Screen, words: Words, within: float = acts.AGENT_SECONDS) -> bool:
+    """Whether the lab has its agents. A play waits for them, a learner is told at once."""
+    missing = lacking(stage, lab, words, within)
     for line in missing:
         screen.say(line, "bad")
     return not missing

@@ -52,6 +52,7 @@ def prove(
 ) -> bool:  # fmt: skip
     """True when every check of every step did as it must; `drawn` hears of each picture. Raises StepBroken."""
     answers: dict[str, str] = {}
+    acts.ready_agents(stage, lab)
     _type(stage, lab, [*lab.setups], answers, lambda run, outcome: None)
     _type(stage, lab, [part for part in lab.intro if isinstance(part, Run)], answers, typed)
     good = True
@@ -111,6 +112,7 @@ def without_each(stage: Stage, lab: Lab) -> tuple[Skipped, ...]:
 def prove_without(stage: Stage, lab: Lab, skipped: Step) -> Skipped:
     """Play the lab without one of its steps, up to the first later check that fails."""
     answers: dict[str, str] = {}
+    acts.ready_agents(stage, lab)
     acts.each(stage, lab, [*lab.setups, *(part for part in lab.intro if isinstance(part, Run))])
     number = lab.steps.index(skipped)
     for index, step in enumerate(lab.steps):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labkit.guide.acts import check, reset
+from labkit.guide.acts import check, ready_agents, reset
 from labkit.guide.format import Check, Lab
 from labkit.guide.places import Place
 from labkit.guide.proof import Skipped, StepBroken, Verdict, prove, prove_without
@@ -84,3 +84,18 @@ def test_a_step_that_can_be_left_out_unnoticed_is_found() -> None:
     found = prove_without(FakeStage(), lab, lab.steps[0])
     assert found == Skipped("on")
     assert not found.good
+
+
+class Waking(FakeStage):
+    """One more agent is Ready each time that one asks."""
+
+    asked = 0
+
+    def agents(self) -> list[str]:
+        self.asked += 1
+        return ["agent1", "agent2"][: self.asked]
+
+
+def test_a_play_waits_for_its_agents() -> None:
+    assert ready_agents(Waking(), page()) == ["agent1", "agent2"]
+    assert ready_agents(Waking(), page(), within=0) == ["agent1"]
