@@ -99,7 +99,7 @@ def new_lab(
 def export_lab(
     which: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Labs, walkthroughs.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
-    form: Annotated[str, typer.Option("--format", help="md, html or pdf.")] = "html",
+    form: Annotated[str, typer.Option("--format", help="md, html, pdf or all.")] = "html",
     out: Annotated[Path, typer.Option(help="The folder to write into.")] = Path("handouts"),
     solutions: Annotated[
         bool, typer.Option("--solutions", help="For the instructor: with answers and checks.")
@@ -107,7 +107,7 @@ def export_lab(
     seed: Annotated[str, typer.Option(help="What varies is drawn from this word, as with `labkit lab --seed`.")] = "",
     lang: Language = None,
 ) -> None:
-    """Handouts: labs with recorded outputs and pictures, without their solutions."""
+    """Handouts: labs with recorded outputs and pictures, without their solutions. --all writes an index.html, too."""
     from labkit.guide.handout import export
 
     if bool(which) == everything:

@@ -32,6 +32,17 @@ def page(
     return _Page(lab, lang, printed or {}, solutions, notes, paper).html()
 
 
+def document(title: str, body: str, lang: str) -> str:
+    """The whole file around a body."""
+    copy = escape(Words(lang)("copy"), quote=True)
+    return (
+        f'<!doctype html>\n<html lang="{lang}"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n"
+        f'<body data-copy="{copy}">\n{body}</body></html>\n'
+    )
+
+
 class _Page:
     def __init__(
         self, lab: Lab, lang: str, printed: Mapping[str, str], solutions: bool, notes: bool, paper: bool
@@ -40,20 +51,13 @@ class _Page:
         self._solutions, self._notes, self._paper = solutions, notes, paper
 
     def html(self) -> str:
-        body = "\n".join(self._body())
-        copy = escape(self._words("copy"), quote=True)
-        script = "" if self._paper else f"<script>{_COPY}</script>"
-        return (
-            f'<!doctype html>\n<html lang="{self._lang}"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>{escape(self._lab.title)}</title><style>{_STYLE}</style></head>\n"
-            f'<body data-copy="{copy}">\n{body}\n{script}</body></html>\n'
-        )
+        script = "" if self._paper else f"\n<script>{_COPY}</script>"
+        return document(self._lab.title, "\n".join(self._body()) + script, self._lang)
 
     def _body(self) -> Iterator[str]:
         lab = self._lab
         yield f"<h1>{escape(lab.title)}</h1><p class=quiet>{self._words('minutes', n=lab.minutes)}</p>"
-        yield "<ul>" + "".join(f"<li>{_inline(goal)}</li>" for goal in lab.objectives) + "</ul>"
+        yield "<ul>" + "".join(f"<li>{inline(goal)}</li>" for goal in lab.objectives) + "</ul>"
         yield from self._notes_of(lab.notes)
         yield from self._parts(lab.intro)
         for number, step in enumerate(lab.steps, 1):
@@ -121,7 +125,7 @@ class _Page:
         )
 
     def _question(self, question: Question) -> str:
-        choices = "".join(f"<li>☐ {letter}. {_inline(text)}</li>" for letter, text in question.choices.items())
+        choices = "".join(f"<li>☐ {letter}. {inline(text)}</li>" for letter, text in question.choices.items())
         right = f"<p><strong>{question.right}.</strong></p>{_block(question.why)}"
         if self._solutions:
             answer = f"<p class=quiet>{self._words('solution')}</p>{right}"
@@ -140,7 +144,7 @@ def _block(markdown: str) -> str:
     return str(_MARKDOWN.render(markdown))
 
 
-def _inline(markdown: str) -> str:
+def inline(markdown: str) -> str:
     return str(_MARKDOWN.renderInline(markdown))
 
 

@@ -106,9 +106,17 @@ def test_a_picture_that_is_none(tmp_path: Path, old: str, new: str, said: str) -
         parse(path, "lamp")
 
 
+def test_all_of_them_have_an_index(tmp_path: Path) -> None:
+    """Every link of the index leads to a file that is there, and every page has one."""
+    assert export.run([], "html", tmp_path, "zh") == 0
+    links = re.findall('href="([^"]+)"', (tmp_path / "index.zh.html").read_text())
+    assert len(links) == len(set(links)) == len(catalog.named([]))
+    assert {*links, "index.zh.html"} == {path.name for path in tmp_path.iterdir()}
+
+
 def test_bad_words_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert export.run(["redis-master"], "docx", tmp_path, "en") == 2
-    assert "expected one of md, html, pdf" in capsys.readouterr().err
+    assert "expected one of md, html, pdf, all" in capsys.readouterr().err
     assert export.run(["lump"], "md", tmp_path, "en") == 2
     assert "there is no 'lump'" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
