@@ -13,7 +13,8 @@ app = typer.Typer()
 PANEL = "Look"
 _PACKET = """Send ONE request and draw its way: each rule it met and the line of code that wrote it, and back.
 
-FROM is pod/NAME (or pod/NAMESPACE/NAME), node/MACHINE, or host. TO is SERVICE:PORT, NAMESPACE/SERVICE:PORT or IP:PORT.
+FROM is pod/NAME (or pod/NAMESPACE/NAME, or pod/LABEL=VALUE), node/MACHINE, or host. TO is SERVICE:PORT,
+NAMESPACE/SERVICE:PORT or IP:PORT.
 
 \b
   labkit packet pod/client redis-master:6379

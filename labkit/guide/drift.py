@@ -15,6 +15,7 @@ _CHANGING = [
     (r"\b\d{1,2}:\d{2}:\d{2}(\.\d+)?\b", "TIME"),
     (r"\b\d{2,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b", "IP"),
     (r"\b[0-9a-f]{12,64}\b", "HASH"),
+    (r"(?<=\bKUBE-S[EV][PC]-)[A-Z2-7]{16}\b|(?<=\bendpoint-)[A-Z2-7]{8}\b", "HASH"),  # chains are named by what they do
     (r"(?<=-)[a-z0-9]{5}\b", "NAME"),
     (r"\bagent\d+\b", "AGENT"),
     (r"<invalid>|\b(\d+d)?(\d+h)?(\d+m)?\d+(\.\d+)?(s|ms|us|µs|m|h|d)\b", "AGE"),

@@ -50,6 +50,16 @@ class Keys:
             elif typed in wanted:
                 return typed
 
+    def again(self, prompt: str) -> None:
+        """Until the learner wants to try what did not work once more. Raises Quit."""
+        while True:
+            self._screen.say(self._words(prompt), "quiet")
+            typed = self._screen.key()
+            if typed == "q":
+                raise Quit
+            if typed in ("", "n", "c"):
+                return
+
     def sure(self, question: str) -> bool:
         self._screen.say(self._words(question), "hint")
         return self._screen.key() == "y"

@@ -128,16 +128,17 @@ def _guide(stage: Stage, lab: Lab, screen: Screen, words: Words, book: ProgressF
     try:
         tutor.lead(book.load(lab.name))
     except (Quit, EOFError):
-        screen.say(words("kept", lab=again), "quiet")
-        return NOT_PASSED
+        return _end(screen, words("kept", lab=again), "quiet", NOT_PASSED)
     except KeyboardInterrupt:
-        screen.say("\n" + words("stopped"), "quiet")
-        return INTERRUPTED
-    except CommandFailed:
-        screen.say(words("kept", lab=again), "quiet")
-        raise
-    screen.say(words("finished", title=lab.title, lab=again), "good")
-    return FINE
+        return _end(screen, words("stopped"), "quiet", INTERRUPTED)
+    return _end(screen, words("finished", title=lab.title, lab=again), "good", FINE)
+
+
+def _end(screen: Screen, said: str, mood: str, code: int) -> int:
+    """The last word, in the theatre's panes and in the terminal behind them."""
+    screen.say(f"\n{said}" if code == INTERRUPTED else said, mood)
+    theatre.farewell(said)
+    return code
 
 
 def _reset(stage: Stage, lab: Lab, screen: Screen, words: Words, book: ProgressFile) -> int:
@@ -190,14 +191,19 @@ def guarded(lang: str | None, ran: Callable[[Screen, Words], int], screen: Scree
         return ran(screen or Terminal(), Words(catalog.language(lang)))
     except LabError as exc:
         shown = exc.path.relative_to(Path.cwd()) if exc.path.is_relative_to(Path.cwd()) else exc.path
-        print(str(exc).replace(str(exc.path), str(shown), 1), file=sys.stderr)
+        _fault(str(exc).replace(str(exc.path), str(shown), 1))
         return WRONG
     except CommandFailed as exc:
-        print(exc, Words(catalog.language(lang))("machines"), sep="\n", file=sys.stderr)
+        _fault(f"{exc}\n{Words(catalog.language(lang))('machines')}")
         return FAILED
     except OSError as exc:  # a disk that is full, a state directory that is somebody else's: not of the machines
-        print(exc, file=sys.stderr)
+        _fault(str(exc))
         return FAILED
     except KeyboardInterrupt:
         print(file=sys.stderr)
         return INTERRUPTED
+
+
+def _fault(text: str) -> None:
+    print(text, file=sys.stderr)
+    theatre.farewell(text)

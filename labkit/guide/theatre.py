@@ -20,15 +20,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from labkit.guide.machines import Machines
 from labkit.guide.places import Spot, typed_at
 from labkit.guide.stage import Outcome, Stage, with_answers
+from labkit.provision.errors import CommandFailed
 
 SMALLEST = (80, 24)
 WIDE = 150  # columns from which on two panes stand side by side
 STARTS_WITHIN = 15  # seconds that a shell may take to show its first prompt
 PANES = "LABKIT_PANES"  # in the guide's environment: it runs in a theatre, and this is the socket's name
+LAST = "LABKIT_LAST_WORDS"  # and this the file for what the terminal shows when it is over
 
 LEFT = 1  # exit code when the learner left the theatre and not the guide
 _SETTINGS = (
@@ -52,13 +55,24 @@ def possible() -> bool:
     return bool(shutil.which("tmux")) and "TMUX" not in os.environ and columns >= SMALLEST[0] and lines >= SMALLEST[1]
 
 
+def farewell(text: str) -> None:
+    """What is to be read when the theatre has closed, too: how the guide ended, and how to come back to it."""
+    if path := os.environ.get(LAST):
+        with Path(path).open("a", encoding="utf-8") as last:
+            print(text, file=last)
+
+
 def play(cluster: str, arguments: list[str]) -> int:
     """Open the theatre and run the guide in it: `labkit` with these arguments. Its exit code."""
     socket = f"labkit-{cluster}-{os.getpid()}"
     columns, lines = shutil.get_terminal_size()
     guide = shlex.join([sys.executable, "-m", "labkit.cli", *arguments])
     given = {PANES: socket} | {name: os.environ[name] for name in ("NO_COLOR", "LANG") if name in os.environ}
-    with tempfile.NamedTemporaryFile(prefix="labkit-ended-") as ended:
+    with (
+        tempfile.NamedTemporaryFile(prefix="labkit-last-") as last,
+        tempfile.NamedTemporaryFile(prefix="labkit-ended-") as ended,
+    ):
+        given[LAST] = last.name
         started = _tmux(
             socket, "-f", "/dev/null", "new-session", "-d", "-s", "labkit", "-x", str(columns), "-y", str(lines),
             *(word for name, value in given.items() for word in ("-e", f"{name}={value}")),
@@ -71,6 +85,7 @@ def play(cluster: str, arguments: list[str]) -> int:
         subprocess.run(["tmux", "-L", socket, "attach", "-t", "labkit"], check=False)
         _tmux(socket, "kill-server")
         said = ended.read().decode().strip()
+        print(last.read().decode(), end="")
     return int(said) if said.isdigit() else LEFT
 
 
@@ -105,7 +120,8 @@ class Theatre:
             made = self._do("split-window", "-d", *split, "-P", "-F", "#{pane_id}", "-t", self._guide, command)
             self._pane = made.stdout.strip()
         self._machine = spot.machine
-        self._until(lambda title: title.startswith("labkit "), STARTS_WITHIN)
+        if not self._until(lambda title: title.startswith("labkit "), STARTS_WITHIN):
+            raise CommandFailed(spot.machine, "a shell in the other pane")
 
     def run(self, spot: Spot, command: str, timeout: float, answers: Mapping[str, str]) -> Outcome:
         """Typed into the shell; the output is there, so none comes back."""
@@ -118,9 +134,11 @@ class Theatre:
         self._do("paste-buffer", "-p", "-d", "-t", self._pane)  # bracketed: several lines are one command
         self._do("send-keys", "-t", self._pane, "Enter")
         after = self._until(lambda title: title != before and title.startswith("labkit "), timeout)
-        if after is None:
-            return Outcome(124, f"still running after {timeout:g} s")
-        return Outcome(int(after.split()[2]), "")
+        if after:
+            return Outcome(int(after.split()[2]), "")
+        if not self._alive():
+            raise CommandFailed(spot.machine, "the shell in the other pane has ended: the command")
+        return Outcome(124, f"still running after {timeout:g} s")
 
     def shell(self, spot: Spot) -> None:
         """The keyboard goes to the shell; a click, or Ctrl-b and an arrow, brings it back."""
@@ -142,7 +160,7 @@ class Theatre:
 
     def _until(self, good: Callable[[str], bool], seconds: float) -> str | None:
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        while time.monotonic() < end and self._alive():
             if good(title := self._title()):
                 return title
             time.sleep(0.1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 from labkit.guide import acts, engine
 from labkit.guide.coach import Coach
@@ -18,6 +19,7 @@ from labkit.guide.vary import filled
 from labkit.guide.words import Words
 from labkit.provision.errors import CommandFailed
 
+Done = TypeVar("Done")
 MASTER = Place("machine", machine="master")
 
 
@@ -37,20 +39,28 @@ class Tutor:
     def lead(self, progress: Progress) -> None:
         """Until the end of the page. Raises Quit."""
         progress = engine.start(self._lab, progress)
-        self._open(progress)
+        self._surely(partial(self._open, progress))
         shown = progress.step
         while (part := engine.present_part(self._lab, progress)) is not None:
             if progress.step != shown:
                 shown = progress.step
-                self._step_title(progress)
+                self._surely(partial(self._step_title, progress))
             try:
-                progress = self._take(part, progress)
+                progress = self._surely(partial(self._take, part, progress))
             except StartOver:
-                progress = self._anew(progress)
-            except CommandFailed as exc:  # a machine is gone, or the way to it
-                self._lost(exc)
+                progress = self._surely(partial(self._anew, progress))
             self._save(progress)
         self._save(progress)
+
+    def _surely(self, what: Callable[[], Done]) -> Done:
+        """Once more whenever a machine is gone, or the way to it, and the learner says that it is back. Raises Quit."""
+        while True:
+            try:
+                return what()
+            except CommandFailed as exc:
+                self._screen.say(str(exc), "bad")
+                self._screen.say(self._words("machines"), "hint")
+                self._keys.again("lost?")
 
     def _open(self, progress: Progress) -> None:
         lab, words = self._lab, self._words
@@ -69,12 +79,6 @@ class Tutor:
                 self._screen.markdown(part.markdown)
             elif isinstance(part, Run) and not part.hidden:
                 self._screen.command(str(part.place), part.command, words("already"))
-
-    def _lost(self, trouble: CommandFailed) -> None:
-        """The same part once more, when the learner says that the machines are back. Raises Quit."""
-        self._screen.say(str(trouble), "bad")
-        self._screen.say(self._words("machines"), "hint")
-        self._keys.press("lost?", {"", "c"})
 
     def _step_title(self, progress: Progress) -> None:
         step = engine.present_step(self._lab, progress)

@@ -1,6 +1,6 @@
 """The two ends of a request, as they are typed: `pod/client -> redis-master:6379`.
 
-FROM   pod/NAME, pod/NAMESPACE/NAME, node/MACHINE, host
+FROM   pod/NAME, pod/NAMESPACE/NAME, pod/LABEL=VALUE (one of those pods that run), node/MACHINE, host
 TO     [NAMESPACE/]SERVICE[:PORT], PORT a number or a name; or IP:PORT
 """
 
@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 _NAME = r"[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?"
+_LABEL = re.compile(r"[A-Za-z0-9][-\w.]*=[-\w.]*")
 _TO = re.compile(rf"(?:(?P<namespace>{_NAME})/)?(?P<service>{_NAME})(?::(?P<port>[a-z0-9-]+))?")
-FROM_EXPECTED = "pod/NAME, pod/NAMESPACE/NAME, node/MACHINE or host"
+FROM_EXPECTED = "pod/NAME, pod/NAMESPACE/NAME, pod/LABEL=VALUE, node/MACHINE or host"
 TO_EXPECTED = "SERVICE:PORT, NAMESPACE/SERVICE:PORT or IP:PORT"
 
 
@@ -59,6 +60,8 @@ def parse_from(text: str) -> From:
     names = rest.split("/") if rest else []
     if kind == "host" and not names:
         return From("host")
+    if kind == "pod" and names and _LABEL.fullmatch(names[-1]) and len(names) <= 2:
+        return From("pod", names[-1], names[0] if len(names) == 2 else "default")
     if all(re.fullmatch(_NAME, name) for name in names):
         if kind in ("pod", "pods", "po") and len(names) in (1, 2):
             return From("pod", names[-1], names[0] if len(names) == 2 else "default")

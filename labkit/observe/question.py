@@ -48,6 +48,8 @@ class Question:
 def ask(start: From, to: To, objects: Objects, cluster: Cluster, via: str = "") -> Question:
     """The question in addresses. via: go through the node port of this machine. Raises Refused."""
     pod = _client(start, objects) if start.kind == "pod" else None
+    if pod:
+        start = From("pod", pod.metadata.name, pod.metadata.namespace)
     machine = _machine(start, pod, cluster, via)
     service, port = _service(to, objects, cluster)
     target = to.ip and f"{to.ip}:{to.port}"
@@ -85,6 +87,8 @@ def starting_point(start: From, objects: Objects, cluster: Cluster) -> tuple[Pod
 
 
 def _client(start: From, objects: Objects) -> Pod:
+    if "=" in start.name:
+        return _labelled(start, objects)
     pod = named(start.name, start.namespace, objects.pods, "pod")
     if pod.status.phase != "Running":
         where = f"on {pod.spec.node_name}" if pod.spec.node_name else "no machine was found for it yet"
@@ -93,6 +97,17 @@ def _client(start: From, objects: Objects) -> Pod:
             f" that runs: kubectl describe pod {pod.metadata.name} --namespace={pod.metadata.namespace}", NOT_WELL,
         )  # fmt: skip
     return pod
+
+
+def _labelled(start: From, objects: Objects) -> Pod:
+    """The first by name of the pods with the label that run."""
+    label, _, value = start.name.partition("=")
+    pods = [pod for pod in objects.pods if pod.metadata.namespace == start.namespace and pod.status.phase == "Running"]
+    found = [pod for pod in pods if (pod.metadata.labels or {}).get(label) == value]
+    if not found:
+        raise Refused(f"no pod with the label {start.name} runs in {start.namespace}: kubectl get pods -l {start.name}",
+                      NOT_WELL)  # fmt: skip
+    return min(found, key=key)
 
 
 def _machine(start: From, pod: Pod | None, cluster: Cluster, via: str) -> Machine:

@@ -13,7 +13,8 @@ import pytest
 
 from labkit.guide.machines import Machines
 from labkit.guide.places import Spot
-from labkit.guide.theatre import PANES, Theatre
+from labkit.guide.theatre import LAST, PANES, Theatre, farewell
+from labkit.provision.errors import CommandFailed
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
 HERE = Spot("here")
@@ -78,6 +79,23 @@ def test_the_shell_moves_to_another_machine_and_comes_back_when_it_was_left(sock
     eventually(lambda: not desk._alive())
     assert desk.run(Spot("there"), "true", 20, {}).rc == 0
     assert local.opened == ["here", "there", "there"]
+
+
+def test_a_shell_that_ends_under_a_command_is_said_at_once_and_comes_back(socket: str) -> None:
+    desk = Theatre(socket, Local(), "lab")
+    desk.at(HERE)
+    began = time.monotonic()
+    with pytest.raises(CommandFailed, match="the shell in the other pane has ended"):
+        desk.run(HERE, "exec true", 300, {})
+    assert time.monotonic() - began < 60
+    assert desk.run(HERE, "true", 60, {}).rc == 0
+
+
+def test_what_is_said_last_stays_in_the_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(LAST, str(tmp_path / "last"))
+    farewell("kept")
+    farewell("labkit up")
+    assert (tmp_path / "last").read_text() == "kept\nlabkit up\n"
 
 
 def test_a_side_view_comes_and_goes(socket: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,6 +51,18 @@ def test_a_lost_connection_is_said_and_the_same_command_runs_when_it_is_back() -
     assert saved[-1].passed == ("on",)
 
 
+@pytest.mark.parametrize("begins_anew", [False, True])
+def test_a_set_up_or_a_reset_on_a_machine_that_is_away_is_tried_again(begins_anew: bool) -> None:
+    text = PAGE.replace("<!-- id on -->", "<!-- id on -->\n\n<!-- setup on=agent1\ntouch plugged\n-->")
+    stage = LostStage(lambda command: ("rm -f lamp" if begins_anew else "plugged") in command)
+    typed = ["", "x", ""] if not begins_anew else ["", "b", "r", "y", "x", ""]
+    text = text.replace("It shines", "<!-- reset on=master\nrm -f lamp; true\n-->\n\nIt shines")
+    screen, _ = led(stage, typed, text=text)
+    assert "reach it over SSH failed" in screen.text
+    assert (Path(stage.folder.name) / "plugged").exists()
+    assert not stage.left
+
+
 def test_who_stops_while_it_is_away_loses_nothing() -> None:
     _, saved = led(LostStage(lambda command: "grep" in command, mended=9), ["", "b", "", "q"])
     assert (saved[-1].step, saved[-1].part) == ("on", 3)

@@ -19,6 +19,14 @@ def test_a_pod_asks_a_service() -> None:
     assert (asked.port_name, asked.to) == ("default/redis-master:", "default/redis-master:6379")
 
 
+def test_a_pod_may_be_named_by_its_label() -> None:
+    assert str(question("pod/name=redis-master", "redis-master").start) == "pod default/redis-master"
+    with pytest.raises(Refused, match="no pod with the label name=nobody runs in default"):
+        question("pod/name=nobody", "redis-master")
+    with pytest.raises(Refused, match="runs in other"):
+        question("pod/other/name=redis-master", "redis-master")
+
+
 def test_the_only_port_need_not_be_named_and_names_of_ports_serve() -> None:
     assert question("node/agent2", "redis-master").target == "10.0.0.11:6379"
     assert question("node/agent2", "two:b").target == "10.0.0.13:2"
