@@ -139,7 +139,7 @@ def _last_failed(cache: Path) -> list[str]:
 def start_docker() -> None:
     """What `labkit up` does first: start docker where nobody else looks after services, load kernel modules."""
     env = os.environ | {"LABKIT_HOME": str(TOOLS.parent / "tests"), "LABKIT_CLUSTER": "doctor"}
-    subprocess.run([sys.executable, "-m", "labkit.cli", "doctor"], env=env, check=False, timeout=120)
+    subprocess.run([sys.executable, "-m", "labkit.cli", "doctor", "--fix"], env=env, check=False, timeout=120)
 
 
 def main() -> int:

@@ -4,9 +4,10 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from labkit import cluster as clusters
 from labkit.cli.terminal import (
@@ -253,15 +254,28 @@ def kubeconfig(
 
 
 @app.command(rich_help_panel=PANEL)
-def doctor(name: Name = DEFAULT_CLUSTER) -> None:
-    """Look at this host: does it have what the machines need? Says how to mend what is missing."""
-    from labkit.provision import host
+def doctor(
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended without harm, then look again.")] = False,
+    name: Name = DEFAULT_CLUSTER,
+) -> None:
+    """Look at this host and at each machine: what is wrong, and the exact mend. Exit code 1 when something is wrong."""
+    from labkit.provision import doctor as doctors
+    from labkit.provision.doctor import host, remedies
 
-    with reporting("nothing was changed") as report:
-        report.step("host", "check the host")
-        host.preflight(load_or_init(name), lambda line: report.detail("host", line))
-        report.done("host")
-    out.print("this host has all that the machines need", style="green")
+    cluster = load_or_init(name)
+    found = doctors.examine(cluster)
+    if fix and (fixable := [finding for finding in doctors.wrong(found) if finding.fix]):
+        for line in remedies.apply(cluster, fixable, lambda line: err.print(f"  {line}", style="dim", highlight=False)):
+            out.print(f"mended: {line}", style="green", highlight=False, soft_wrap=True)
+        found = doctors.examine(cluster)
+    for finding in sorted(found, key=lambda one: one.is_wrong):
+        tell(finding)
+    bad = doctors.wrong(found)
+    out.print(host.summary(cluster, found), style="red" if bad else "green", highlight=False)
+    if any(finding.fix for finding in bad) and not fix:
+        out.print("`labkit doctor --fix` mends what can be mended without harm", highlight=False)
+    if bad:
+        raise typer.Exit(1)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -274,6 +288,15 @@ def image() -> None:
         tag = ensure_image(lambda line: report.detail("host", line))
         report.done("host")
     out.print(tag, highlight=False)
+
+
+def tell(finding: Any) -> None:
+    """One finding of the doctor's, and below it its mend."""
+    colour = {"well": "green", "note": "yellow", "wrong": "red"}[finding.level]
+    line = Text.assemble((f"{finding.where:<10}", "bold"), (f"{finding.level:<6}", colour), finding.what)
+    out.print(line, soft_wrap=True, highlight=False)
+    if finding.mend:
+        out.print(Text(f"{'':<16}mend: {finding.mend}", style="dim"), soft_wrap=True, highlight=False)
 
 
 def _must_be_up(cluster: Cluster) -> None:

@@ -49,6 +49,12 @@ def remove_surplus(cluster: Cluster, say: Callable[[str], None]) -> bool:
     return bool(surplus)
 
 
+def remove_half_made(cluster: Cluster) -> None:
+    """Containers that were created and never started: an `up` was cut off there, or docker could not start them."""
+    if found := [identity for _, identity, word in _list(cluster) if word == "created"]:
+        _docker("rm", "--force", "--volumes", *found)
+
+
 def remove_all(cluster: Cluster) -> None:
     """Every container of the cluster with its volumes, then its network and bridge."""
     if found := [identity for _, identity, _ in _list(cluster)]:

@@ -18,6 +18,7 @@ from labkit.provision.process import run
 
 DISK_NEEDED = 3 * 2**30
 """Bytes for machines and their pods' images; a machine that is a container starts at 60 MB."""
+INSTALL = "`labkit doctor --fix` installs it, or names the step that does"
 MEMORY_OF_A_MACHINE = 250
 """MB that a machine really uses; its memoryMB is a limit."""
 
@@ -74,10 +75,9 @@ def problems(facts: HostFacts) -> list[Problem]:
 def _programs(facts: HostFacts) -> list[Problem]:
     found = []
     if not facts.has("vagrant"):
-        mend = "`sh labkit/provision/bootstrap.sh` installs it, or names the step that does"
-        found.append(Problem("vagrant is not installed", mend))
+        found.append(Problem("vagrant is not installed", INSTALL))
     if facts.provider == "docker" and not facts.has("docker"):
-        found.append(Problem("docker is not installed", "`sh labkit/provision/bootstrap.sh` installs it"))
+        found.append(Problem("docker is not installed", INSTALL))
     return found
 
 
@@ -189,6 +189,8 @@ def _networks(cluster: Cluster, docker: bool) -> list[Network]:
         if name != cluster.name:
             other = json.loads((state_dir(name) / "cluster.json").read_bytes())
             found.append(Network(f"the cluster {name}", other["networks"]["machines"]))
+    if not shutil.which("ip"):
+        return found
     bridges = {cluster.bridge} if any(network.ours for network in found) else set()
     for interface in json.loads(run("ask for addresses", ["ip", "-json", "-4", "address"], timeout=20)):
         name = interface["ifname"]

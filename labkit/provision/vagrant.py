@@ -143,7 +143,7 @@ class BoundedVagrant(vagrant.Vagrant):
     def __init__(self, what: str, environment: dict[str, str], timeout: float, on_line: OnLine | None) -> None:
         if not shutil.which("vagrant"):
             raise CommandFailed(
-                "host", what, tail="vagrant is not installed: `sh labkit/provision/bootstrap.sh` gets it, or says how"
+                "host", what, tail="vagrant is not installed: `labkit doctor --fix` gets it, or says how"
             )
         super().__init__(root=str(SHARE))  # type: ignore[no-untyped-call]
         self.what, self.environment, self.timeout, self.on_line = what, environment, timeout, on_line

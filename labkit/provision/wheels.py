@@ -84,7 +84,7 @@ def cache_dir() -> Path:
 
 def lock_digest() -> str:
     """What changes when the machines' dependencies do."""
-    return hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
+    return hashlib.sha256(repr(blocks(LOCK.read_text())).encode()).hexdigest()[:16]
 
 
 def blocks(lock: str) -> dict[str, str]:

@@ -28,8 +28,8 @@ def test_a_host_that_is_well_has_no_problems() -> None:
 @pytest.mark.parametrize(
     ("changes", "what", "mend"),
     [
-        ({"programs": frozenset({"docker", "dockerd"})}, "vagrant is not installed", "bootstrap.sh"),
-        ({"programs": frozenset({"vagrant"}), "docker_running": False}, "docker is not installed", "bootstrap.sh"),
+        ({"programs": frozenset({"docker", "dockerd"})}, "vagrant is not installed", "doctor --fix"),
+        ({"programs": frozenset({"vagrant"}), "docker_running": False}, "docker is not installed", "doctor --fix"),
         ({"docker_running": False}, "docker is not running", "sudo systemctl start docker"),
         ({"docker_running": False, "systemd": False}, "docker is not running", "dockerd >"),
         ({"docker_running": False, "docker_denied": True},
