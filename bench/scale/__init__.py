@@ -1,25 +1,24 @@
 """A hundred nodes on this machine: real etcd, kube-apiserver, kube-scheduler and kube-controller-manager as processes
-of their own, over TLS, and hollow kubelets (components/kubelet/hollow.py) in one process more.
+of their own, over TLS, and two processes of hollow ones: kubelets, and kube-proxies with SERVICES services.
 
 200 pods of one controller on 10 nodes; 3,000 of another on 100; when all events are told a quiet time, and single pods
 killed. Everything shares the machine's cores, the hollow nodes included. Needs etcd.
 """
 
 import asyncio
-import contextlib
 import itertools
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from bench.processes import cpu_seconds
 from bench.rows import Row
+from bench.scale import latencies
+from bench.scale.world import Seen, component, hollow, memory, proxies, services
 from labkit.api.types import (
     Container,
     Node,
@@ -30,43 +29,15 @@ from labkit.api.types import (
     ReplicationController,
     ReplicationControllerSpec,
 )
-from labkit.client.informer import Informer
 from labkit.client.rest import Client
 from labkit.testing.eventually import eventually
 from tests.node.apiserver import ApiServer, api_server
-from tests.node.real_etcd import Authority, etcd_server, free_port
+from tests.node.real_etcd import Authority, etcd_server
 
 FEW, MANY = (10, 200), (100, 3000)  # nodes, pods
+SERVICES = 10
 QUIET_SECONDS = 20.0
 KILLED = 20
-
-
-class Seen:
-    """When each pod was first seen, bound, and running."""
-
-    def __init__(self, client: Client) -> None:
-        self.pods = Informer(client, Pod)
-        self.created: dict[str, float] = {}
-        self.bound: dict[str, float] = {}
-        self.running: dict[str, float] = {}
-        self.deleted: dict[str, float] = {}
-        self.pods.on_change(self._changed)
-
-    def _changed(self, old: Pod | None, new: Pod | None) -> None:
-        now = time.monotonic()
-        if new is None:
-            assert old is not None
-            self.deleted[old.metadata.name] = now
-            return
-        name = new.metadata.name
-        self.created.setdefault(name, now)
-        if new.spec.node_name:
-            self.bound.setdefault(name, now)
-        if new.status.phase == "Running":
-            self.running.setdefault(name, now)
-
-    def of(self, prefix: str, what: dict[str, float]) -> list[float]:
-        return [at for name, at in what.items() if name.startswith(prefix)]
 
 
 def rows(say: object) -> list[Row]:
@@ -84,19 +55,6 @@ def rows(say: object) -> list[Row]:
             return asyncio.run(_measure(server, folder, scheduler, manager))
 
 
-@contextlib.contextmanager
-def component(server: ApiServer, package: str, folder: Path, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
-    module = package if "." in package else f"labkit.components.{package}"
-    port = () if "." in package else (f"--port={free_port()}",)
-    config = server.kubeconfig("admin", "system:masters")
-    command = [sys.executable, "-m", module, f"--kubeconfig={config}", *port, *flags]
-    with (folder / f"{package}.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
-
-
 async def _measure(
     server: ApiServer, folder: Path, scheduler: subprocess.Popen[bytes], manager: subprocess.Popen[bytes]
 ) -> list[Row]:
@@ -110,8 +68,10 @@ async def _measure(
             found.append(row("RC of 200 on 10 nodes: all bound", max(seen.of("few-", seen.bound)) - took, "s", 2,
                              {"v0.18.2": 18.5, "v1.21": 8.9}))  # fmt: skip
             await _all_gone(client, "few")
-        with hollow(server, folder, MANY[0], "many") as nodes:
+        with hollow(server, folder, MANY[0], "many") as nodes, proxies(server, folder, MANY[0]) as relays:
             await _ready(client, MANY[0])
+            await services(client, folder, SERVICES, MANY[0])
+            before = await latencies.look(client)
             took = await _started(client, seen, "many", *MANY)
             created, bound, running = (seen.of("many-", each) for each in (seen.created, seen.bound, seen.running))
             found.append(row("RC of 3,000 on 100 nodes: all Running", max(running) - took, "s", 40))
@@ -121,34 +81,24 @@ async def _measure(
             found.append(row("a pod seen to it seen bound, p50", 1e3 * waits[len(waits) // 2], "ms"))
             decisions = _decisions(folder / "kube_scheduler.log")
             found.append(row("one decision of kube-scheduler, p99", decisions, "ms", 100))
+            p99 = latencies.quantile(before, await latencies.look(client), 0.99)
+            found.append(row("an answer of kube-apiserver meanwhile, p99", p99, "ms", 100))
             for name, process in (("scheduler", scheduler), ("controller-manager", manager)):
                 found.append(row(f"memory of kube-{name}", memory(process.pid), "MB", 120))
-            found.append(row("memory of a hollow node", memory(nodes.pid) / MANY[0], "MB"))
+            found.append(row("memory of a hollow node", (memory(nodes.pid) + memory(relays.pid)) / MANY[0], "MB"))
             assert server.process is not None
             told = time.monotonic()
             await _settled(client)
             found.append(row("after that until the last event is told", time.monotonic() - told, "s"))
-            before = {p.pid: cpu_seconds(p.pid) for p in (server.process, scheduler, manager, nodes)}
+            ours, stand_ins = (server.process, scheduler, manager), (nodes, relays)
+            spent = {each.pid: cpu_seconds(each.pid) for each in (*ours, *stand_ins)}
             await asyncio.sleep(QUIET_SECONDS)
-            busy = {pid: (cpu_seconds(pid) - spent) / QUIET_SECONDS * 100 for pid, spent in before.items()}
-            without = sum(busy.values()) - busy[nodes.pid]
-            found.append(row("steady state, of a core", without, "%", 30, {"hollow nodes": busy[nodes.pid]}))
+            busy = {pid: (cpu_seconds(pid) - before) / QUIET_SECONDS * 100 for pid, before in spent.items()}
+            beside = {"hollow nodes": sum(busy[each.pid] for each in stand_ins)}
+            found.append(row("steady state, of a core", sum(busy[each.pid] for each in ours), "%", 30, beside))
             found.append(row("killed pod to its replacement seen, p50", await _replaced(client, seen), "ms", 100))
             watching.cancel()
     return found
-
-
-@contextlib.contextmanager
-def hollow(server: ApiServer, folder: Path, nodes: int, prefix: str) -> Iterator[subprocess.Popen[bytes]]:
-    with component(
-        server,
-        "labkit.components.kubelet.hollow",
-        folder,
-        f"--nodes={nodes}",
-        f"--prefix={prefix}",
-        "--start-time=100ms",
-    ) as process:
-        yield process
 
 
 def row(
@@ -233,9 +183,3 @@ def _decisions(log: Path) -> float:
     ]  # fmt: skip
     gaps = sorted((after - before) / 1e3 for before, after in itertools.pairwise(times) if after - before < 1e6)
     return gaps[len(gaps) * 99 // 100]
-
-
-def memory(pid: int) -> float:
-    """MB that are the process's own, or shared in part."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
