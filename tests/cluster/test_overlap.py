@@ -26,7 +26,9 @@ async def replicas(client: Client, name: str) -> int | None:
     return (await client.get(ReplicationController, name, "default")).status.replicas
 
 
-async def test_the_older_keeps_its_pods_and_the_younger_is_told(cluster: OneProcess) -> None:
+async def test_the_older_keeps_its_pods_and_the_younger_is_told(
+    cluster: OneProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
     client = cluster.client
     await client.create(rc(2, "a-older"))
 
@@ -38,11 +40,15 @@ async def test_the_older_keeps_its_pods_and_the_younger_is_told(cluster: OneProc
     younger = rc(4, "b-younger", OURS)  # every pod that it would make has app=web
     await client.create(younger)
 
-    async def told() -> list[str]:
-        return [event.message for event in await events(client, "overlap")]
+    async def told() -> list[tuple[str, str]]:
+        return [(event.involved_object.name, event.message) for event in await events(client, "overlap")]
 
-    (text,) = await eventually(told, 15, expect="an event about the overlap")
+    ((name, text),) = await eventually(told, 15, expect="an event about the overlap")
+    assert name == "b-younger"
     assert text.startswith("replicationcontrollers/a-older, which is older, selects the pods")
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if '"controllers overlap"' in line]
+    assert '"key":"default/b-younger"' in line
+    assert '"older":"default/a-older"' in line
     await asyncio.sleep(1)
     assert {one.metadata.uid for one in await pods(client)} == before
     assert not await replicas(client, "b-younger")
@@ -55,7 +61,9 @@ async def test_the_older_keeps_its_pods_and_the_younger_is_told(cluster: OneProc
     assert len(await pods(client)) == 6
 
 
-async def test_ten_thousand_of_an_image_that_does_not_exist(cluster: OneProcess) -> None:
+async def test_ten_thousand_of_an_image_that_does_not_exist(
+    cluster: OneProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
     """They are made (500 at a time), most of them fit nowhere; others are served meanwhile, and it can be undone."""
     client = cluster.client
     greedy = rc(10_000, "greedy", {"app": "greedy"})
@@ -69,6 +77,23 @@ async def test_ten_thousand_of_an_image_that_does_not_exist(cluster: OneProcess)
         return (await replicas(client, "greedy") or 0) >= 400
 
     await eventually(many, 60, every=0.2, expect="the first hundreds")
+    logged = ""
+
+    async def named() -> bool:
+        """By an event on a pod, and in the log: the kubelet says what is wrong with the image, the scheduler that the
+        nodes are full."""
+        nonlocal logged
+        logged += capsys.readouterr().out
+        failed = [event.message for event in await events(client, "failed")]
+        full = [event.message for event in await events(client, "failedScheduling")]
+        return (
+            any("no-such-image" in message for message in failed)
+            and any(message.count("PodFitsResources") == 2 for message in full)
+            and '"image not pulled"' in logged
+            and '"failedScheduling"' in logged
+        )
+
+    await eventually(named, 60, every=0.2, expect="events and lines about the image and the full nodes")
     await client.create(rc(2))
 
     async def made() -> bool:

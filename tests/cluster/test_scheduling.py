@@ -1,9 +1,12 @@
 """More than one scheduler, policies and plug-ins: what a class plays with."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+
+import pytest
 
 from labkit.api.types import Event, Pod
 from labkit.client.rest import Client
@@ -96,3 +99,44 @@ async def test_a_plug_in_that_raises_costs_its_pods_only() -> None:
 
             await eventually(named, 10, expect="an event that names the plug-in")
             assert not (await cluster.client.get(Pod, "bad", "default")).spec.node_name
+
+
+async def test_a_plug_in_that_hangs_costs_a_second_and_its_pods_only(capsys: pytest.CaptureFixture[str]) -> None:
+    """All components share this process: whatever it holds up, it holds up here."""
+    longest = 0.0
+
+    def stuck(pod: Pod, node: object, view: object) -> bool:
+        while "bad" in pod.metadata.labels:
+            pass
+        return True
+
+    async def feel() -> None:
+        """How long nobody else had a turn."""
+        nonlocal longest
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(0.01)
+            longest = max(longest, time.monotonic() - began)
+
+    async with one_process(nodes=["agent1"]) as cluster:
+        await cluster.stop("kube-scheduler")
+        feeling = asyncio.create_task(feel())
+        async with beside(cluster, with_predicate("Stuck", stuck), "default-scheduler"):
+            await cluster.client.create(pod("bad", labels={"bad": "yes"}))
+            said = "predicate Stuck: TimeoutError: no answer within 1 s"
+
+            async def named() -> bool:
+                events = (await cluster.client.list(Event)).items
+                return any((e.involved_object.name, e.message) == ("bad", said) for e in events)
+
+            await eventually(named, 30, expect="an event that names the plug-in")
+            for number in range(3):
+                await cluster.client.create(pod(f"good-{number}"))
+            for number in range(3):
+                assert await home(cluster.client, f"good-{number}") == "agent1"
+            assert not (await cluster.client.get(Pod, "bad", "default")).spec.node_name
+            assert longest >= 0.9, "it did hang"
+        feeling.cancel()
+        await asyncio.gather(feeling, return_exceptions=True)
+    lines = [line for line in capsys.readouterr().out.splitlines() if '"failedScheduling"' in line]
+    assert any(said in line and '"pods/default/bad"' in line for line in lines)

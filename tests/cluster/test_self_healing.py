@@ -199,6 +199,30 @@ async def test_endpoints_follow_the_pods_of_two_services(cluster: OneProcess) ->
     assert await addresses(client, "web-too")
 
 
+async def test_a_headless_service_has_the_endpoints_of_its_pods(cluster: OneProcess) -> None:
+    """It has no address of its own, hence no rules; its Endpoints are kept as any other's: DNS answers with them."""
+    client = cluster.client
+    headless = service("web")
+    headless.spec.cluster_ip = "None"
+    await client.create(headless)
+    await client.create(rc(2))
+
+    async def right() -> bool:
+        ips = sorted(one.status.pod_ip for one in await running(client))
+        return len(ips) == 2 and await addresses(client, "web") == ips
+
+    await eventually(right, 15, expect="the ready pods' addresses")
+    assert (await client.get(Service, "web", "default")).spec.cluster_ip == "None"
+    (subset,) = (await client.get(Endpoints, "web", "default")).subsets
+    assert [(port.port, port.protocol) for port in subset.ports] == [(6379, "TCP")]
+    await scale(client, 0)
+
+    async def nobody() -> bool:
+        return not await addresses(client, "web")
+
+    await eventually(nobody, 15, expect="no address left")
+
+
 async def test_endpoints_made_by_hand_are_left_alone(cluster: OneProcess) -> None:
     client = cluster.client
     by_hand = [EndpointSubset(addresses=[EndpointAddress(ip="10.245.1.11")], ports=[EndpointPort(port=53)])]

@@ -7,12 +7,14 @@ import signal
 import ssl
 import subprocess
 from collections.abc import Iterator
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
 from labkit.api.errors import ApiError, Forbidden, NotFound, ServerUnavailable, Unauthorized
-from labkit.api.types import Container, Node, ObjectMeta, Pod, PodSpec, Service
+from labkit.api.types import Container, Event, Node, ObjectMeta, Pod, PodSpec, Service
+from labkit.client.events import EventRecorder
 from labkit.client.rest import Client
 from labkit.testing.eventually import eventually
 from tests.node.apiserver import ApiServer, api_server
@@ -206,6 +208,20 @@ def test_wrong_flags_say_what_is_wrong(
     assert done.returncode == code
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+async def test_an_event_expires_with_its_lease(tmp_path: Path, etcd: EtcdServer, authority: Authority) -> None:
+    with api_server(tmp_path, etcd, authority, flags=("--event-ttl=1s",)) as server:
+        async with admin(server) as client:
+            about = await client.create(pod("p"))
+            recorder = EventRecorder(client, "test")
+            recorder.event(about, "tested", "a word about it")
+            start = about.metadata.resource_version
+            async with aclosing(client.watch(Event, resource_version=start)) as watch, asyncio.timeout(60):
+                await recorder.flush()
+                assert [(await anext(watch)).type for _ in range(2)] == ["ADDED", "DELETED"]
+            assert (await client.list(Event)).items == []
+            assert await client.get(Pod, "p", "default"), "what it was about stays"
 
 
 async def test_every_change_is_one_line_of_the_log(server: ApiServer) -> None:

@@ -78,6 +78,9 @@ class ImageSupply:
         except RuntimeFailure as exc:
             message = f'Failed to pull image "{spec.image}": {exc}{mend(spec.image, self._mirror)}'
             self._shared.event(pod, "failed", message, spec.name)
+            self._shared.trace.decision(
+                "image not pulled", pod, cause=str(exc), function=self._pull, image=spec.image, container=spec.name
+            )
             again = self._setbacks.failed_before(spec.name)
             self._setbacks.set(spec.name, "ImagePullBackOff" if again else "ErrImagePull", message)
         else:

@@ -156,6 +156,7 @@ _WORDS: dict[tuple[str, str], Callable[[_Fields, Line], str]] = {
         f"{'the pause container' if f['container'] == 'POD' else 'container ' + f['container']} of "
         f"{short(line.object)} is to run: {line.cause}",
     ("kubelet", "pull image"): lambda f, line: f"image {f['image']} is to be pulled: {line.cause}",
+    ("kubelet", "image not pulled"): lambda f, line: f"image {f['image']} could not be pulled: {line.cause}",
     ("kubelet", "end container"): _end,
     ("kubelet", "remove container"): lambda f, line: f"container {f['container']} is removed: {line.cause}",
     ("kubelet", "pod is gone"): lambda f, line: f"nothing is left of {short(line.object)}",

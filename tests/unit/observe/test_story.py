@@ -73,6 +73,18 @@ def test_the_story_of_a_service_is_its_endpoints_rules_and_records() -> None:
     assert not [hop for hop in hops if hop.object.startswith(("pods/", "replicationcontrollers/"))]
 
 
+def test_the_story_of_endpoints_is_who_wrote_them_why_and_who_heard_of_it() -> None:
+    hops = tell(known(journals(), ENDPOINTS, related=[])).chapters[0].hops
+    wrote = [hop for hop in hops if hop.component == "kube-controller-manager" and hop.decision == "endpoints"]
+    assert [hop.function for hop in wrote] == ["subsets"] * 3
+    assert [hop.text.partition(": ")[2] for hop in wrote] == ["nobody", "nobody; not ready: 10.244.3.2", "10.244.3.2"]
+    assert [hop.cause.partition(" ")[0] for hop in wrote] == [SERVICE, POD, POD], "and why"
+    heard = [hop for hop in hops if hop.component == "kube-proxy" and hop.function == "addresses"]
+    assert {hop.machine for hop in heard} == {"master", "agent1", "agent2"}
+    assert all("10.244.3.2:6379" in hop.text for hop in heard)
+    assert {hop.wrote for hop in hops if hop.wrote} == {f"{ENDPOINTS}@{revision}" for revision in (4645, 4651, 4656)}
+
+
 @pytest.mark.parametrize("seconds", [-3600.0, -2.5, 2.5, 3600.0])
 def test_a_machine_whose_clock_is_wrong_is_put_right_and_named(seconds: float) -> None:
     logs = journals()
