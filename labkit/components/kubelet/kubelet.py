@@ -28,6 +28,7 @@ from labkit.client.rest import Client
 from labkit.components.kubelet.claims import Claims
 from labkit.components.kubelet.collector import Collector
 from labkit.components.kubelet.disks import Disks
+from labkit.components.kubelet.host_ports import Tenant
 from labkit.components.kubelet.images import Images
 from labkit.components.kubelet.mounts import LinuxMounts, Mounts
 from labkit.components.kubelet.node import NodeReporter
@@ -116,6 +117,10 @@ class Kubelet:
 
     def _living(self) -> set[str]:
         return {worker.uid for worker in self.workers.values() if not worker.gone and not has_ended(worker.pod)}
+
+    def _tenants(self, but: str) -> list[Tenant]:
+        others = [worker for uid, worker in self.workers.items() if uid != but]
+        return [worker.tenant for worker in others if not worker.gone and not has_ended(worker.pod)]
 
     # -- what wakes a worker --------------------------------------------------------------------------------
 
@@ -240,6 +245,7 @@ class Kubelet:
             spawn=self._spawn,
             trace=self.trace,
             out_of_disk=lambda: self.disks.full,
+            tenants=self._tenants,
         )
         worker = self.workers[pod.metadata.uid] = Worker(shared, pod, static=static)
         self._spawn(self._work(worker), f"pod {key(pod)}")

@@ -8,6 +8,7 @@ from typing import Any
 from labkit.api.types import Pod, Service
 from labkit.client.events import EventRecorder
 from labkit.components.kubelet.claims import Claims
+from labkit.components.kubelet.host_ports import Tenant
 from labkit.components.kubelet.images import Images
 from labkit.components.kubelet.plan import plan
 from labkit.components.kubelet.report import Reports
@@ -20,7 +21,8 @@ from labkit.trace import Tracer
 
 @dataclass(frozen=True)
 class Shared:
-    """services: all that exist now. spawn: makes a task that ends with the kubelet."""
+    """services: all that exist now. spawn: makes a task that ends with the kubelet. tenants: the pods of this node that
+    are not over, but the one with that uid."""
 
     settings: Settings
     runtime: Runtime
@@ -34,6 +36,7 @@ class Shared:
     spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
     trace: Tracer
     out_of_disk: Callable[[], bool] = lambda: False
+    tenants: Callable[[str], Sequence[Tenant]] = lambda but: ()
 
     def event(self, pod: Pod, reason: str, message: str, container: str = "") -> None:
         """An event about a pod, or about one of its containers."""

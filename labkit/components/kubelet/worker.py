@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from labkit import trace
 from labkit.api.types import ObjectMeta, Pod, key
 from labkit.client.backoff import delay
+from labkit.components.kubelet import host_ports
 from labkit.components.kubelet.act import Hands
 from labkit.components.kubelet.actions import Memory, Plan
 from labkit.components.kubelet.plan import deadline_of, has_ended, latest, plan, spec_hash
@@ -40,6 +41,7 @@ class Worker:
         self.reported = None if static else pod  # whose status the API server is told: a static pod's mirror
         self.uid = pod.metadata.uid
         self.gone = False  # the API server does not know it any more
+        self._let_in = False  # nothing of this node speaks against it
         self.seen: frozenset[tuple[str, str, bool]] = frozenset()  # Container.look of each, as last looked at
         self.memory = Memory()
         self._hands = Hands(shared, self.memory, self.wake)
@@ -107,8 +109,10 @@ class Worker:
             self._probe(containers)
             if time.time() >= deadline_of(self.pod):
                 self.fail("DeadlineExceeded", OVERDUE, "deadline")
-            if not containers and self._is_new() and self.shared.out_of_disk():
-                self.fail("OutOfDisk", NO_SPACE, "outofdisk", "Cannot start the pod due to lack of disk space.")
+            if containers:
+                self._let_in = True
+            elif self._is_new():
+                self._let_in_or_refuse()
             decided = plan(None if self.gone else self.pod, containers, self.memory, time.time())
             self._report(containers, decided)
             if decided.gone:
@@ -149,6 +153,20 @@ class Worker:
         await self._hands.volumes.end(self.uid)
         self._gave_back = True
         return True
+
+    def _let_in_or_refuse(self) -> None:
+        """Nothing is awaited here: of two pods that look at the same time one is first."""
+        if self.shared.out_of_disk():
+            self.fail("OutOfDisk", NO_SPACE, "outofdisk", "Cannot start the pod due to lack of disk space.")
+        elif not self._let_in and host_ports.taken(self.pod, self.shared.tenants(self.uid)):
+            self.fail(host_ports.REASON, host_ports.MESSAGE, host_ports.EVENT, host_ports.TOLD)
+        else:
+            self._let_in = True
+
+    @property
+    def tenant(self) -> host_ports.Tenant:
+        """The pod, and whether it was let in, by us or before we began."""
+        return host_ports.Tenant(self.pod, self._let_in or not self._is_new())
 
     def _is_new(self) -> bool:
         known = self.pod.status.container_statuses

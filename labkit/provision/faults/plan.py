@@ -22,7 +22,7 @@ from labkit.provision.status import watched_units
 
 HOST = "host"
 CHAIN = "LABKIT-FAULT"
-_NO_NETEM = "echo this kernel has no netem and cannot delay: --rate and --loss work everywhere >&2; exit 1"
+_NO_NETEM = "echo this kernel has no netem and cannot delay: --rate 16 and --loss 5 work everywhere >&2; exit 1"
 EXACT = "--timer-property=AccuracySec=100ms"  # a timer may else be a minute late
 FAKETIME = "/usr/lib/*/faketime/libfaketime.so.1"
 
