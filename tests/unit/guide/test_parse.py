@@ -150,6 +150,8 @@ def test_a_bad_page_names_line_and_expectation(body: str, line: int, problem: st
         (FRONT.replace("minutes: 5", "minutes: five"), 3, "minutes: 'five'"),
         (FRONT.replace("title: A lamp\n", ""), 1, "title: None"),
         (FRONT.replace("reads: []", "reads: []\ncolour: red"), 8, "unknown colour"),
+        (FRONT.replace("- switch", "- a lamp: switch"), 4, "objectives: {'a lamp': 'switch it on'}"),
+        (FRONT.replace("reads: []", "reads: [5]"), 7, "reads: 5"),
         (FRONT.replace("agents: 2", "agents: two"), 6, "needs"),
         (FRONT.replace("agents: 2", "agents: 2, moon: 1"), 6, "moon"),
         (FRONT.replace("reads: []", "reads: []\nview: stars"), 8, "view: stars"),
