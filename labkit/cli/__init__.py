@@ -12,7 +12,7 @@ import typer
 
 from labkit import __version__
 from labkit.api.errors import ApiError
-from labkit.cli import examples, faults, learn, look, machines, storage, story, workloads
+from labkit.cli import examples, faults, learn, life, look, machines, storage, story, workloads
 from labkit.cli.terminal import INTERRUPTED, fail
 from labkit.client.kubeconfig import KubeconfigError
 from labkit.cluster import ClusterError
@@ -40,6 +40,7 @@ app = typer.Typer(
     " interrupted. Environment: LABKIT_CLUSTER (which cluster), LABKIT_HOME (where clusters are kept).",
 )
 app.add_typer(machines.app)
+app.add_typer(life.app)
 app.add_typer(learn.app)
 app.add_typer(workloads.app)
 app.add_typer(look.app)

@@ -39,6 +39,21 @@ def stop(cluster: Cluster, machines: Iterable[str]) -> None:
     _docker("stop", "--time", "20", *(f"{cluster.name}-{name}" for name in machines), timeout=60)
 
 
+def pause(cluster: Cluster, machines: Iterable[str]) -> None:
+    """Freeze every process of theirs, the master's first: agents that go on alone would find nobody."""
+    _docker(
+        "pause", *(f"{cluster.name}-{name}" for name in sorted(machines, key=lambda name: name != cluster.master.name))
+    )
+
+
+def unpause(cluster: Cluster, machines: Iterable[str]) -> None:
+    """The master's last: when it looks, its nodes have something to report."""
+    _docker(
+        "unpause",
+        *(f"{cluster.name}-{name}" for name in sorted(machines, key=lambda name: name == cluster.master.name)),
+    )
+
+
 def remove_surplus(cluster: Cluster, say: Callable[[str], None]) -> bool:
     """Remove machines that cluster.json no longer has; returns whether there were any."""
     wanted = {machine.name for machine in cluster.machines}

@@ -149,7 +149,7 @@ def _services(desired: Desired, facts: Facts) -> Iterator[Action]:
     for stage in stages:
         stale = [service for service in desired.services if service.name in stage and _needs_start(service, facts)]
         if stale:
-            yield _start(stale, last=stage is stages[-1])
+            yield start(stale, last=stage is stages[-1])
         if "etcd" in stage and "etcd" in desired.unit_names() and not facts.etcd_auth:
             yield Action("let etcd know its users", ETCD_USERS.read_text(), units=("etcd",))
 
@@ -161,7 +161,8 @@ def _needs_start(service: Service, facts: Facts) -> bool:
     return not (running and as_is)
 
 
-def _start(services: list[Service], last: bool) -> Action:
+def start(services: list[Service], last: bool) -> Action:
+    """(Re)start them together. last: they need kube-apiserver."""
     names = [service.name for service in services]
     units = " ".join(names)
     stamps = "; ".join(_stamp(f"unit-{service.name}", service.digest()) for service in services)

@@ -58,7 +58,7 @@ def up(cluster: Cluster, report: Report) -> Outcome:
     if cluster.storage:
         storage.join(cluster, report)
         storage.admit(cluster, report)
-    asyncio.run(_finish(cluster, report, outcome))
+    finish(cluster, report, outcome)
     report.done(HOST)
     return outcome
 
@@ -76,6 +76,11 @@ def sources(cluster: Cluster) -> Sources:
     pki = Pki(cluster.state / "pki")
     pki.ensure(cluster)
     return Sources(cluster, pki, registry.credentials(cluster.state), wheels.build())
+
+
+def finish(cluster: Cluster, report: Report, outcome: Outcome) -> None:
+    """What kube-apiserver has to know, and every node Ready."""
+    asyncio.run(_finish(cluster, report, outcome))
 
 
 async def _finish(cluster: Cluster, report: Report, outcome: Outcome) -> None:

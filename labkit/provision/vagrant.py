@@ -24,6 +24,8 @@ from labkit.provision.process import OnLine, run
 
 SECONDS = {"docker": 300.0, "virtualbox": 1800.0, "libvirt": 1800.0}
 """How long `vagrant up` may take: a container boots in seconds, a virtual machine may download its box first."""
+ASLEEP = ("paused", "saved", "suspended")
+"""A suspended machine's state: docker's and libvirt's word, VirtualBox' and Parallels', VMware's."""
 
 
 def endpoint(cluster: Cluster, machine: Machine) -> tuple[str, int]:
@@ -59,6 +61,8 @@ class Vagrant:
         boot.prepare(self.cluster)
         removed = docker and containers.remove_surplus(self.cluster, say)
         states = self.status()
+        if self._wake(states, on_line):
+            removed, states = True, self.status()
         down = [name for name in machines or states if states[name] != "running"]
         if not down:
             return removed
@@ -73,6 +77,8 @@ class Vagrant:
     def halt(self, machines: Iterable[str] | None = None, on_line: OnLine | None = None) -> None:
         """Shut down (all, or those named); their disks stay."""
         states = self.status()
+        if self._wake(states, on_line):
+            states = self.status()
         running = [name for name in machines or states if states[name] == "running"]
         if not running:
             return
@@ -80,6 +86,43 @@ class Vagrant:
             containers.stop(self.cluster, running)
         else:
             self._cli("halt", on_line).halt(vm_name=running[0] if len(running) == 1 else None)
+
+    def suspend(self, on_line: OnLine | None = None) -> list[str]:
+        """Let time stand still on the machines that run; which. A container is frozen, a virtual machine saved."""
+        running = [name for name, state in self.status().items() if state == "running"]
+        if not running:
+            return []
+        if self.cluster.provider == "docker":
+            containers.pause(self.cluster, running)
+        else:
+            self._cli("suspend", on_line).suspend()
+        return running
+
+    def resume(self, on_line: OnLine | None = None) -> list[str]:
+        """Let those go on that were suspended; which."""
+        return self._wake(self.status(), on_line)
+
+    def _wake(self, states: dict[str, str], on_line: OnLine | None) -> list[str]:
+        asleep = [name for name, state in states.items() if state in ASLEEP]
+        if not asleep:
+            return []
+        if self.cluster.provider == "docker":
+            containers.unpause(self.cluster, asleep)
+        else:
+            self._cli("resume", on_line).resume()
+        return asleep
+
+    def remove(self, machine: str, on_line: OnLine | None = None) -> None:
+        """One virtual machine, while the cluster still has it. (A container goes when the cluster has it no more.)"""
+        if self.cluster.provider != "docker":
+            self._cli("destroy", on_line).destroy(vm_name=machine)
+
+    def snapshot(self, verb: str, name: str, on_line: OnLine | None = None) -> None:
+        """save, restore or delete a snapshot of every virtual machine, disk and memory. (Not for containers.)"""
+        cli = self._cli(f"snapshot {verb}", on_line)
+        for machine in self.cluster.machines:
+            words = [machine.name, name, *(["--force"] if verb == "save" else [])]
+            cli._run_vagrant_command(["snapshot", verb, *words])
 
     def destroy(self, on_line: OnLine | None = None) -> None:
         """Remove machines, disks and networks, also those that Vagrant has forgotten, and what Vagrant remembers.
