@@ -1,7 +1,7 @@
 """How long a learner waits for machines: the whole cluster, one agent more, back to before the lab.
 
-Uses a cluster of its own (`bench`), made and destroyed here, through the command line. With LABKIT_BUNDLE=FILE the first
-row is `labkit up --bundle FILE` on a host that has neither image nor wheels: make the bundle with the same
+Uses a cluster of its own (`bench`), made and destroyed here, through the command line. With LABKIT_BUNDLE=FILE the
+first row is `labkit up --bundle FILE` on a host that has neither image nor wheels: make the bundle with the same
 LABKIT_IMAGE_REPOSITORY, a name of its own, so that no image of yours is taken for the bundle's.
 """
 

@@ -5,8 +5,8 @@
                         level-triggered: started anew, they find what should be and make it so
     both                the learner's progress and components of somebody's own
 
-STATE/snapshots/NAME/ has about.json, etcd.tar.gz, progress.json, own/. Not in it, where machines are containers: files
-that were changed by hand on a machine, the content of emptyDirs of pods that have ended since, of hostPaths and volumes.
+STATE/snapshots/NAME/ has about.json, etcd.tar.gz, progress.json, own/. Not in it, where machines are containers: what
+was changed by hand on a machine, the content of emptyDirs of pods that have ended since, of hostPaths and volumes.
 Pods that are in the snapshot and still run, run through.
 """
 

@@ -191,7 +191,7 @@ def test_restored_data_take_the_place_of_what_is_there(tmp_path: Path) -> None:
     assert [path.name for path in master.data.iterdir()] == ["default"]
 
 
-@pytest.mark.parametrize("given", [b"", b"no tar at all", packed("then")[:60]])
+@pytest.mark.parametrize("given", [b"", b"no tar at all", packed("then")[:60]], ids=["empty", "no tar", "cut off"])
 def test_a_damaged_snapshot_changes_and_stops_nothing(tmp_path: Path, given: bytes) -> None:
     master = Master(tmp_path)
     assert master.run(snapshot.RESTORE, given).returncode != 0
