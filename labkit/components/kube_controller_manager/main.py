@@ -18,6 +18,7 @@ nothing of each other: what one writes, the other sees.
 
 import argparse
 import asyncio
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from labkit.components.kube_controller_manager.endpoints import EndpointsControl
 from labkit.components.kube_controller_manager.garbage_collector import GarbageCollector
 from labkit.components.kube_controller_manager.namespace import NamespaceController
 from labkit.components.kube_controller_manager.node_controller import NodeController, Timing
+from labkit.components.kube_controller_manager.pod_cidrs import cluster_cidr
 from labkit.components.kube_controller_manager.pod_gc import PodGc
 from labkit.components.kube_controller_manager.quotas import Quotas
 from labkit.components.kube_controller_manager.replication import Replication
@@ -57,16 +59,17 @@ class ControllerManager:
         quota_period: float = 10.0,
         terminated_pods: int = 0,
         timing: Timing | None = None,
+        cluster: IPv4Network | None = None,
         sign: Sign | None = None,
         root_ca: bytes = b"",
         trace: Tracer | None = None,
     ) -> None:
-        """sign None: no tokens are made. terminated_pods: so many are kept, 0 for all."""
+        """sign None: no tokens are made. terminated_pods: so many are kept, 0 for all. cluster: see NodeController."""
         trace = trace or Tracer("kube-controller-manager")
         self.pods = Informer(client, Pod, trace=trace)
         self.replication = Replication(client, self.pods, workers=rc_syncs, trace=trace)
         self.endpoints = EndpointsController(client, self.pods, workers=endpoint_syncs, trace=trace)
-        self.nodes = NodeController(client, timing, trace=trace)
+        self.nodes = NodeController(client, timing, cluster=cluster, trace=trace)
         self.namespaces = NamespaceController(client, workers=namespace_syncs, trace=trace)
         self.accounts = Informer(client, ServiceAccount, trace=trace)
         self.service_accounts = ServiceAccounts(client, self.accounts, self.namespaces.namespaces, trace=trace)
@@ -135,6 +138,12 @@ def arguments() -> argparse.ArgumentParser:
         help="nodes that may be emptied per second after that (default %(default)s)",
     )  # fmt: skip
     parser.add_argument(
+        "--allocate-node-cidrs", action="store_true", help="give each node that has none a network for its pods"
+    )
+    parser.add_argument(
+        "--cluster-cidr", type=network, metavar="A.B.C.D/N", help="of which they get it, a /24 each: 10.244.0.0/16"
+    )
+    parser.add_argument(
         "--service-account-private-key-file", default="", metavar="FILE",
         help="signs the tokens of service accounts (PEM; RSA or P-256); without it none are made",
     )  # fmt: skip
@@ -143,6 +152,13 @@ def arguments() -> argparse.ArgumentParser:
     )
     add_leader_election(parser)
     return parser
+
+
+def network(text: str) -> IPv4Network:
+    try:
+        return cluster_cidr(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from exc
 
 
 def timing_of(given: argparse.Namespace) -> Timing:
@@ -185,6 +201,7 @@ async def serve(
             quota_period=given.resource_quota_sync_period,
             terminated_pods=given.terminated_pod_gc_threshold,
             timing=timing_of(given),
+            cluster=given.cluster_cidr if given.allocate_node_cidrs else None,
             sign=sign,
             root_ca=root_ca,
         )
@@ -203,6 +220,8 @@ def trouble(controllers: ControllerManager, leader: Election | None) -> str:
 def main() -> None:
     parser = arguments()
     given = parser.parse_args()
+    if given.allocate_node_cidrs and given.cluster_cidr is None:
+        parser.error("--allocate-node-cidrs: expected --cluster-cidr as well, such as 10.244.0.0/16")
     client = client_of(parser, given)
     try:
         sign, root_ca = signing(given)

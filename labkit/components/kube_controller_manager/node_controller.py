@@ -15,12 +15,14 @@ Source: pkg/cloudprovider/nodecontroller of Kubernetes 0.18; holding back is of 
 import asyncio
 import time
 from collections.abc import Iterable
+from ipaddress import IPv4Network
 from typing import NamedTuple
 
 from labkit.api.errors import ApiError, Conflict, NotFound
 from labkit.api.types import Condition, Node, Pod, copy
 from labkit.client.events import EventRecorder
 from labkit.client.rest import Client
+from labkit.components.kube_controller_manager.pod_cidrs import allocate
 from labkit.components.kube_controller_manager.pods import is_active
 from labkit.trace import Tracer
 
@@ -126,14 +128,20 @@ class Ration:
 class NodeController:
     """Looks at every node each `timing.monitor_period` seconds; `run()` works until it is cancelled."""
 
-    def __init__(self, client: Client, timing: Timing | None = None, *, trace: Tracer | None = None) -> None:
+    def __init__(
+        self, client: Client, timing: Timing | None = None, *, cluster: IPv4Network | None = None,
+        trace: Tracer | None = None,
+    ) -> None:  # fmt: skip
+        """cluster: of which nodes get their pods' networks; None: they have them from somebody else."""
         self.client = client
+        self.cluster = cluster
         self.timing = timing or Timing()
         self.trace = trace or Tracer("kube-controller-manager")
         self.events = EventRecorder(client, "controllermanager", trace=self.trace)
         self.ration = Ration(self.timing.deleting_pods_qps, self.timing.deleting_pods_burst)
         self._heard: dict[str, Heard] = {}
         self._holds = False  # evictions, as most nodes are away
+        self._without: set[str] = set()  # nodes for which no network was left: told once
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -155,6 +163,8 @@ class NodeController:
         self.ration.passes(passed)
         self._heard = {node.metadata.name: self._heard.get(node.metadata.name) or Heard() for node in nodes}
         self._hold(most_are_away(nodes))
+        if self.cluster is not None:
+            await self._give_networks(nodes, self.cluster)
         for node in nodes:
             heard = self._heard[node.metadata.name]
             heard.listen(node, passed)
@@ -173,6 +183,26 @@ class NodeController:
             for heard in self._heard.values():
                 heard.silent = heard.unready = 0.0
         self.trace.log("evictions held back: most nodes are away" if holds else "evictions go on", level="warning")
+
+    async def _give_networks(self, nodes: Iterable[Node], cluster: IPv4Network) -> None:
+        """spec.podCIDR for those that have none."""
+        by_name = {node.metadata.name: node for node in nodes}
+        for name, cidr in allocate(by_name.values(), cluster).items():
+            if not cidr:
+                if name not in self._without:
+                    self._without.add(name)
+                    text = f"no network of {cluster} is left for the pods of node {name}: give --cluster-cidr more room"
+                    self.events.event(by_name[name], "CIDRNotAvailable", text)
+                    self.trace.log(text, level="warning", node=name)
+                continue
+            self._without.discard(name)
+            changed = copy(by_name[name])
+            changed.spec.pod_cidr = cidr
+            try:
+                stored = await self.client.update(changed)
+            except (Conflict, NotFound):  # it said something meanwhile, or is gone: next time
+                continue
+            self.trace.decision("podCIDR", stored, cause="it had none", function=allocate, cidr=cidr)
 
     async def _mark(self, node: Node, reason: str) -> None:
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -76,6 +76,8 @@ def arguments() -> argparse.ArgumentParser:
     flag("--sync-frequency", type=float, default=45.0, metavar="SECONDS",
          help="how often the files of running pods are brought up to date with their secrets and config maps"
          " (default %(default)s)")  # fmt: skip
+    flag("--pod-cidr", default="", metavar="A.B.C.D/N",
+         help="the network of this machine's pods, as docker's bridge has it: told as the node's podCIDR")  # fmt: skip
     flag("--node-labels", type=labels, default={}, metavar="A=B,C=D", help="labels of the node, for nodeSelector")
     flag("--max-pods", type=int, default=100, help="how many pods the node offers to run (default %(default)s)")
     flag("--pod-max-pids", type=int, default=-1, metavar="N", help="how many processes and threads each container of a"
@@ -123,6 +125,7 @@ def settings_of(given: argparse.Namespace) -> Settings:
         registry_mirror=given.registry_mirror,
         root_dir=Path(given.root_dir),
         labels=given.node_labels,
+        pod_cidr=given.pod_cidr,
         machine_resolver=parse_resolv_conf(Path(given.resolv_conf).read_text()),
         allow_privileged=given.allow_privileged,
         capabilities_missing=machine.inspect().capabilities_missing,

@@ -78,12 +78,14 @@ class NodeReporter:
         except NotFound:
             node = await self._register()
         labels = node_labels(self._settings)
-        if labels.items() - node.metadata.labels.items():
+        cidr = node.spec.pod_cidr or self._settings.pod_cidr
+        if labels.items() - node.metadata.labels.items() or cidr != node.spec.pod_cidr:
             changed = copy(node)
             changed.metadata.labels |= labels
+            changed.spec.pod_cidr = cidr
             node = await self._client.update(changed)
             self._trace.decision(
-                "labelled node", node, cause="its labels are not those of the flags", function=self.beat
+                "labelled node", node, cause="its labels or network are not those of the flags", function=self.beat
             )
         changed = copy(node)
         changed.status = status_of_node(node.status, self._settings, self.machine, version, time.time())
@@ -94,7 +96,7 @@ class NodeReporter:
     async def _register(self) -> Node:
         node = Node(
             metadata=ObjectMeta(name=self._settings.node, labels=node_labels(self._settings)),
-            spec=NodeSpec(external_id=self._settings.node),
+            spec=NodeSpec(external_id=self._settings.node, pod_cidr=self._settings.pod_cidr),
         )
         try:
             made = await self._client.create(node)

@@ -20,6 +20,7 @@ class Settings:
     registry_mirror: str = ""  # docker's, for public images; "none": no public registry is reached; "": not known
     root_dir: Path = Path("/var/lib/kubelet")
     labels: dict[str, str] = field(default_factory=dict)
+    pod_cidr: str = ""  # the network of the pods, as docker's bridge has it; "": somebody else says it
     machine_resolver: Resolver = field(default_factory=lambda: Resolver(("127.0.0.1",)))
     allow_privileged: bool = False
     capabilities_missing: frozenset[int] = frozenset()  # what no process of this machine can have

@@ -1,13 +1,18 @@
 """The node: what the machine's files say, and what is reported of it."""
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 
-from labkit.api.types import Condition, NodeStatus
+from labkit.api.errors import NotFound
+from labkit.api.types import Condition, Node, NodeSpec, NodeStatus, ObjectMeta
+from labkit.components.kubelet.fake import FakeRuntime
 from labkit.components.kubelet.machine import Machine, inspect
 from labkit.components.kubelet.node import node_labels, ready_condition, status_of_node
 from labkit.components.kubelet.settings import Settings
 from labkit.components.kubelet.times import seconds, stamp
+from labkit.testing.eventually import eventually
+from tests.unit.components.kubelet.one_node import one_node
 
 MACHINE = Machine(
     cpu=2000, memory=1 << 30, machine_id="m", system_uuid="u", boot_id="b", booted=0.0, kernel="6.1", os_image="Debian",
@@ -107,3 +112,29 @@ def test_times() -> None:
     assert seconds("1970-01-01T00:00:10.5Z") == 10.5
     assert seconds("1970-01-01T01:00:10+01:00") == 10.0
     assert seconds("0001-01-01T00:00:00Z") == seconds("") == seconds(None) == 0.0
+
+
+async def test_the_network_of_its_pods_is_told(tmp_path: Path) -> None:
+    """When it registers, and later on a node that has none; what a node has stays."""
+    async with one_node(FakeRuntime("n1"), tmp_path, pod_cidr="10.244.2.0/24") as node:
+
+        async def told(name: str) -> str:
+            with contextlib.suppress(NotFound):
+                return (await node.client.get(Node, name)).spec.pod_cidr
+            return ""
+
+        assert await eventually(lambda: told("n1"), 20) == "10.244.2.0/24"
+        await node.end_kubelet()
+        await node.client.delete(Node, "n1")
+        await node.client.create(Node(metadata=ObjectMeta(name="n1"), spec=NodeSpec(external_id="n1")))
+        node.start_kubelet()
+        assert await eventually(lambda: told("n1"), 20) == "10.244.2.0/24"
+        await node.end_kubelet()
+        node.settings = replace(node.settings, pod_cidr="10.244.9.0/24", labels={"new": "label"})
+        node.start_kubelet()
+
+        async def labelled() -> bool:
+            return "new" in (await node.client.get(Node, "n1")).metadata.labels
+
+        await eventually(labelled, 20)
+        assert await told("n1") == "10.244.2.0/24"
