@@ -69,7 +69,8 @@ class _Fields:
             value = self._fields.get(key)
             if not (isinstance(value, kind) or (key in _MAY and value is None)):
                 self._fail(key, f"{key}: {value!r}", f"a {kind.__name__}")
-            if wrong := [each for each in value or () if not isinstance(each, str)] if kind is list else ():
+            wrong = [each for each in value if not isinstance(each, str)] if isinstance(value, list) else []
+            if wrong:
                 self._fail(key, f"{key}: {wrong[0]!r}", 'words; in quotes where a ": " is among them')
         if unknown := sorted(set(self._fields) - set(_NEEDED | _MAY)):
             self._fail(unknown[0], f"unknown {unknown[0]}", ", ".join(_NEEDED | _MAY))
