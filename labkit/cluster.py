@@ -21,7 +21,7 @@ from pathlib import Path
 
 import msgspec
 
-from labkit.cluster_rules import validate
+from labkit.cluster_rules import VIRTUAL, validate
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 """Where the package labkit/ lies; in a checkout, the whole repository."""
@@ -30,6 +30,11 @@ SHARE = _SHIPPED if _SHIPPED.is_dir() else REPOSITORY
 """Where labs/, walkthroughs/, examples/, Vagrantfile and cluster.json are: beside the package, in a wheel inside it."""
 FIRST_HOST = 11
 """The master of a fresh cluster is number 11 of its range, agent1 number 12, and so on."""
+
+
+CONTAINERS, MACHINES = (2048, 1024), (1024, 768)
+"""MB for the master and for an agent: what a container may use at most, and what a virtual machine takes for itself.
+Three of those leave a host of 4 GB a third of its memory."""
 
 
 class ClusterError(Exception):
@@ -269,7 +274,8 @@ def init(
             )
     else:
         cluster = fresh(name, machines or free_range([load(other).networks.machines for other in names()]))
-    cluster.provider = provider or cluster.provider
+    if provider:
+        _change_provider(cluster, provider)
     cluster.timing = timing or cluster.timing
     cluster.storage = cluster.storage if storage is None else storage
     cluster.proxy_mode = proxy_mode or cluster.proxy_mode
@@ -278,6 +284,23 @@ def init(
         resize(cluster, agents)
     save(cluster)
     return cluster
+
+
+def _change_provider(cluster: Cluster, provider: str) -> None:
+    """Sizes that nobody has chosen become those of the other kind. Raises ClusterError when there are machines."""
+    if provider != cluster.provider and any((cluster.state / "vagrant" / "machines").glob("*/*/*")):
+        fault = f"provider: is {cluster.provider} and cannot become {provider} while its machines exist: "
+        raise ClusterError(cluster.state / "cluster.json", [f"{fault}`labkit destroy --cluster {cluster.name}` first"])
+    before, after = _sizes(cluster.provider), _sizes(provider)
+    for machine in cluster.machines:
+        kind = 0 if machine.is_master else 1
+        if machine.memory_mb == before[kind]:
+            machine.memory_mb = after[kind]
+    cluster.provider = provider
+
+
+def _sizes(provider: str) -> tuple[int, int]:
+    return MACHINES if provider in VIRTUAL else CONTAINERS
 
 
 def fresh(name: str, machines: str) -> Cluster:
@@ -324,8 +347,9 @@ def _next_agent(cluster: Cluster) -> Machine:
             [f"networks.machines: {cluster.networks.machines} has no address left for another agent"],
         )
     machine = Machine(
-        name=f"agent{max(numbers, default=0) + 1}", roles=["agent"], address=free[0], pod_subnet=cluster.next_pod_subnet
-    )
+        name=f"agent{max(numbers, default=0) + 1}", roles=["agent"], address=free[0],
+        pod_subnet=cluster.next_pod_subnet, memory_mb=_sizes(cluster.provider)[1],
+    )  # fmt: skip
     cluster.next_pod_subnet += 1
     return machine
 

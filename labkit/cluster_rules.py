@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from labkit.cluster import Cluster, Machine
 
-PROVIDERS = ("docker", "virtualbox", "libvirt")
+VIRTUAL = ("virtualbox", "libvirt", "parallels", "vmware_desktop", "hyperv")
+"""Providers of virtual machines."""
+PROVIDERS = ("docker", *VIRTUAL)
 TIMINGS = ("historic", "classroom")
 STORAGE = ("", "glusterfs")
 PROXY_MODES = ("userspace", "iptables", "nftables")

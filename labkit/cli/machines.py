@@ -22,6 +22,7 @@ from labkit.cli.terminal import (
     service_names,
 )
 from labkit.cluster import Cluster, ClusterError
+from labkit.cluster_rules import PROVIDERS
 
 app = typer.Typer()
 PANEL = "The machines"
@@ -33,7 +34,7 @@ def init(
     agents: Annotated[
         int | None, typer.Option(min=0, help="How many agents. Those that exist keep name and address.")
     ] = None,
-    provider: Annotated[str | None, typer.Option(help="docker, virtualbox or libvirt.")] = None,
+    provider: Annotated[str | None, typer.Option(help=f"{', '.join(PROVIDERS)}.")] = None,
     timing: Annotated[
         str | None, typer.Option(help="historic (a lost node costs 5 minutes) or classroom (under one).")
     ] = None,
@@ -67,11 +68,17 @@ def init(
 
 
 @app.command(rich_help_panel=PANEL)
-def up(name: Name = DEFAULT_CLUSTER) -> None:
+def up(
+    name: Name = DEFAULT_CLUSTER,
+    provider: Annotated[
+        str | None,
+        typer.Option(help=f"What makes the machines: {', '.join(PROVIDERS)} (kept; until then docker)."),
+    ] = None,
+) -> None:
     """Boot the machines and make them a cluster. Run it again when in doubt: it does what is missing, or nothing."""
     from labkit.provision.up import up as bring_up
 
-    cluster = load_or_init(name)
+    cluster = clusters.init(name, provider=provider) if provider else load_or_init(name)
     with reporting("everything done so far is kept; `labkit up` goes on from here", cluster) as report:
         outcome = bring_up(cluster, report)
     if outcome.nothing_to_do:
@@ -297,6 +304,29 @@ def tell(finding: Any) -> None:
     out.print(line, soft_wrap=True, highlight=False)
     if finding.mend:
         out.print(Text(f"{'':<16}mend: {finding.mend}", style="dim"), soft_wrap=True, highlight=False)
+
+
+box_app = typer.Typer(no_args_is_help=True, help="What virtual machines are made from (libvirt).")
+
+
+@box_app.command("build")
+def build_box() -> None:
+    """Build our own box now, from Debian packages: for a host that does not reach the public one.
+
+    It takes 2 to 5 minutes and needs root (or sudo). From then on `labkit up --provider libvirt` makes machines from
+    it: they have all they need inside, so nothing is fetched while they boot. Run it again after an interruption:
+    packages that were fetched are kept.
+    """
+    from labkit.provision import box
+
+    with reporting("packages that were fetched are kept") as report:
+        report.step("host", "machine box")
+        name = box.build(lambda line: report.detail("host", line))
+        report.done("host")
+    out.print(name, highlight=False)
+
+
+app.add_typer(box_app, name="box", rich_help_panel=PANEL)
 
 
 def _must_be_up(cluster: Cluster) -> None:

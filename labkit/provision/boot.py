@@ -45,6 +45,7 @@ def node_conf(cluster: Cluster, machine: Machine) -> str:
     facts = {
         "LAB_ADDRESS": machine.address,
         "LAB_DNS": cluster.dns.address,
+        "LAB_GATEWAY": cluster.nobody_address,
         "LAB_HOST_ADDRESS": cluster.host_address,
         **({"LAB_MIRROR": cluster.registry.mirror} if cluster.registry.mirror else {}),
         "LAB_MACHINE_NETWORK": cluster.networks.machines,

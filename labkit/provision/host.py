@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from labkit.cluster import Cluster, state_root
-from labkit.provision import kernel
+from labkit.provision import kernel, libvirt
 from labkit.provision.errors import CommandFailed
 from labkit.provision.host_facts import HostFacts, docker_answers, look, problems
 
@@ -31,7 +31,10 @@ def preflight(cluster: Cluster, progress: Progress = lambda line: None) -> None:
         progress(f"loading kernel modules: {', '.join(facts.missing_modules)}")
         kernel.load(facts.missing_modules)
         facts = look(cluster)
-    if found := problems(facts):
+    found = problems(facts)
+    if cluster.provider == "libvirt" and not found:
+        found = libvirt.prepare(progress)
+    if found:
         raise CommandFailed("host", "prepare the host", tail="\n".join(f"{one.what}: {one.mend}" for one in found))
 
 

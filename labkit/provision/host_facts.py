@@ -12,8 +12,9 @@ from pathlib import Path
 import msgspec
 
 from labkit.cluster import Cluster, names, state_dir
-from labkit.provision import boot, containers, image, kernel
+from labkit.provision import boot, containers, image, kernel, libvirt
 from labkit.provision.errors import CommandFailed
+from labkit.provision.problem import Problem
 from labkit.provision.process import run
 
 DISK_NEEDED = 3 * 2**30
@@ -21,13 +22,8 @@ DISK_NEEDED = 3 * 2**30
 INSTALL = "`labkit doctor --fix` installs it, or names the step that does"
 MEMORY_OF_A_MACHINE = 250
 """MB that a machine really uses; its memoryMB is a limit."""
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """what: in one line, with the figures. mend: what to type, or to change."""
-
-    what: str
-    mend: str
+MEMORY_OF_AN_EMULATOR = 200
+"""MB beside what the machine sees, most of it for translated code."""
 
 
 class Network(msgspec.Struct, frozen=True):
@@ -39,11 +35,15 @@ class Network(msgspec.Struct, frozen=True):
 
 
 class HostFacts(msgspec.Struct, kw_only=True):
-    """machines: how many are to be started. disk: path -> free bytes. busy_ports: taken port -> whose it should be."""
+    """machines: how many are to be started; memory_needed: MB that they take, where that is not a guess.
+
+    disk: path -> free bytes. busy_ports: taken port -> whose it should be.
+    """
 
     name: str
     provider: str
     machines: int
+    memory_needed: int = 0
     range: str
     root: bool
     systemd: bool
@@ -101,7 +101,7 @@ def _room(facts: HostFacts) -> list[Problem]:
         for path, free in facts.disk.items()
         if free < DISK_NEEDED
     ]
-    needed = facts.machines * MEMORY_OF_A_MACHINE
+    needed = facts.memory_needed or facts.machines * MEMORY_OF_A_MACHINE
     if facts.memory_mb < needed:
         what = f"{facts.memory_mb} MB of memory are free, {facts.machines} machines need about {needed} MB"
         found.append(
@@ -136,6 +136,7 @@ def look(cluster: Cluster) -> HostFacts:
         name=cluster.name,
         provider=cluster.provider,
         machines=_machines_to_start(cluster) if ours else len(cluster.machines),
+        memory_needed=_memory_of_virtual_machines(cluster) if cluster.provider != "docker" else 0,
         range=cluster.networks.machines,
         root=os.geteuid() == 0,
         systemd=Path("/run/systemd/system").exists(),
@@ -168,6 +169,12 @@ def _machines_to_start(cluster: Cluster) -> int:
     return sum(states.get(machine.name) != "running" for machine in cluster.machines)
 
 
+def _memory_of_virtual_machines(cluster: Cluster) -> int:
+    """MB: a virtual machine takes what it is promised, and the program that runs it."""
+    up = libvirt.running(cluster) if cluster.provider == "libvirt" else set()
+    return sum(machine.memory_mb + MEMORY_OF_AN_EMULATOR for machine in cluster.machines if machine.name not in up)
+
+
 def _disk(cluster: Cluster) -> dict[str, int]:
     paths = [image.cache_dir(), cluster.state, *([Path("/var/lib/docker")] if cluster.provider == "docker" else [])]
     existing = {next(up for up in (path, *path.parents) if up.exists()) for path in paths}
@@ -192,6 +199,8 @@ def _networks(cluster: Cluster, docker: bool) -> list[Network]:
     if not shutil.which("ip"):
         return found
     bridges = {cluster.bridge} if any(network.ours for network in found) else set()
+    if cluster.provider == "libvirt":
+        bridges.add(libvirt.bridge(cluster))
     for interface in json.loads(run("ask for addresses", ["ip", "-json", "-4", "address"], timeout=20)):
         name = interface["ifname"]
         for address in interface["addr_info"]:

@@ -41,7 +41,7 @@ def ensure_image(progress: Progress) -> str:
     base, node = tags()
     if _exists(node):
         return node
-    with _only_one(progress):
+    with only_one(progress):
         if not _exists(base):
             _build_base(base, progress)
         if not _exists(node):
@@ -88,6 +88,11 @@ def mirror(indextargets: str, environment: str = "") -> str:
     return DEFAULT_MIRROR
 
 
+def debian_mirror() -> str:
+    """The URL of the archive that packages come from on this host."""
+    return mirror(_apt_sources(), os.environ.get("LABKIT_DEBIAN_MIRROR", ""))
+
+
 def cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "labkit"
 
@@ -95,12 +100,12 @@ def cache_dir() -> Path:
 def _build_base(base: str, progress: Progress) -> None:
     _check_before_build()
     packages, output = cache_dir() / "debs", cache_dir() / f"tree-{os.getpid()}.tar"
-    source = mirror(_apt_sources(), os.environ.get("LABKIT_DEBIAN_MIRROR", ""))
+    source = debian_mirror()
     progress("building the machines' file system from Debian packages (2 to 5 minutes, once)")
     command = [
-        *_as_root(progress),
+        *as_root(progress),
         "env",
-        *_proxy(),
+        *proxy(),
         sys.executable,
         "-m",
         "labkit.provision.tree",
@@ -125,15 +130,18 @@ def _check_before_build() -> None:
         raise CommandFailed("host", what, tail="debootstrap is not installed: `apt-get install debootstrap`")
     if not tree.KEYRING.exists():
         raise CommandFailed("host", what, tail=f"{tree.KEYRING} is missing: `apt-get install debian-archive-keyring`")
+    need_space(SPACE_NEEDED, what)
+
+
+def need_space(needed: int, what: str) -> None:
+    """Raises CommandFailed when the cache's disk has fewer bytes free."""
     cache_dir().mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(cache_dir()).free
-    if free < SPACE_NEEDED:
-        raise CommandFailed(
-            "host", what, tail=f"{cache_dir()}: {free / 2**30:.1f} GB free, {SPACE_NEEDED >> 30} GB needed"
-        )
+    if free < needed:
+        raise CommandFailed("host", what, tail=f"{cache_dir()}: {free / 2**30:.1f} GB free, {needed >> 30} GB needed")
 
 
-def _as_root(progress: Progress) -> list[str]:
+def as_root(progress: Progress) -> list[str]:
     """What to put in front of a command that needs root. sudo asks for the password here, where there is a terminal."""
     if os.geteuid() == 0:
         return []
@@ -151,10 +159,10 @@ def _apt_sources() -> str:
     return _ask_apt("apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI)", "Created-By: Packages")
 
 
-def _proxy() -> list[str]:
+def proxy() -> list[str]:
     """['http_proxy=http://...'] as the environment says, or else apt; debootstrap's wget does not ask apt."""
-    proxy = os.environ.get("http_proxy") or _ask_apt("apt-config", "dump", "--format", "%v%n", "Acquire::http::Proxy")
-    return [f"http_proxy={proxy}"] if re.match(r"https?://\S+$", proxy.strip()) else []
+    given = os.environ.get("http_proxy") or _ask_apt("apt-config", "dump", "--format", "%v%n", "Acquire::http::Proxy")
+    return [f"http_proxy={given}"] if re.match(r"https?://\S+$", given.strip()) else []
 
 
 def _ask_apt(*command: str) -> str:
@@ -170,8 +178,8 @@ def _exists(tag: str) -> bool:
 
 
 @contextlib.contextmanager
-def _only_one(progress: Progress, patience: float = 1800) -> Iterator[None]:
-    """One build at a time on this host; the lock goes with the process."""
+def only_one(progress: Progress, patience: float = 1800) -> Iterator[None]:
+    """One build at a time on this host, of the image or of a box; the lock goes with the process."""
     cache_dir().mkdir(parents=True, exist_ok=True)
     with (cache_dir() / "image.lock").open("w") as file:
         deadline = time.monotonic() + patience

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from labkit.provision.errors import CommandFailed
@@ -39,18 +39,23 @@ DROPPED = (
 def build(mirror: str, cache: Path, output: Path) -> None:
     """Write the tree as a tar. Raises CommandFailed, OSError."""
     cache.mkdir(parents=True, exist_ok=True)
-    with _directory_in(cache) as tree:
-        debootstrap(mirror, cache, tree)
-        cut_pod_images(tree)
-        _say("removing what only those images needed")
-        run("purge", ["chroot", str(tree), "dpkg", "--purge", *listed("packages-for-pods.txt")], timeout=120)
+    with directory_in(cache) as tree:
+        grow(mirror, cache, tree)
         trim(tree)
-        _say("writing the tree")
+        say("writing the tree")
         run("tar", ["tar", "-C", str(tree), "--numeric-owner", "-cf", str(output), "."], timeout=300)
 
 
-def debootstrap(mirror: str, cache: Path, tree: Path) -> None:
-    packages = ",".join([*listed("packages.txt"), *listed("packages-for-pods.txt")])
+def grow(mirror: str, cache: Path, tree: Path, more: Sequence[str] = ()) -> None:
+    """Debian and the pods' images in the directory. more: packages beyond those that every machine has."""
+    debootstrap(mirror, cache, tree, more)
+    cut_pod_images(tree)
+    say("removing what only those images needed")
+    run("purge", ["chroot", str(tree), "dpkg", "--purge", *listed("packages-for-pods.txt")], timeout=120)
+
+
+def debootstrap(mirror: str, cache: Path, tree: Path, more: Sequence[str] = ()) -> None:
+    packages = ",".join([*listed("packages.txt"), *listed("packages-for-pods.txt"), *more])
     command = [
         *("debootstrap", "--variant=minbase", f"--cache-dir={cache}", f"--include={packages}"),
         *("--force-check-gpg", f"--keyring={KEYRING}", SUITE, str(tree), mirror),
@@ -64,9 +69,9 @@ def debootstrap(mirror: str, cache: Path, tree: Path) -> None:
         raise CommandFailed("host", "debootstrap", rc=exc.rc, tail=said) from exc
 
 
-def listed(name: str) -> list[str]:
+def listed(name: str, recipe: Path = RECIPE) -> list[str]:
     """The packages that a file of the recipe lists, one a line, `#` for remarks."""
-    lines = (RECIPE / name).read_text().splitlines()
+    lines = (recipe / name).read_text().splitlines()
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
@@ -74,7 +79,7 @@ def cut_pod_images(tree: Path) -> None:
     folder = tree / "usr/share/labkit/images"
     folder.mkdir(parents=True)
     for image in POD_IMAGES:
-        _say(f"image for pods: {image.name}")
+        say(f"image for pods: {image.name}")
         (folder / f"{image.name}.tar").write_bytes(cut(tree, image))
 
 
@@ -89,7 +94,7 @@ def trim(tree: Path) -> None:
 
 
 @contextlib.contextmanager
-def _directory_in(cache: Path) -> Iterator[Path]:
+def directory_in(cache: Path) -> Iterator[Path]:
     """A new directory, removed at the end: what debootstrap has mounted there first, or /proc would go with it."""
     directory = Path(tempfile.mkdtemp(dir=cache, prefix="tree-"))
     directory.chmod(0o755)
@@ -110,19 +115,19 @@ class Steps:
 
     def __call__(self, line: str) -> None:
         if line.startswith(("W:", "E:")):
-            _say(line)
+            say(line)
         if found := re.match(r"I: (Retrieving|Validating|Extracting|Unpacking|Configuring) \S", line):
             verb = found[1]
             self._counts[verb] = self._counts.get(verb, 0) + 1
             if verb in ("Retrieving", "Unpacking", "Configuring") and self._counts[verb] % 25 == 1:
-                _say(f"{verb.lower()} packages ({self._counts[verb]})")
+                say(f"{verb.lower()} packages ({self._counts[verb]})")
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
     print(line, flush=True)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Our standard input is a pipe from image.py that closes when it dies. (A signal may not pass through sudo.)"""
 
     def watch() -> None:
@@ -140,7 +145,7 @@ def _end_with_parent() -> None:
 
 def main() -> None:
     mirror, cache, output = sys.argv[1:]
-    _end_with_parent()
+    end_with_parent()
     try:
         build(mirror, Path(cache), Path(output))
     except (CommandFailed, OSError) as exc:

@@ -18,11 +18,12 @@ from typing import Any
 import vagrant
 
 from labkit.cluster import SHARE, Cluster, Machine
-from labkit.provision import boot, containers, fence, image
+from labkit.provision import boot, containers, fence, image, libvirt
 from labkit.provision.errors import CommandFailed
 from labkit.provision.process import OnLine, run
 
-SECONDS = {"docker": 300.0, "virtualbox": 1800.0, "libvirt": 1800.0}
+SECONDS = {"docker": 300.0}
+VIRTUAL_SECONDS = 1800.0
 """How long `vagrant up` may take: a container boots in seconds, a virtual machine may download its box first."""
 ASLEEP = ("paused", "saved", "suspended")
 """A suspended machine's state: docker's and libvirt's word, VirtualBox' and Parallels', VMware's."""
@@ -68,6 +69,8 @@ class Vagrant:
             return removed
         if docker:
             self._remember_containers()
+        if self.cluster.provider == "libvirt":
+            libvirt.ensure(self.cluster, say)
         tag = image.tags()[1]
         if docker and any(states[name] not in containers.EXISTS for name in down):
             tag = image.ensure_image(say)
@@ -134,6 +137,7 @@ class Vagrant:
             fence.take_down(self.cluster)
         elif (self._dotfile / "machines").exists():
             self._cli("destroy", on_line).destroy()
+        libvirt.forget(self.cluster)
         for leftover in (self._dotfile, self.cluster.state / "boot"):
             shutil.rmtree(leftover, ignore_errors=True)
         (self.cluster.state / "ports.json").unlink(missing_ok=True)
@@ -161,11 +165,14 @@ class Vagrant:
             "VAGRANT_CHECKPOINT_DISABLE": "1",
             "VAGRANT_BOX_UPDATE_CHECK_DISABLE": "1",
             "VAGRANT_NO_COLOR": "1",
+            **libvirt.environment(self.cluster),
         }
         if self.cluster.provider == "docker":
             # Vagrant allows one creation of a machine at a time per home. (Boxes, which one would share, are not used.)
             environment["VAGRANT_HOME"] = str(self._dotfile / "home")
-        return BoundedVagrant(f"vagrant {what}", environment, SECONDS[self.cluster.provider], on_line)
+        return BoundedVagrant(
+            f"vagrant {what}", environment, SECONDS.get(self.cluster.provider, VIRTUAL_SECONDS), on_line
+        )
 
     def _remember_containers(self) -> None:
         """Vagrant knows a machine by its container's id. Tell it again where that was lost or is an older one's."""

@@ -34,8 +34,8 @@ def test_the_repositorys_own_file_is_valid() -> None:
 FAULTS: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
     ("a long name", lambda c: c.update(name="kubernetes-lab"), "name: 'kubernetes-lab', expected"),
     ("a name with capitals", lambda c: c.update(name="Lab"), "name: 'Lab', expected"),
-    ("no such provider", lambda c: c.update(provider="hyperv"),
-     "provider: 'hyperv', expected one of docker, virtualbox, libvirt"),
+    ("no such provider", lambda c: c.update(provider="xen"),
+     "provider: 'xen', expected one of docker, virtualbox, libvirt, parallels, vmware_desktop, hyperv"),
     (
         "no such proxy mode", lambda c: c.update(proxyMode="ipvs"),
         "proxyMode: 'ipvs', expected one of userspace, iptables, nftables",

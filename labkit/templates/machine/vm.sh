@@ -5,7 +5,9 @@ set -eu
 here=/tmp/labkit
 
 packages=$(grep -v '^#' $here/recipe/packages.txt | tr '\n' ' ')
-missing=$(for name in $packages; do dpkg -s "$name" >/dev/null 2>&1 || echo "$name"; done)
+# shellcheck disable=SC2086
+there=$(dpkg-query --show --showformat '${db:Status-Status} ${Package}\n' $packages 2>/dev/null | sed -n 's/^installed //p' | tr '\n' ' ')
+missing=$(for name in $packages; do case " $there " in *" $name "*) ;; *) echo "$name" ;; esac; done)
 if [ -n "$missing" ]; then
   export DEBIAN_FRONTEND=noninteractive
   apt-get -qq update
@@ -20,6 +22,10 @@ fi
 cp -r $here/recipe/files/. /
 sh $here/recipe/setup.sh
 install -m 600 -o vagrant -g vagrant $here/key.pub /home/vagrant/.ssh/authorized_keys
+# From here on the resolver is the cluster's, whatever a DHCP server says later.
+if [ -d /etc/dhcp/dhclient-enter-hooks.d ]; then
+  echo 'make_resolv_conf() { :; }' >/etc/dhcp/dhclient-enter-hooks.d/labkit
+fi
 install -m 644 $here/node.conf /etc/lab/node.conf
 printf 'br_netfilter\noverlay\nfuse\n' >/etc/modules-load.d/labkit.conf
 for module in br_netfilter overlay fuse; do modprobe $module || true; done

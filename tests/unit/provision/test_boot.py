@@ -24,6 +24,7 @@ def test_node_conf_is_what_three_readers_agree_on(cluster: Cluster) -> None:
     assert boot.node_conf(cluster, cluster.machine("agent1")) == (
         "LAB_ADDRESS=10.245.1.12\n"
         "LAB_DNS=10.0.0.10\n"
+        "LAB_GATEWAY=10.245.1.253\n"
         "LAB_HOST_ADDRESS=10.245.1.1\n"
         "LAB_MACHINE_NETWORK=10.245.1.0/24\n"
         "LAB_NAME=agent1\n"

@@ -115,11 +115,11 @@ def test_too_little_room_is_said_with_figures(images: Path, monkeypatch: pytest.
 
 def test_a_second_build_waits_for_the_first_and_says_so(images: Path) -> None:
     said: list[str] = []
-    with image._only_one(said.append):
-        with pytest.raises(TimedOut, match="wait for another build"), image._only_one(said.append, patience=0.1):
+    with image.only_one(said.append):
+        with pytest.raises(TimedOut, match="wait for another build"), image.only_one(said.append, patience=0.1):
             pass
         assert said == ["waiting for another build of the node image"]
-    with image._only_one(said.append, patience=0.1):
+    with image.only_one(said.append, patience=0.1):
         assert len(said) == 1
 
 

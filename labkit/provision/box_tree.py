@@ -1,0 +1,163 @@
+"""The disk, kernel and initrd of our own Vagrant box: Debian 12 from packages, with all that a lab machine needs.
+
+Runs as root in a process of its own (`python -m labkit.provision.box_tree MIRROR CACHE OUT.box`), started by box.py;
+it prints one line per step and removes all but OUT.box. CACHE keeps the packages, shared with the node image.
+No loop device, no mount, no boot loader: the disk is one ext4 file system, and QEMU is given the kernel.
+
+    tree.grow -> kernel -> the recipe of every machine, box.sh -> trim -> initrd -> disk (qcow2) -> OUT.box
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+from labkit.provision.errors import CommandFailed
+from labkit.provision.process import run
+from labkit.provision.tree import RECIPE, directory_in, end_with_parent, grow, listed, say, trim
+
+BOX_RECIPE = RECIPE.parent / "box"
+DISK_GB = 8
+"""The disk as the machine sees it; the file grows with what is written."""
+DRIVERS = ("virtio_pci", "virtio_mmio", "virtio_blk", "ext4", "qemu_fw_cfg")
+METADATA = '{"provider": "libvirt", "format": "qcow2", "virtual_size": %d}\n' % DISK_GB  # noqa: UP031  braces of JSON
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def build(mirror: str, cache: Path, output: Path) -> None:
+    """Write the box. Raises CommandFailed, OSError."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with directory_in(cache) as scratch:
+        scratch.chmod(0o700)
+        tree, box = scratch / "tree", scratch / "box"
+        tree.mkdir(mode=0o755)
+        box.mkdir()
+        grow(mirror, cache, tree, listed("packages.txt", BOX_RECIPE))
+        release = kernel(tree)
+        configure(tree)
+        trim(tree)
+        initrd(tree, release, box / "initrd.img")
+        shutil.move(tree / f"boot/vmlinuz-{release}", box / "vmlinuz")
+        for path in tree.glob("boot/*"):
+            path.unlink()
+        disk(tree, scratch / "disk.raw", box / "box.img")
+        pack(box, output)
+
+
+def kernel(tree: Path) -> str:
+    """Unpack Debian's kernel for virtual machines; its release, `6.1.0-50-cloud-amd64`.
+
+    Unpacked, not installed: its installation would make an initrd for every computer there is.
+    """
+    say("fetching the kernel")
+    architecture = _inside(tree, "dpkg", "--print-architecture").strip()
+    _inside(tree, "apt-get", "-qq", "update")
+    depends = _inside(tree, "apt-cache", "depends", f"linux-image-cloud-{architecture}")
+    found = re.search(r"Depends: (linux-image-(\S+))", depends)
+    if not found:
+        raise CommandFailed("host", "find the kernel's package", tail=depends)
+    package, release = found[1], found[2]
+    _inside(tree, "sh", "-c", f"cd /tmp && apt-get -qq -o APT::Sandbox::User=root download {package}")
+    # Unpacked by tar and not by `dpkg -x`: /lib is a link, which has to stay one.
+    archive = "dpkg-deb --fsys-tarfile /tmp/linux-image-*.deb | tar -C / --keep-directory-symlink -x"
+    _inside(tree, "sh", "-c", f"{archive} && rm /tmp/linux-image-*.deb")
+    _inside(tree, "depmod", release)
+    return release
+
+
+def configure(tree: Path) -> None:
+    """What vm.sh does to a public box, done here once."""
+    say("configuring it")
+    shutil.copytree(RECIPE / "files", tree, dirs_exist_ok=True, symlinks=True)
+    for script in (RECIPE / "setup.sh", BOX_RECIPE / "box.sh"):
+        shutil.copy(script, tree / "tmp")
+        _inside(tree, "sh", f"tmp/{script.name}")
+        (tree / "tmp" / script.name).unlink()
+    for path in (tree / "etc/resolv.conf", tree / "etc/hostname"):  # debootstrap's copies of the host's
+        path.unlink(missing_ok=True)
+    (tree / "etc/resolv.conf").touch()
+
+
+def initrd(tree: Path, release: str, output: Path) -> None:
+    """A cpio archive of 2 MB: busybox, the disk's drivers in the order that modprobe knows, templates/box/init."""
+    say("making the initrd")
+    root = output.parent.parent / "initrd"
+    for name in ("bin", "dev", "sys", "mnt", "lib"):
+        (root / name).mkdir(parents=True)
+    shutil.copy(tree / "usr/bin/busybox", root / "bin")
+    (root / "bin/sh").symlink_to("busybox")
+    names = [path for driver in DRIVERS for path in modules(_inside(tree, *modprobe(release, driver), check=False))]
+    for path in dict.fromkeys(names):
+        shutil.copy(tree / path.lstrip("/"), root / "lib")
+    (root / "modules").write_text("".join(f"{Path(path).name}\n" for path in dict.fromkeys(names)))
+    shutil.copy(BOX_RECIPE / "init", root)
+    packed = f"cd {root} && find . | LC_ALL=C sort | cpio -o -H newc --quiet | gzip -9n"
+    run("make the initrd", ["sh", "-c", f"{packed} >{output}"], timeout=120)
+
+
+def modprobe(release: str, driver: str) -> list[str]:
+    return ["modprobe", "--set-version", release, "--show-depends", driver]
+
+
+def modules(printed: str) -> list[str]:
+    """The files in what `modprobe --show-depends` prints: `insmod /lib/modules/.../virtio.ko`; a built-in has none."""
+    return re.findall(r"^insmod (\S+)", printed, re.MULTILINE)
+
+
+def disk(tree: Path, raw: Path, output: Path) -> None:
+    """The tree as a file system, without mounting anything."""
+    say("writing the disk")
+    with raw.open("wb") as file:
+        file.truncate(DISK_GB * 2**30)
+    run("make the file system", ["mke2fs", "-q", "-t", "ext4", "-m", "0", "-d", str(tree), str(raw)], timeout=600)
+    shutil.rmtree(tree)
+    run("make the disk", ["qemu-img", "convert", "-O", "qcow2", str(raw), str(output)], timeout=600)
+    raw.unlink()
+
+
+def pack(box: Path, output: Path) -> None:
+    say("packing the box")
+    (box / "metadata.json").write_text(METADATA)
+    for name in ("Vagrantfile", "qemu-tcg"):
+        shutil.copy(BOX_RECIPE / name, box)
+    partial = output.with_suffix(".partial")
+    with tarfile.open(partial, "w") as archive:
+        for path in sorted(box.iterdir()):
+            archive.add(path, path.name, filter=_anonymous)
+    partial.rename(output)
+
+
+def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = "root"
+    entry.mode = 0o755 if entry.mode & 0o100 else 0o644
+    return entry
+
+
+def _inside(tree: Path, *command: str, check: bool = True) -> str:
+    """Run it in the tree and return what it prints. Raises CommandFailed."""
+    proxy = [f"{name}={value}" for name in ("http_proxy", "https_proxy") if (value := os.environ.get(name))]
+    words = ["chroot", str(tree), "env", "-i", f"PATH={PATH}", "HOME=/root", "LC_ALL=C", *proxy, *command]
+    try:
+        return run(command[0], words, timeout=600)
+    except CommandFailed:
+        if check:
+            raise
+        return ""
+
+
+def main() -> None:
+    mirror, cache, output = sys.argv[1:]
+    end_with_parent()
+    try:
+        build(mirror, Path(cache), Path(output))
+    except (CommandFailed, OSError, subprocess.SubprocessError) as exc:
+        Path(output).with_suffix(".partial").unlink(missing_ok=True)
+        sys.exit(exc.tail if isinstance(exc, CommandFailed) else str(exc))
+
+
+if __name__ == "__main__":
+    main()
