@@ -36,7 +36,7 @@ def check(
     A place that is not there, and a finding that is not given, is a check not passed."""
     if missing := unanswered(lab, wanted.command, answers):
         return Outcome(1, f"${missing[0]} ?")
-    end = clock() + (wanted.within if within is None else within)
+    end = clock() + (wanted.within if within is None else within) * stage.patience
     while True:
         try:
             outcome = stage.run(stage.find(wanted.place), wanted.command, CHECK_SECONDS, answers)

@@ -17,6 +17,7 @@ from labkit.guide.stage import Outcome, Stage, with_answers
 from labkit.guide.vary import filled
 from labkit.guide.words import Words
 from labkit.provision.errors import CommandFailed, TimedOut
+from labkit.provision.libvirt import patience
 from labkit.provision.ssh import Ssh
 
 AGENT_UNITS = ("kubelet", "kube-proxy", "docker")
@@ -71,6 +72,7 @@ class Machines:
     """The stage of a running cluster. `namespace`: the one that kubectl takes when a command names none."""
 
     def __init__(self, cluster: Cluster, folder: str, namespace: str = "") -> None:
+        self.patience = patience(cluster)
         self._cluster = cluster
         self._folder = folder
         self._open: dict[str, Ssh] = {}

@@ -16,7 +16,11 @@ class Outcome:
 
 
 class Stage(Protocol):
-    """What a guide needs of a cluster. Raises NowhereError for a place that is not there (yet)."""
+    """What a guide needs of a cluster. Raises NowhereError for a place that is not there (yet).
+
+    patience: what the bounds of checks are multiplied by; more than 1 where machines are emulated."""
+
+    patience: float
 
     def agents(self) -> list[str]: ...
     def find(self, place: Place) -> Spot: ...

@@ -103,8 +103,9 @@ class Crew:
     def _wait_for_api_server(self, ssh: Ssh) -> None:
         if not self.api_server.is_set():
             self.report.step(ssh.machine.name, f"wait for {plan.API_SERVER}")
-        if not self.api_server.wait(API_SERVER_SECONDS):
-            raise TimedOut(ssh.machine.name, f"{plan.API_SERVER} on {self.cluster.master.name}", API_SERVER_SECONDS)
+        seconds = API_SERVER_SECONDS * ssh.patience
+        if not self.api_server.wait(seconds):
+            raise TimedOut(ssh.machine.name, f"{plan.API_SERVER} on {self.cluster.master.name}", seconds)
 
     def _wheels(self, target: Target, name: str) -> bytes:
         """Every wheel for that Python as one tar; machines with the same Python share one fetch."""

@@ -63,7 +63,11 @@ class Facts(msgspec.Struct, rename="camel"):
 
 def gather(ssh: Ssh, files: Sequence[str], units: Sequence[str], wait_for_boot: bool = True) -> Facts:
     """Ask about these files and units. Raises CommandFailed."""
-    booted = f"timeout {BOOT_SECONDS} systemctl is-system-running --wait >/dev/null; " if wait_for_boot else ""
+    booted = (
+        f"timeout {BOOT_SECONDS * ssh.patience:g} systemctl is-system-running --wait >/dev/null; "
+        if wait_for_boot
+        else ""
+    )
     asked = json.dumps({"files": list(files), "units": list(units)})
     answer = ssh.run(
         f"{booted}python3 - {shlex.quote(asked)}",

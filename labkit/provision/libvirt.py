@@ -18,6 +18,7 @@ import contextlib
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -35,12 +36,17 @@ URI = "qemu:///system"
 PUBLIC_FOLDER = Path("/var/lib/libvirt/boot")
 """libvirt's own place for kernels. Used as root only, whose home nobody else can enter."""
 START_SECONDS = 20
+DAEMONS = ("virtlogd", "libvirtd")
 PLUGINS = (
     "/usr/share/rubygems-integration/all/gems",
     "/usr/share/vagrant-plugins/plugins.d",
     "/opt/vagrant/embedded/gems",
 )
 KERNEL_FILES = ("vmlinuz", "initrd.img", "qemu-tcg")
+
+EMULATED = 6.0
+"""How many times longer one waits for a machine whose processor is emulated; it is 8 to 15 times slower, and what is
+waited for has a margin."""
 
 Progress = Callable[[str], None]
 
@@ -74,6 +80,18 @@ def setting(cluster: Cluster) -> Setting | None:
         return msgspec.json.decode(_path(cluster).read_bytes(), type=Setting)
     except (FileNotFoundError, msgspec.MsgspecError):
         return None
+
+
+def patience(cluster: Cluster) -> float:
+    """What bounds of time are multiplied by; $LABKIT_PATIENCE says it for a host that is slow itself."""
+    if given := os.environ.get("LABKIT_PATIENCE"):
+        try:
+            return max(float(given), 1.0)
+        except ValueError:
+            what = "expected a number such as 6: how many times longer to wait for machines"
+            raise CommandFailed("host", "read LABKIT_PATIENCE", tail=f"{given!r}: {what}") from None
+    known = setting(cluster) if cluster.provider == "libvirt" else None
+    return EMULATED if known and known.driver == "qemu" else 1.0
 
 
 def forget(cluster: Cluster) -> None:
@@ -214,18 +232,36 @@ def start(progress: Progress) -> None:
     """virtlogd and libvirtd in the background, their logs in the state directory."""
     progress("libvirt is not running: starting virtlogd and libvirtd")
     _open_kvm()
-    for name in ("virtlogd", "libvirtd"):
+    for name in DAEMONS:
         log = state_root() / f"{name}.log"
         log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with log.open("ab") as file:
-            subprocess.Popen(
+            process = subprocess.Popen(
                 [name], stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True, cwd="/"
             )
+        log.with_suffix(".pid").write_text(str(process.pid))
     deadline = time.monotonic() + START_SECONDS
     while not answers():
         if time.monotonic() > deadline:
             raise CommandFailed("host", "start libvirt", "libvirtd", tail=log.read_text(errors="replace"))
         time.sleep(0.2)
+
+
+def stop() -> None:
+    """End what `start` started; machines that still run go on without."""
+    for name in reversed(DAEMONS):
+        pid = state_root() / f"{name}.pid"
+        if pid.exists() and _is(int(pid.read_text()), name):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid.read_text()), signal.SIGTERM)
+        pid.unlink(missing_ok=True)
+
+
+def _is(pid: int, name: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip() == name
+    except OSError:
+        return False
 
 
 def _open_kvm() -> None:

@@ -21,6 +21,7 @@ from labkit.cluster import Cluster, Machine
 from labkit.provision.channel import Reader, Result
 from labkit.provision.errors import CommandFailed, TimedOut, Unreachable
 from labkit.provision.known_hosts import KnownHosts, PinOrRefuse
+from labkit.provision.libvirt import patience
 from labkit.provision.vagrant import endpoint
 
 USER = "vagrant"
@@ -35,6 +36,7 @@ class Ssh:
     def __init__(self, cluster: Cluster, machine: Machine) -> None:
         self.cluster = cluster
         self.machine = machine
+        self.patience = patience(cluster)
         self._client: paramiko.SSHClient | None = None
         self._closed = False
 
@@ -56,7 +58,7 @@ class Ssh:
 
     def connect(self, wait: float = CONNECT_SECONDS) -> None:
         """Raises Unreachable when the machine does not let us in within `wait` seconds."""
-        deadline = time.monotonic() + wait
+        deadline = time.monotonic() + wait * self.patience
         while not self._is_open():
             if self._closed:
                 raise Unreachable(self.machine.name, "an SSH connection", tail="it was closed")
@@ -90,9 +92,9 @@ class Ssh:
                 pkey=paramiko.Ed25519Key.from_private_key_file(str(self._key())),
                 allow_agent=False,
                 look_for_keys=False,
-                timeout=CONNECT_SECONDS,
-                banner_timeout=CONNECT_SECONDS,
-                auth_timeout=CONNECT_SECONDS,
+                timeout=CONNECT_SECONDS * self.patience,
+                banner_timeout=CONNECT_SECONDS * self.patience,
+                auth_timeout=CONNECT_SECONDS * self.patience,
             )
         except BaseException:
             client.close()
@@ -112,16 +114,17 @@ class Ssh:
     ) -> Result:
         """Run a shell command on the machine (as root unless `user` says otherwise).
 
-        Raises TimedOut after `timeout` seconds (the command is ended on the machine as well), CommandFailed when
-        `check` and it exits otherwise than 0. `on_line` hears each line of stdout as it comes.
+        timeout: seconds, more of them on a machine whose processor is emulated.
+        Raises TimedOut after that (the command is ended on the machine as well), CommandFailed when `check` and it
+        exits otherwise than 0. `on_line` hears each line of stdout as it comes.
         """
-        what = what or command
+        what, timeout = what or command, timeout * self.patience
         self.connect()
         assert self._client
         transport = self._client.get_transport()
         assert transport
         try:
-            channel = transport.open_session(timeout=CONNECT_SECONDS)
+            channel = transport.open_session(timeout=CONNECT_SECONDS * self.patience)
             channel.exec_command(as_user(command, user, timeout))
             result = Reader(channel, on_line).finish(input, timeout + 6)
         except TimeoutError as exc:

@@ -18,7 +18,7 @@ from labkit.api.errors import ApiError
 from labkit.api.types import Node
 from labkit.client.rest import Client
 from labkit.cluster import Cluster
-from labkit.provision import admin, crew, host, journal, kube_system, registry, storage, wheels
+from labkit.provision import admin, crew, host, journal, kube_system, libvirt, registry, storage, wheels
 from labkit.provision.desired import desired
 from labkit.provision.errors import TimedOut
 from labkit.provision.pki import Pki
@@ -96,13 +96,14 @@ async def _finish(cluster: Cluster, report: Report, outcome: Outcome) -> None:
 
 async def _when_it_answers(cluster: Cluster, ask: Callable[[], Awaitable[list[str]]]) -> list[str]:
     """Ask kube-apiserver until it answers at all: a machine that was halted is still starting its services."""
-    deadline = time.monotonic() + API_SECONDS
+    seconds = API_SECONDS * libvirt.patience(cluster)
+    deadline = time.monotonic() + seconds
     while True:
         try:
             return await ask()
         except ApiError as exc:
             if time.monotonic() > deadline:
-                raise TimedOut(cluster.master.name, "an answer of kube-apiserver", API_SECONDS, tail=str(exc)) from exc
+                raise TimedOut(cluster.master.name, "an answer of kube-apiserver", seconds, tail=str(exc)) from exc
             await asyncio.sleep(0.3)
 
 
@@ -132,14 +133,15 @@ def _is_in(address: str, network: IPv4Network | IPv6Network) -> bool:
 async def _nodes_ready(cluster: Cluster, client: Client, on_line: Callable[[str], None]) -> list[str]:
     """The names of the agents once all are Ready. Raises TimedOut with the last words of the first that is not."""
     wanted = {machine.name for machine in cluster.agents}
-    deadline = time.monotonic() + READY_SECONDS
+    seconds = READY_SECONDS * libvirt.patience(cluster)
+    deadline = time.monotonic() + seconds
     while missing := wanted - await _ready(cluster, client):
         on_line(f"not yet: {', '.join(sorted(missing))}")
         if time.monotonic() > deadline:
             machine = cluster.machine(min(missing))
             with Ssh(cluster, machine) as ssh:
                 words = ssh.run(journal.command("kubelet"), timeout=10, check=False).out
-            raise TimedOut(machine.name, "node Ready", READY_SECONDS, tail=words)
+            raise TimedOut(machine.name, "node Ready", seconds, tail=words)
         await asyncio.sleep(0.2)
     return sorted(wanted)
 

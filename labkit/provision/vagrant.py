@@ -170,9 +170,8 @@ class Vagrant:
         if self.cluster.provider == "docker":
             # Vagrant allows one creation of a machine at a time per home. (Boxes, which one would share, are not used.)
             environment["VAGRANT_HOME"] = str(self._dotfile / "home")
-        return BoundedVagrant(
-            f"vagrant {what}", environment, SECONDS.get(self.cluster.provider, VIRTUAL_SECONDS), on_line
-        )
+        seconds = SECONDS.get(self.cluster.provider, VIRTUAL_SECONDS) * libvirt.patience(self.cluster)
+        return BoundedVagrant(f"vagrant {what}", environment, seconds, on_line)
 
     def _remember_containers(self) -> None:
         """Vagrant knows a machine by its container's id. Tell it again where that was lost or is an older one's."""

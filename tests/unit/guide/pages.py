@@ -102,6 +102,8 @@ def page(text: str = PAGE) -> Lab:
 class FakeStage:
     """One temporary directory is every machine; pods are nowhere unless told."""
 
+    patience = 1.0
+
     def __init__(self, pods: Mapping[str, str] | None = None) -> None:
         self.folder = tempfile.TemporaryDirectory(prefix="labkit-stage-")
         self.pods = pods or {}

@@ -139,3 +139,34 @@ def test_what_libvirt_knows_of_the_machines(fake: Path, cluster: Cluster) -> Non
     program(fake, "virsh", "exit 1")
     assert libvirt.running(cluster) == set()
     assert libvirt.bridge(cluster) == ""
+
+
+def test_one_waits_longer_for_emulated_machines(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LABKIT_PATIENCE", raising=False)
+    assert libvirt.patience(cluster) == 1
+    clusters.write_private(cluster.state / "libvirt.json", b'{"box": "labkit/machine-1", "driver": "qemu"}')
+    assert libvirt.patience(cluster) == libvirt.EMULATED
+    clusters.write_private(cluster.state / "libvirt.json", b'{"box": "labkit/machine-1", "driver": "kvm"}')
+    assert libvirt.patience(cluster) == 1
+    monkeypatch.setenv("LABKIT_PATIENCE", "3")
+    assert libvirt.patience(cluster) == 3
+    monkeypatch.setenv("LABKIT_PATIENCE", "long")
+    with pytest.raises(CommandFailed, match="'long': expected a number"):
+        libvirt.patience(cluster)
+
+
+def test_only_what_we_started_is_ended(fake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in libvirt.DAEMONS:
+        program(fake, name, "exec sleep 60")
+    program(fake, "virsh", "exit 0")
+    monkeypatch.setattr(libvirt, "_open_kvm", lambda: None)
+    libvirt.start(lambda line: None)
+    pids = [int((fake / f"home/{name}.pid").read_text()) for name in libvirt.DAEMONS]
+    libvirt.stop()
+    assert [os.waitpid(pid, os.WNOHANG)[0] for pid in pids] == [0, 0]  # by now they are `sleep`: somebody else's
+    monkeypatch.setattr(libvirt, "_is", lambda pid, name: True)
+    for name, pid in zip(libvirt.DAEMONS, pids, strict=True):
+        (fake / f"home/{name}.pid").write_text(str(pid))
+    libvirt.stop()
+    assert [os.waitpid(pid, 0)[0] for pid in pids] == pids
+    assert not list((fake / "home").glob("*.pid"))
