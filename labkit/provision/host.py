@@ -23,6 +23,8 @@ Progress = Callable[[str], None]
 
 def preflight(cluster: Cluster, progress: Progress = lambda line: None) -> None:
     """Return when machines can be made. Raises CommandFailed that lists every problem left, each with its mend."""
+    if cluster.provider == "libvirt" and libvirt.can_start():
+        libvirt.start(progress)
     facts = look(cluster)
     if can_start_docker(facts):
         start_docker(progress)
@@ -31,10 +33,7 @@ def preflight(cluster: Cluster, progress: Progress = lambda line: None) -> None:
         progress(f"loading kernel modules: {', '.join(facts.missing_modules)}")
         kernel.load(facts.missing_modules)
         facts = look(cluster)
-    found = problems(facts)
-    if cluster.provider == "libvirt" and not found:
-        found = libvirt.prepare(progress)
-    if found:
+    if found := problems(facts):
         raise CommandFailed("host", "prepare the host", tail="\n".join(f"{one.what}: {one.mend}" for one in found))
 
 

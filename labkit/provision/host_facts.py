@@ -55,6 +55,7 @@ class HostFacts(msgspec.Struct, kw_only=True):
     missing_modules: list[str] = []
     networks: list[Network] = []
     busy_ports: dict[int, str] = {}
+    libvirt: list[Problem] = []
 
     def has(self, program: str) -> bool:
         return program in self.programs
@@ -62,7 +63,7 @@ class HostFacts(msgspec.Struct, kw_only=True):
 
 def problems(facts: HostFacts) -> list[Problem]:
     """Everything that stands in the way, worst first; empty when the host is ready."""
-    found = _programs(facts)
+    found = _programs(facts) + facts.libvirt
     if facts.provider == "docker":
         found += _docker(facts)
         found += [
@@ -136,6 +137,7 @@ def look(cluster: Cluster) -> HostFacts:
         name=cluster.name,
         provider=cluster.provider,
         machines=_machines_to_start(cluster) if ours else len(cluster.machines),
+        libvirt=libvirt.problems() if cluster.provider == "libvirt" else [],
         memory_needed=_memory_of_virtual_machines(cluster) if cluster.provider != "docker" else 0,
         range=cluster.networks.machines,
         root=os.geteuid() == 0,

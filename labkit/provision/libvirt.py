@@ -175,14 +175,15 @@ def _confined() -> bool:
         return False
 
 
-def prepare(progress: Progress) -> list[Problem]:
-    """Start libvirt where nobody else looks after services; what stands in the way of machines, empty when nothing."""
-    if found := missing():
-        return found
-    if not answers() and os.geteuid() == 0 and not Path("/run/systemd/system").exists():
-        start(progress)
+def problems() -> list[Problem]:
+    """What stands in the way of machines, empty when nothing."""
     refused = refusal()
-    return [refused] if refused else []
+    return missing() or ([refused] if refused else [])
+
+
+def can_start() -> bool:
+    """Only where nobody else looks after services: as root on a machine that systemd does not run."""
+    return os.geteuid() == 0 and not Path("/run/systemd/system").exists() and not missing() and not answers()
 
 
 def missing() -> list[Problem]:

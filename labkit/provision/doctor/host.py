@@ -8,6 +8,7 @@ from labkit.provision import host_facts
 from labkit.provision.doctor.conditions import Conditions, Route
 from labkit.provision.doctor.finding import Finding, note, well, wrong
 from labkit.provision.host_facts import HostFacts
+from labkit.provision.problem import Problem
 
 HOST = "host"
 OLDEST = {"docker": (20, 10), "vagrant": (2, 2)}
@@ -30,7 +31,7 @@ def findings(facts: HostFacts, now: Conditions) -> list[Finding]:
     return [*found, *_limits(facts, now), *_room(facts, now), *_networks(facts, now)]
 
 
-def _stops(problem: host_facts.Problem, facts: HostFacts) -> Finding:
+def _stops(problem: Problem, facts: HostFacts) -> Finding:
     """One that --fix can mend gets its remedy."""
     if "not installed" in problem.what:
         return wrong(HOST, problem.what, problem.mend, "install")

@@ -111,7 +111,8 @@ def test_what_is_not_installed_is_named_with_its_package(fake: Path, monkeypatch
     said = "\n".join(f"{one.what}: {one.mend}" for one in libvirt.missing())
     for package in ("vagrant-libvirt", "qemu-system-x86", "libvirt-daemon-system", "libvirt-clients", "dnsmasq-base"):
         assert f"{package}" in said
-    assert libvirt.prepare(lambda line: None) == libvirt.missing()
+    assert libvirt.problems() == libvirt.missing()
+    assert not libvirt.can_start()
 
 
 @pytest.mark.parametrize(
