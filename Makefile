@@ -8,7 +8,7 @@ MINUTES ?= 10
 export LABKIT_CLUSTER := $(CLUSTER)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down destroy lab labs status test check wheel bench matrix fuzz chaos test-vm test-vm-docker venv unit cluster node kubectl e2e content record
+.PHONY: help up down destroy lab labs status test check wheel bench matrix fuzz chaos test-vm venv unit cluster node kubectl e2e content record
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,9 +52,6 @@ chaos: $(VENV)/.dev  ## kill, pause and cut off API servers and etcd for MINUTES
 
 test-vm: $(VENV)/.dev  ## three real virtual machines from nothing, the lab redis-master on them (libvirt; emulated without KVM)
 	@$(BIN)/python -m tests.vm
-
-test-vm-docker: $(VENV)/.dev  ## the docker provider on a host like yours: Debian 12, cgroup v2, AppArmor, inside a virtual machine
-	@$(BIN)/python -m tests.vm docker
 
 unit cluster node kubectl content e2e: $(VENV)/.dev  ## one layer of the tests
 	@$(BIN)/python tests/run.py $@

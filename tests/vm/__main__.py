@@ -1,7 +1,6 @@
 """`make test-vm`: a cluster of three real virtual machines from nothing, the lab redis-master on it, and away again.
 
     python -m tests.vm              box, machines, lab, a second `up`, destroy
-    python -m tests.vm docker       the docker provider inside one virtual machine (tests/vm/docker_host.py)
 
 Needs root, 6 GB of memory, 15 GB of disk and a Debian mirror; where there is no KVM the machines are emulated. The
 commands are what a learner types. What they print is kept with its times (--transcript FILE).
@@ -100,7 +99,6 @@ def gone(run: Run) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", default="machines", choices=["machines", "docker"])
     parser.add_argument("--transcript", type=Path, default=TOOLS.parent / "vm-run.txt")
     chosen = parser.parse_args()
     if os.geteuid() != 0:
@@ -116,14 +114,9 @@ def main() -> int:
     run.sh("sh tests/vm/install.sh")
     started_libvirt = not libvirt.answers()
     try:
-        if chosen.what == "docker":
-            from tests.vm import docker_host
-
-            docker_host.play(run)
-        else:
-            three_machines(run)
+        three_machines(run)
     finally:
-        if chosen.what == "machines" and (state / NAME / "cluster.json").exists():
+        if (state / NAME / "cluster.json").exists():
             gone(run)
         if started_libvirt:
             libvirt.stop()
