@@ -12,11 +12,11 @@ import typer
 
 from labkit import __version__
 from labkit.api.errors import ApiError
-from labkit.cli import examples, faults, learn, life, look, machines, storage, story, workloads
+from labkit.cli import bundle, examples, faults, learn, life, look, machines, storage, story, workloads
 from labkit.cli.terminal import INTERRUPTED, fail
 from labkit.client.kubeconfig import KubeconfigError
 from labkit.cluster import ClusterError
-from labkit.provision.errors import CommandFailed
+from labkit.provision.errors import BundleError, CommandFailed
 from labkit.provision.faults.target import Unclear
 from labkit.provision.own import OwnFileError
 from labkit.rolling_update import UpdateError
@@ -47,6 +47,7 @@ app.add_typer(look.app)
 app.add_typer(story.app)
 app.add_typer(faults.app, name="fault", rich_help_panel=machines.PANEL)
 app.add_typer(storage.app, name="storage", rich_help_panel=machines.PANEL)
+app.add_typer(bundle.app, name="bundle", rich_help_panel=machines.PANEL)
 
 
 def show_version(wanted: bool) -> None:
@@ -88,7 +89,7 @@ def main() -> None:
         command()(prog_name="labkit")
     except (ClusterError, KubeconfigError, OwnFileError, Unclear) as exc:
         fail(str(exc), 2)
-    except (CommandFailed, UpdateError) as exc:
+    except (BundleError, CommandFailed, UpdateError) as exc:
         fail(str(exc), exc.exit_code)
     except ApiError as exc:
         fail(f"kube-apiserver: {exc}", 3)

@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from labkit import cluster as clusters
+from labkit.cli import bundle
 from labkit.cli.terminal import (
     DEFAULT_CLUSTER,
     Name,
@@ -74,10 +75,16 @@ def up(
         str | None,
         typer.Option(help=f"What makes the machines: {', '.join(PROVIDERS)} (kept; until then docker)."),
     ] = None,
+    bundle_: Annotated[
+        Path | None, typer.Option("--bundle", metavar="FILE", help="Take all from there: no network (docs/offline.md).")
+    ] = None,
+    trust: bundle.Trust = "",
 ) -> None:
     """Boot the machines and make them a cluster. Run it again when in doubt: it does what is missing, or nothing."""
     from labkit.provision.up import up as bring_up
 
+    if bundle_:
+        bundle.unpack(bundle_, trust)
     cluster = clusters.init(name, provider=provider) if provider else load_or_init(name)
     with reporting("everything done so far is kept; `labkit up` goes on from here", cluster) as report:
         outcome = bring_up(cluster, report)

@@ -3,8 +3,9 @@
     CommandFailed        a command, or a wait for something, on a machine (or on the host: machine "host") failed
     ├── TimedOut         it did not end within its bound
     └── Unreachable      no SSH connection to the machine
+    BundleError          a bundle that cannot be used
 
-All of them say which machine, what was being done, the command, and the last lines that it printed. Exit code 3.
+The first three say which machine, what was being done, the command, and the last lines that it printed. Exit code 3.
 """
 
 TAIL_LINES = 12
@@ -43,3 +44,9 @@ class TimedOut(CommandFailed):
 
 class Unreachable(CommandFailed):
     """The machine does not answer on its SSH port, or does not know the cluster's key."""
+
+
+class BundleError(Exception):
+    """A file that is no bundle, not whole, not what was signed, or for another labkit. Exit code 2."""
+
+    exit_code = 2

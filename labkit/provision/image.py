@@ -39,12 +39,12 @@ def ensure_image(progress: Progress) -> str:
     Raises CommandFailed with machine "host" (exit code 3): no docker, no debootstrap, no network, no space.
     """
     base, node = tags()
-    if _exists(node):
+    if exists(node):
         return node
     with only_one(progress):
-        if not _exists(base):
+        if not exists(base):
             _build_base(base, progress)
-        if not _exists(node):
+        if not exists(node):
             progress(f"building {node}")
             build_node(base, node)
     return node
@@ -172,7 +172,7 @@ def _ask_apt(*command: str) -> str:
         return ""
 
 
-def _exists(tag: str) -> bool:
+def exists(tag: str) -> bool:
     command = ["docker", "image", "ls", "--quiet", tag]
     return bool(run("ask docker for its images", command, timeout=60).strip())
 

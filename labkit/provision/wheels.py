@@ -87,6 +87,11 @@ def lock_digest() -> str:
     return hashlib.sha256(repr(blocks(LOCK.read_text())).encode()).hexdigest()[:16]
 
 
+def key(target: Target) -> str:
+    """The name of the folder with a target's wheels: another lock, another folder."""
+    return hashlib.sha256(f"{lock_digest()} {target}".encode()).hexdigest()[:16]
+
+
 def blocks(lock: str) -> dict[str, str]:
     """{'etcd3': 'etcd3==0.12.0 --hash=...'}: one requirement per package, as pip reads them."""
     joined = re.sub(r"\\\n\s*", "", lock)
@@ -99,8 +104,7 @@ def fetch(target: Target, on_line: Callable[[str], None] = lambda line: None) ->
 
     Raises CommandFailed (machine "host") with pip's last words.
     """
-    key = hashlib.sha256(f"{lock_digest()} {target}".encode()).hexdigest()[:16]
-    final = cache_dir() / key
+    final = cache_dir() / key(target)
     if final.exists():
         return final
     final.parent.mkdir(parents=True, exist_ok=True)
