@@ -8,7 +8,7 @@ MINUTES ?= 10
 export LABKIT_CLUSTER := $(CLUSTER)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down destroy lab labs status test check wheel bench matrix fuzz chaos test-vm venv unit cluster node kubectl e2e content record
+.PHONY: help up down destroy lab labs status test check wheel bench matrix fuzz chaos test-vm venv unit cluster node kubectl e2e content record test-offline
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ test-vm: $(VENV)/.dev  ## three real virtual machines from nothing, the lab redi
 
 unit cluster node kubectl content e2e: $(VENV)/.dev  ## one layer of the tests
 	@$(BIN)/python tests/run.py $@
+
+test-offline: $(VENV)/.dev  ## a bundle, and the cluster from it where there is no network (root; LABKIT_BUNDLE=FILE: from that one)
+	@$(BIN)/python -m pytest tests/offline -s --no-header -p no:cacheprovider
 
 matrix: $(VENV)/.dev  ## every kubectl from 1.20 to the newest x every command: docs/kubectl-matrix.md
 	@$(BIN)/python -m tests.kubectl $(VERSIONS)
