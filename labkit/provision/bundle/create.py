@@ -135,7 +135,8 @@ _README = """A bundle of labkit: all that `labkit up` would fetch from the inter
 With labkit on the computer:      labkit bundle verify FILE
                                   labkit up --bundle FILE
 Without, but with Python and pip: tar xf FILE host.zip && python3 -m zipfile -e host.zip host
-                                  python3 -m venv labkit && labkit/bin/pip install --no-index --find-links host labkit-classroom
+                                  python3 -m venv labkit
+                                  labkit/bin/pip install --no-index --find-links host labkit-classroom
                                   labkit/bin/labkit up --bundle FILE
 The computer needs Debian's or Ubuntu's packages vagrant and docker.io beside it.
 """
