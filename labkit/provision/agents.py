@@ -15,7 +15,9 @@ from labkit.api.errors import ApiError, NotFound
 from labkit.api.types import Node, Pod
 from labkit.client.rest import Client
 from labkit.cluster import Cluster, ClusterError
-from labkit.provision import admin
+from labkit.provision import admin, crew, plan
+from labkit.provision.desired import Desired
+from labkit.provision.facts import Facts
 from labkit.provision.report import HOST, Report
 from labkit.provision.up import Outcome, up
 from labkit.provision.vagrant import Vagrant
@@ -26,8 +28,9 @@ LEAVE_SECONDS = 45
 
 def add(cluster: Cluster, count: int, report: Report) -> Outcome:
     """So many more. Raises ClusterError when there is no address left, CommandFailed."""
+    before = {machine.name for machine in cluster.machines}
     only_agents = [machine for machine in cluster.machines if machine.roles == ["agent"]]
-    return up(clusters.init(cluster.name, len(only_agents) + count), report)
+    return up(clusters.init(cluster.name, len(only_agents) + count), report, others_learn_routes(before))
 
 
 def remove(cluster: Cluster, name: str, report: Report) -> Outcome:
@@ -42,7 +45,16 @@ def remove(cluster: Cluster, name: str, report: Report) -> Outcome:
         vagrant.remove(name)
     cluster.machines.remove(cluster.machine(name))
     clusters.save(cluster)
-    return up(cluster, report)
+    return up(cluster, report, others_learn_routes({machine.name for machine in cluster.machines}))
+
+
+def others_learn_routes(others: set[str]) -> crew.Decide:
+    """The others are not brought up to date with a newer labkit on this occasion: that would restart things there."""
+
+    def decide(wanted: Desired, facts: Facts, parcel: plan.Parcel) -> list[plan.Action]:
+        return list(plan.routes(wanted, facts)) if wanted.machine.name in others else plan.plan(wanted, facts, parcel)
+
+    return decide
 
 
 def check(cluster: Cluster, name: str) -> None:

@@ -62,7 +62,7 @@ def plan(desired: Desired, facts: Facts, parcel: Parcel) -> list[Action]:
     """What to do to the machine; empty when it is what it should be."""
     return [
         *_users(desired, facts),
-        *_boot(desired, facts),
+        *routes(desired, facts),
         *_files(desired, facts),
         *_packages(desired, facts, parcel),
         *_services(desired, facts),
@@ -77,7 +77,8 @@ def _users(desired: Desired, facts: Facts) -> Iterator[Action]:
         )
 
 
-def _boot(desired: Desired, facts: Facts) -> Iterator[Action]:
+def routes(desired: Desired, facts: Facts) -> Iterator[Action]:
+    """All that another machine more or less changes on this one; nothing of what runs there notices."""
     file = desired.boot_conf
     found = facts.files.get(file.path)
     if found is None or found.digest != file.digest:

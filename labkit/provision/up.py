@@ -18,7 +18,7 @@ from labkit.api.errors import ApiError
 from labkit.api.types import Node
 from labkit.client.rest import Client
 from labkit.cluster import Cluster
-from labkit.provision import admin, crew, host, journal, kube_system, libvirt, registry, storage, wheels
+from labkit.provision import admin, crew, host, journal, kube_system, libvirt, plan, registry, storage, wheels
 from labkit.provision.desired import desired
 from labkit.provision.errors import TimedOut
 from labkit.provision.pki import Pki
@@ -47,14 +47,17 @@ class Outcome:
         return not (self.booted or self.actions or self.repaired)
 
 
-def up(cluster: Cluster, report: Report) -> Outcome:
-    """The whole chain. Raises CommandFailed: the machine, what failed, its last log lines."""
+def up(cluster: Cluster, report: Report, decide: crew.Decide = plan.plan) -> Outcome:
+    """The whole chain. decide: what to do to each machine.
+
+    Raises CommandFailed: the machine, what failed, its last log lines.
+    """
     booted = boot(cluster, report)
     report.step(HOST, "certificates and components")
     prepared = sources(cluster)
     report.step(HOST, "provision the machines")
     wanted = [desired(prepared, machine) for machine in cluster.machines]
-    outcome = Outcome(booted, crew.provision(cluster, wanted, prepared.wheel, report))
+    outcome = Outcome(booted, crew.provision(cluster, wanted, prepared.wheel, report, decide))
     if cluster.storage:
         storage.join(cluster, report)
         storage.admit(cluster, report)

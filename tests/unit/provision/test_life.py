@@ -82,6 +82,17 @@ def test_what_cannot_be_spared_is_named(cluster: Cluster, name: str, storage: st
     assert f"{name}: {said}" in str(refused.value)
 
 
+def test_the_others_learn_a_route_and_nothing_else() -> None:
+    """Though code and files of theirs are older than ours."""
+    old = well(MASTER_WANTED)
+    old.stamps, old.files = {}, {}
+    decide = agents.others_learn_routes({"master"})
+    titles = [action.title for action in decide(MASTER_WANTED, old, PARCEL)]
+    assert titles == ["renew routes and names of the other machines"]
+    assert decide(MASTER_WANTED, well(MASTER_WANTED), PARCEL) == []
+    assert len(agents.others_learn_routes({"agent1"})(MASTER_WANTED, old, PARCEL)) > 3
+
+
 # --- upgrade
 
 

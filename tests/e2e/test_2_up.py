@@ -1,14 +1,18 @@
 """`labkit up` of one machine that is master and agent in one, from another Python than the machine's if there is one.
 
 The host runs 3.12 or 3.13, the machine Debian 12's 3.11: what is fetched and built must fit the machine, not the host.
+It runs beside the layer's own cluster: two clusters on one host.
 """
 
+import http.client
+import ipaddress
 import json
 import os
 import re
 import shlex
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -16,6 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import paramiko
 import pytest
 
 from tests.e2e.conftest import Lab, docker
@@ -92,12 +97,12 @@ class Host:
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory, lab: Lab) -> Iterator[Host]:
-    """A state directory of its own and a wheel cache that holds nothing yet; the layer's image."""
-    home = tmp_path_factory.mktemp("state")
-    env = lab.env | {"LABKIT_HOME": str(home), "LABKIT_CLUSTER": CLUSTER, "LABKIT_WHEELS": str(home / "wheels")}
+    """A second cluster of the same learner's, and a wheel cache that holds nothing yet; the layer's image."""
+    wheels = tmp_path_factory.mktemp("wheels") / "cache"
+    env = lab.env | {"LABKIT_CLUSTER": CLUSTER, "LABKIT_WHEELS": str(wheels)}
     host = Host(python_of_labkit(tmp_path_factory.mktemp("host") / "venv"), env)
     host.labkit("init", "--agents", "0", "--machines", "10.245.41.0/24")
-    path = home / CLUSTER / "cluster.json"
+    path = lab.home / CLUSTER / "cluster.json"
     cluster = json.loads(path.read_text())
     cluster["machines"][0]["roles"] = ["master", "agent"]
     path.write_text(json.dumps(cluster))
@@ -128,6 +133,58 @@ def test_wheels_fit_the_machines_python_whatever_the_hosts(host: Host) -> None:
 def test_the_one_machine_is_a_ready_node(host: Host) -> None:
     assert "nodes Ready: master" in host.printed
     assert " Ready " in host.on("kubectl get nodes --no-headers")
+
+
+def test_two_clusters_side_by_side_are_apart(host: Host, lab: Lab) -> None:
+    """Networks, ports, keys and certificates: nothing of one opens the other, and no packet crosses."""
+    if "all is well" not in lab.labkit("status", rc=None):  # this file alone
+        lab.labkit("up", within=700)
+    host.labkit("status")
+    here, there = lab.home / CLUSTER, lab.home / lab.env["LABKIT_CLUSTER"]
+    ports = [json.loads((home / "ports.json").read_text()) for home in (here, there)]
+    assert not {*ports[0]["ssh"].values(), ports[0]["apiserver"]} & {*ports[1]["ssh"].values(), ports[1]["apiserver"]}
+    ranges = [json.loads((home / "cluster.json").read_text())["networks"]["machines"] for home in (here, there)]
+    assert ranges[0] != ranges[1]
+    for home, own, others in ((here, *ports), (there, *reversed(ports))):
+        assert asked_as_admin(home, own["apiserver"]) == "200"
+        assert asked_as_admin(home, others["apiserver"]) == "CERTIFICATE_VERIFY_FAILED"
+        assert asked_as_admin(home, others["apiserver"], trusting=True) != "200"
+        assert ssh_opens(home, own["ssh"]["master"])
+        assert not ssh_opens(home, others["ssh"]["master"])
+    address = ipaddress.ip_network(ranges[1])[11]
+    assert host.on(f"ping -c 1 -W 1 {address} >/dev/null && echo reached || echo lost") == "lost"
+    assert lab.on("master", "ping -c 1 -W 1 10.245.41.11 >/dev/null && echo reached || echo lost") == "lost"
+
+
+def asked_as_admin(home: Path, port: int, trusting: bool = False) -> str:
+    """The answer's status, or the reason why TLS ends before there is one, to an admin with that cluster's certificate.
+
+    trusting: whatever the server's certificate is."""
+    context = ssl.create_default_context(cafile=home / "pki" / "ca.crt")
+    context.load_cert_chain(home / "pki" / "admin.crt", home / "pki" / "admin.key")
+    if trusting:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=context)
+    try:
+        connection.request("GET", "/api/v1/nodes")
+        return str(connection.getresponse().status)
+    except ssl.SSLError as exc:
+        return exc.reason or str(exc)
+    except (OSError, http.client.HTTPException) as exc:
+        return repr(exc)
+    finally:
+        connection.close()
+
+
+def ssh_opens(home: Path, port: int) -> bool:
+    with paramiko.SSHClient() as client:
+        client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+        try:
+            client.connect("127.0.0.1", port, "vagrant", key_filename=str(home / "ssh" / "id_ed25519"), timeout=20,
+                           banner_timeout=20, auth_timeout=20, allow_agent=False, look_for_keys=False)  # fmt: skip
+        except paramiko.AuthenticationException:
+            return False
+    return True
 
 
 def test_a_second_up_finds_nothing_to_do(host: Host) -> None:
