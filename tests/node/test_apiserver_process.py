@@ -141,7 +141,7 @@ async def test_etcd_away_is_503_and_back_again_heals(server: ApiServer, etcd: Et
             except ApiError:
                 return False
 
-        await eventually(healed, 15, expect="etcd's pod again")
+        await eventually(healed, 60, expect="etcd's pod again")
         watch = client.watch(Pod, "default", resource_version=made.metadata.resource_version)
         after = await client.create(pod("after"))
         async with asyncio.timeout(10):
