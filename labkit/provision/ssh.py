@@ -160,6 +160,7 @@ class Ssh:
             "IdentitiesOnly": "yes",
             "IdentityAgent": "none",
             "LogLevel": "ERROR",
+            "ServerAliveInterval": "10",  # a machine that is silent for half a minute is gone: the terminal says so
         }
         flags = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
         ran = f"sudo -n -H -u {user} bash -c {shlex.quote('cd; ' + command)}"
