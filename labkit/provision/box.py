@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from labkit.provision import box_tree, image, rootfs, tree
+from labkit.provision import box_tree, image, rootfs, tree, wheels
 from labkit.provision.box_tree import BOX_RECIPE
 from labkit.provision.errors import CommandFailed
 from labkit.provision.process import run
@@ -36,7 +36,7 @@ Progress = Callable[[str], None]
 
 def name() -> str:
     """The own box's, from what goes into it."""
-    paths = [Path(box_tree.__file__), Path(rootfs.__file__)]
+    paths = [Path(box_tree.__file__), Path(rootfs.__file__), wheels.LOCK]
     paths += sorted(path for folder in (RECIPE, BOX_RECIPE) for path in folder.rglob("*") if path.is_file())
     return f"labkit/machine-{image.digest(paths, seed=f'{tree.SUITE} {tree.DROPPED} {platform.machine()}')}"
 
@@ -93,10 +93,11 @@ def _build(progress: Progress) -> None:
     _check()
     source = image.debian_mirror()
     output = image.cache_dir() / f"{name().partition('/')[2]}.box"
+    dependencies = wheels.fetch(wheels.Target(box_tree.PYTHON, platform.machine(), box_tree.GLIBC), progress)
     progress("building a virtual machine's disk from Debian packages (2 to 5 minutes, once)")
     command = [
         *(*image.as_root(progress), "env", *image.proxy(), sys.executable, "-m", "labkit.provision.box_tree"),
-        *(source, str(image.cache_dir() / "debs"), str(output)),
+        *(source, str(image.cache_dir() / "debs"), str(dependencies), str(output)),
     ]
     try:
         run(WHAT, command, timeout=1800, on_line=progress, leash=True, cwd=image.ROOT)

@@ -1,10 +1,10 @@
 """The disk, kernel and initrd of our own Vagrant box: Debian 12 from packages, with all that a lab machine needs.
 
-Runs as root in a process of its own (`python -m labkit.provision.box_tree MIRROR CACHE OUT.box`), started by box.py;
-it prints one line per step and removes all but OUT.box. CACHE keeps the packages, shared with the node image.
+Runs as root in a process of its own (`python -m labkit.provision.box_tree MIRROR CACHE WHEELS OUT.box`), started by
+box.py; it prints one line per step and removes all but OUT.box. CACHE keeps the packages, shared with the node image.
 No loop device, no mount, no boot loader: the disk is one ext4 file system, and QEMU is given the kernel.
 
-    tree.grow -> kernel -> the recipe of every machine, box.sh -> trim -> initrd -> disk (qcow2) -> OUT.box
+    tree.grow -> kernel -> the recipe of every machine, box.sh -> the components' venv -> trim -> initrd -> disk (qcow2)
 """
 
 import os
@@ -13,22 +13,27 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 
 from labkit.provision.errors import CommandFailed
 from labkit.provision.process import run
 from labkit.provision.tree import RECIPE, directory_in, end_with_parent, grow, listed, say, trim
+from labkit.provision.venv import install_dependencies
+from labkit.provision.wheels import lock_digest
 
 BOX_RECIPE = RECIPE.parent / "box"
 DISK_GB = 8
 """The disk as the machine sees it; the file grows with what is written."""
+PYTHON, GLIBC = "3.11", (2, 36)
+"""Debian 12's."""
 DRIVERS = ("virtio_pci", "virtio_mmio", "virtio_blk", "ext4", "qemu_fw_cfg")
 METADATA = '{"provider": "libvirt", "format": "qcow2", "virtual_size": %d}\n' % DISK_GB  # noqa: UP031  braces of JSON
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def build(mirror: str, cache: Path, output: Path) -> None:
-    """Write the box. Raises CommandFailed, OSError."""
+def build(mirror: str, cache: Path, wheels: Path, output: Path) -> None:
+    """Write the box. wheels: the folder with the machines' dependencies. Raises CommandFailed, OSError."""
     cache.mkdir(parents=True, exist_ok=True)
     with directory_in(cache) as scratch:
         scratch.chmod(0o700)
@@ -38,6 +43,7 @@ def build(mirror: str, cache: Path, output: Path) -> None:
         grow(mirror, cache, tree, listed("packages.txt", BOX_RECIPE))
         release = kernel(tree)
         configure(tree)
+        dependencies(tree, wheels)
         trim(tree)
         initrd(tree, release, box / "initrd.img")
         shutil.move(tree / f"boot/vmlinuz-{release}", box / "vmlinuz")
@@ -79,6 +85,25 @@ def configure(tree: Path) -> None:
     for path in (tree / "etc/resolv.conf", tree / "etc/hostname"):  # debootstrap's copies of the host's
         path.unlink(missing_ok=True)
     (tree / "etc/resolv.conf").touch()
+
+
+def dependencies(tree: Path, wheels: Path) -> None:
+    """What provisioning would do on each machine, with the same command: a minute and a half where it is emulated."""
+    say("installing the components' dependencies")
+    command = ["chroot", str(tree), "env", "-i", f"PATH={PATH}", "LC_ALL=C.UTF-8", "sh", "-c"]
+    with tempfile.TemporaryFile() as packed:
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            for path in sorted(wheels.glob("*.whl")):
+                archive.add(path, path.name)
+        packed.seek(0)
+        done = subprocess.run(
+            [*command, install_dependencies(PYTHON, lock_digest())], stdin=packed, capture_output=True, text=True,
+            timeout=600, check=False,
+        )  # fmt: skip
+    if done.returncode:
+        raise CommandFailed("host", "install the dependencies", rc=done.returncode, tail=done.stdout + done.stderr)
+    for path in (tree / "opt/labkit/wheels").glob("*.whl"):
+        path.unlink()
 
 
 def initrd(tree: Path, release: str, output: Path) -> None:
@@ -150,10 +175,10 @@ def _inside(tree: Path, *command: str, check: bool = True) -> str:
 
 
 def main() -> None:
-    mirror, cache, output = sys.argv[1:]
+    mirror, cache, wheels, output = sys.argv[1:]
     end_with_parent()
     try:
-        build(mirror, Path(cache), Path(output))
+        build(mirror, Path(cache), Path(wheels), Path(output))
     except (CommandFailed, OSError, subprocess.SubprocessError) as exc:
         Path(output).with_suffix(".partial").unlink(missing_ok=True)
         sys.exit(exc.tail if isinstance(exc, CommandFailed) else str(exc))

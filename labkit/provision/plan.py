@@ -6,7 +6,6 @@ run that was interrupted is taken up where it stopped.
 """
 
 import io
-import shlex
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,17 +15,10 @@ from labkit.provision.facts import Facts
 from labkit.provision.registry import push_command
 from labkit.provision.render import TEMPLATES
 from labkit.provision.service import File, Service
+from labkit.provision.venv import STAMPS, VENV, WHEELS, install_dependencies, stamp
 from labkit.provision.wheels import Wheel
 
 UNITS = "/etc/systemd/system/"
-STAMPS = "/opt/labkit/stamps"
-VENV = "/opt/labkit/venv"
-WHEELS = "/opt/labkit/wheels"
-PIP_INSTALL = (
-    "install --quiet --no-index --no-deps --no-compile --no-cache-dir --disable-pip-version-check"
-    " --root-user-action=ignore"
-)
-"""From files beside it and nothing else. Compiled afterwards, in one go: a component's user may not write there."""
 API_SERVER = "kube-apiserver"
 ETCD_USERS = TEMPLATES / "etcd" / "users.sh"
 STAGES = (("etcd", "docker-registry", "docker-registry-push"), (API_SERVER,))
@@ -120,15 +112,11 @@ def tar(files: list[File]) -> bytes:
 
 def _packages(desired: Desired, facts: Facts, parcel: Parcel) -> Iterator[Action]:
     site = f"{VENV}/lib/python{facts.python}/site-packages"
-    lock = f"{desired.lock} python{facts.python}"
-    fresh = facts.stamps.get("lock") != lock
+    fresh = facts.stamps.get("lock") != f"{desired.lock} python{facts.python}"
     if fresh:
         yield Action(
             f"install the components' dependencies for Python {facts.python}",
-            f"set -e; rm -rf {VENV} {WHEELS}; mkdir -p {WHEELS} {STAMPS}; rm -f {STAMPS}/labkit; cd {WHEELS};"
-            f" tar --extract --no-same-owner; python3 -m venv --without-pip {VENV};"
-            f" {VENV}/bin/python -I $(ls pip-*.whl)/pip {PIP_INSTALL} $(ls *.whl | grep -v '^pip-');"
-            f" {VENV}/bin/python -m compileall -q {site}; {_stamp('lock', lock)}",
+            install_dependencies(facts.python, desired.lock),
             parcel.dependencies,
             timeout=180,
         )
@@ -139,7 +127,7 @@ def _packages(desired: Desired, facts: Facts, parcel: Parcel) -> Iterator[Action
             "install labkit's components",
             f"set -e; cat > {wheel}; rm -rf {site}/labkit {site}/labkit-*.dist-info;"
             f" {VENV}/bin/python -m zipfile -e {wheel} {site};"
-            f" {VENV}/bin/python -m compileall -q {site}/labkit; {_stamp('labkit', desired.labkit)}",
+            f" {VENV}/bin/python -m compileall -q {site}/labkit; {stamp('labkit', desired.labkit)}",
             lambda: parcel.labkit.content,
         )
 
@@ -166,7 +154,7 @@ def start(services: list[Service], last: bool) -> Action:
     """(Re)start them together. last: they need kube-apiserver."""
     names = [service.name for service in services]
     units = " ".join(names)
-    stamps = "; ".join(_stamp(f"unit-{service.name}", service.digest()) for service in services)
+    stamps = "; ".join(stamp(f"unit-{service.name}", service.digest()) for service in services)
     return Action(
         f"start {', '.join(names)}",
         f"set -e; mkdir -p {STAMPS}; systemctl enable --quiet {units}; systemctl restart {units}; {stamps}",
@@ -179,14 +167,10 @@ def start(services: list[Service], last: bool) -> Action:
 def _images(desired: Desired, facts: Facts) -> Iterator[Action]:
     if not desired.machine.is_master:
         return
-    for image, stamp in facts.images.items():
-        if image not in facts.pushed or facts.stamps.get(f"image-{image}") != stamp:
-            command = f"{push_command(image)} && {_stamp(f'image-{image}', stamp)}"
+    for image, bytes_there in facts.images.items():
+        if image not in facts.pushed or facts.stamps.get(f"image-{image}") != bytes_there:
+            command = f"{push_command(image)} && {stamp(f'image-{image}', bytes_there)}"
             yield Action(f"push the image {image}", command, timeout=60, units=("docker-registry-push",))
-
-
-def _stamp(name: str, content: str) -> str:
-    return f"printf %s {shlex.quote(content)} > {STAMPS}/{name}"
 
 
 def _count(things: list[File], noun: str) -> str:

@@ -14,6 +14,7 @@ from labkit.provision.render import ETC
 from labkit.provision.report import Report
 from labkit.provision.ssh import Ssh
 from labkit.provision.up import sources
+from labkit.provision.venv import STAMPS
 
 
 def components(cluster: Cluster) -> list[str]:
@@ -39,7 +40,7 @@ def remove(cluster: Cluster, name: str) -> None:
     files = f"{plan.UNITS}{name}.service {ETC}{name}.env {ETC}own/{name}.py {ETC}pki/own-{name}.* {ETC}own-{name}.*"
     with Ssh(cluster, cluster.master) as ssh:
         ssh.run(
-            f"systemctl disable --now --quiet {name}; rm -f {files} {plan.STAMPS}/unit-{name}; systemctl daemon-reload",
+            f"systemctl disable --now --quiet {name}; rm -f {files} {STAMPS}/unit-{name}; systemctl daemon-reload",
             timeout=60, what=f"remove {name}",
         )  # fmt: skip
     own.forget(cluster, name)
