@@ -8,6 +8,7 @@ import jinja2
 
 from labkit.cluster import Cluster, Machine
 from labkit.provision import wheels
+from labkit.provision.libvirt import patience
 from labkit.provision.pki import Pki
 from labkit.provision.registry import Credentials
 from labkit.provision.service import File, Service
@@ -60,7 +61,10 @@ class Renderer:
 
     def __call__(self, template: str, **values: Any) -> bytes:
         cluster = self.sources.cluster
-        given = {"cluster": cluster, "machine": self.machine, "timing": TIMINGS[cluster.timing]} | values
+        given = {
+            "cluster": cluster, "machine": self.machine, "timing": TIMINGS[cluster.timing],
+            "patience": patience(cluster),
+        } | values  # fmt: skip
         return self.environment.get_template(template).render(given).encode()
 
     def component(
