@@ -35,7 +35,8 @@ def authority(tmp_path: Path) -> Authority:
 
 @pytest.fixture
 async def node(tmp_path: Path) -> AsyncIterator[OneNode]:
-    async with one_node(FakeRuntime("n1", program=program), tmp_path) as node:
+    runtime = FakeRuntime("n1", program=program)
+    async with one_node(runtime, tmp_path, housekeeping_seconds=3600.0) as node:  # a test looks itself, when it wants
         yield node
 
 
