@@ -119,6 +119,7 @@ def initrd(tree: Path, release: str, output: Path) -> None:
         shutil.copy(tree / path.lstrip("/"), root / "lib")
     (root / "modules").write_text("".join(f"{Path(path).name}\n" for path in dict.fromkeys(names)))
     shutil.copy(BOX_RECIPE / "init", root)
+    (root / "init").chmod(0o755)
     packed = f"cd {root} && find . | LC_ALL=C sort | cpio -o -H newc --quiet | gzip -9n"
     run("make the initrd", ["sh", "-c", f"{packed} >{output}"], timeout=120)
 
@@ -148,6 +149,7 @@ def pack(box: Path, output: Path) -> None:
     (box / "metadata.json").write_text(METADATA)
     for name in ("Vagrantfile", "qemu-tcg"):
         shutil.copy(BOX_RECIPE / name, box)
+    (box / "qemu-tcg").chmod(0o755)  # an installed wheel may have lost it
     partial = output.with_suffix(".partial")
     with tarfile.open(partial, "w") as archive:
         for path in sorted(box.iterdir()):
