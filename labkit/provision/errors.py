@@ -12,6 +12,16 @@ TAIL_LINES = 12
 """How many of a command's last lines are worth showing."""
 
 
+EXHAUSTED = {
+    "no space left on device": "make room on the disk: `labkit doctor` says where it is short",
+    "disk quota exceeded": "make room on the disk: `labkit doctor` says where it is short",
+    "cannot allocate memory": "end other programs: memory ran out (`labkit doctor` says how much is free)",
+    "out of memory": "end other programs: memory ran out (`labkit doctor` says how much is free)",
+    "too many open files": "raise the limit of files: `labkit doctor` says how",
+}
+"""What a program says when the host runs out of something half-way, and the mend."""
+
+
 class CommandFailed(Exception):
     """`what` is what was being done, in words ("start kube-proxy"); `tail` the last lines of output or of a journal."""
 
@@ -31,6 +41,8 @@ class CommandFailed(Exception):
         if self.command and self.command != self.what:
             lines.append(f"  command: {self.command if len(self.command) < 300 else self.command[:300] + ' ...'}")
         lines += [f"  | {line}" for line in self.tail.splitlines()]
+        if mend := next((mend for sign, mend in EXHAUSTED.items() if sign in self.tail.lower()), ""):
+            lines.append(f"  {mend}; then the same command again: it goes on where it stopped")
         return "\n".join(lines)
 
 

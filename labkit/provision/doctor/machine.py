@@ -123,6 +123,10 @@ def judge(cluster: Cluster, machine: Machine, now: Vitals, found: Facts) -> Iter
     for unit in now.failed:
         yield wrong(name, f"{unit} has failed", f"`labkit logs {unit.removesuffix('.service')} -m {name}` says why;"
                     f" `labkit ssh {name} systemctl restart {unit}`", "start-unit", name, unit)  # fmt: skip
+    for unit in own.services(cluster, machine):
+        if (fact := found.units.get(unit)) and fact.active == "inactive":
+            yield wrong(name, f"{unit} does not run", f"`labkit ssh {name} systemctl start {unit}`",
+                        "start-unit", name, f"{unit}.service")  # fmt: skip
     away = {cluster.pod_cidr(peer) for peer in cluster.machines if peer.name != name} - set(now.routes)
     if away or not now.fence:
         missing = [f"routes to {', '.join(sorted(away))}"] if away else []

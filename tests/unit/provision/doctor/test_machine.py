@@ -65,6 +65,7 @@ def test_a_machine_that_is_well(cluster: Cluster) -> None:
         (vitals(inodes=(1, 1000)), FACTS, "inodes", "labkit ssh agent1", ""),
         (WELL, Facts(memory_used=990 << 20, memory_allowed=1 << 30), "990 of 1024 MB", "memoryMB", ""),
         (vitals(failed=["kubelet.service"]), FACTS, "kubelet.service has failed", "labkit logs kubelet", "start-unit"),
+        (WELL, Facts(units={"kubelet": UnitFact("inactive")}), "kubelet does not run", "start kubelet", "start-unit"),
         (vitals(routes=["10.244.1.0/24"]), FACTS, "lacks routes to 10.244.3.0/24", "restart lab-net", "start-unit"),
         (vitals(fence=0), FACTS, "the rules that keep packets in the lab", "restart lab-net", "start-unit"),
         (vitals(open_files=256), FACTS, "256 files", "limit", ""),

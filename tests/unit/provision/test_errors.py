@@ -1,0 +1,24 @@
+"""A failure says what failed, with the last lines; and the mend, where the host ran out of something."""
+
+import pytest
+
+from labkit.provision.errors import CommandFailed
+
+
+@pytest.mark.parametrize(
+    ("tail", "mend"),
+    [
+        ("tar: opt/labkit: Cannot write: No space left on device", "make room on the disk"),
+        ("docker: Error response from daemon: ... cannot allocate memory", "memory ran out"),
+        ("accept4: too many open files", "raise the limit of files"),
+    ],
+)
+def test_a_host_that_runs_out_of_something_is_told_what_and_that_nothing_is_lost(tail: str, mend: str) -> None:
+    said = str(CommandFailed("host", "boot the machines", "vagrant up", 1, tail))
+    assert f"  | {tail}" in said
+    assert mend in said
+    assert "it goes on where it stopped" in said
+
+
+def test_other_failures_get_no_such_advice() -> None:
+    assert str(CommandFailed("agent1", "start kubelet", "systemctl", 1, "no module")).endswith("| no module")
