@@ -37,6 +37,7 @@ HOST_WING = (
     "guide",
     "provision",
     "shipped",
+    "start.py",
     "observe",
     "faults",
     "templates",

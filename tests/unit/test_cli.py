@@ -227,3 +227,24 @@ def test_packet_teaches_what_it_was_not_told(
     clusters.init("lab")
     assert labkit(monkeypatch, "packet", *words) == 2
     assert expected in capsys.readouterr().err
+
+
+def test_ctrl_c_while_the_command_line_is_loaded_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from importlib.machinery import ModuleSpec
+
+    from labkit import start
+
+    class Interrupts:
+        def find_spec(self, name: str, *_: object) -> ModuleSpec | None:
+            if name == "labkit.cli":
+                raise KeyboardInterrupt
+            return None
+
+    monkeypatch.delitem(sys.modules, "labkit.cli")
+    monkeypatch.setattr(sys, "meta_path", [Interrupts(), *sys.meta_path])
+    with pytest.raises(SystemExit) as ended:
+        start.main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "interrupted: nothing was done yet\n"
