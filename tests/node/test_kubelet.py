@@ -186,19 +186,24 @@ class TestPods:
 
     async def test_a_port_that_is_taken_is_said(self, node: OneNode) -> None:
         """A pause container that docker cannot start is retried, with docker's reason in the events."""
-        port = free_port()
-        ports = [{"containerPort": 8080, "hostPort": port}]
+        with socket.create_server(("0.0.0.0", 0)) as taken:
+            ports = [{"containerPort": 8080, "hostPort": taken.getsockname()[1]}]
+            await node.create(STAYS | {"ports": ports}, name="late")
+
+            async def told() -> bool:
+                failed = [text for reason, _, text in await node.events("late") if reason == "failed"]
+                return bool(failed) and "address already in use" in failed[0]
+
+            await eventually(told, within=20)
+        await node.status(running, "late")
+
+    async def test_of_two_pods_that_want_one_host_port_the_second_is_refused(self, node: OneNode) -> None:
+        ports = [{"containerPort": 8080, "hostPort": free_port()}]
         await node.create(STAYS | {"ports": ports}, name="first")
         await node.status(running, "first")
         await node.create(STAYS | {"ports": ports}, name="second")
-
-        async def told() -> bool:
-            failed = [text for reason, _, text in await node.events("second") if reason == "failed"]
-            return bool(failed) and "port is already allocated" in failed[0]
-
-        await eventually(told, within=20)
-        await node.client.delete(Pod, "first", "default", grace_period_seconds=0)
-        await node.status(running, "second")
+        refused = await node.status(lambda status: status.phase == "Failed", "second")
+        assert refused.reason == "HostPortConflict"
 
 
 class TestImages:

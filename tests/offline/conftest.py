@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -52,31 +53,28 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
             **os.environ, "DOCKER_HOST": f"unix://{folder}/docker.sock", "LABKIT_HOME": str(folder / "home"),
             "XDG_CACHE_HOME": str(folder / "cache"), "LABKIT_CLUSTER": "alone",
         }  # fmt: skip
-        with _docker(folder, env):
+        with docker(folder, env):
             yield env
     finally:
         subprocess.run(["ip", "netns", "del", SPACE], check=False)
 
 
-class _docker:
-    """dockerd in that namespace, with nothing in it."""
-
-    def __init__(self, folder: Path, env: dict[str, str]) -> None:
-        self._env = env
-        command = [
-            "nsenter", f"--net=/run/netns/{SPACE}", "dockerd", "--data-root", str(folder / "data"),
-            "--exec-root", str(folder / "exec"), "--pidfile", str(folder / "pid"), "-H", env["DOCKER_HOST"],
-        ]  # fmt: skip
-        with (folder / "dockerd.log").open("wb") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)
-
-    def __enter__(self) -> None:
-        deadline = time.monotonic() + 60
-        while subprocess.run(["docker", "version"], env=self._env, capture_output=True).returncode:
-            assert time.monotonic() < deadline, "dockerd does not start"
-            assert self._process.poll() is None, "dockerd ended"
-            time.sleep(0.5)
-
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait(60)
+@contextmanager
+def docker(folder: Path, env: dict[str, str]) -> Iterator[None]:
+    """dockerd in that namespace, with nothing in it. Its docker0 is the namespace's own."""
+    command = [
+        "nsenter", f"--net=/run/netns/{SPACE}", "dockerd", "--data-root", str(folder / "data"),
+        "--exec-root", str(folder / "exec"), "--pidfile", str(folder / "pid"), "-H", env["DOCKER_HOST"],
+    ]  # fmt: skip
+    with (folder / "dockerd.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            deadline = time.monotonic() + 60
+            while subprocess.run(["docker", "version"], env=env, capture_output=True, check=False).returncode:
+                said = (folder / "dockerd.log").read_text()[-2000:]
+                assert process.poll() is None, f"dockerd ended:\n{said}"
+                assert time.monotonic() < deadline, f"dockerd does not start:\n{said}"
+                time.sleep(0.5)
+            yield
+        finally:
+            process.terminate()
+            process.wait(60)
