@@ -157,7 +157,8 @@ def start(services: list[Service], last: bool) -> Action:
     stamps = "; ".join(stamp(f"unit-{service.name}", service.digest()) for service in services)
     return Action(
         f"start {', '.join(names)}",
-        f"set -e; mkdir -p {STAMPS}; systemctl enable --quiet {units}; systemctl restart {units}; {stamps}",
+        f"set -e; mkdir -p {STAMPS}; systemctl enable --quiet {units};"
+        f" systemctl reset-failed {units} 2>/dev/null || :; systemctl restart {units}; {stamps}",
         timeout=90,
         units=tuple(names),
         needs=API_SERVER if last else "",

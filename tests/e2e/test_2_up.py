@@ -152,8 +152,8 @@ def test_two_clusters_side_by_side_are_apart(host: Host, lab: Lab) -> None:
         assert ssh_opens(home, own["ssh"]["master"])
         assert not ssh_opens(home, others["ssh"]["master"])
     address = ipaddress.ip_network(ranges[1])[11]
-    assert host.on(f"ping -c 1 -W 1 {address} >/dev/null && echo reached || echo lost") == "lost"
-    assert lab.on("master", "ping -c 1 -W 1 10.245.41.11 >/dev/null && echo reached || echo lost") == "lost"
+    assert host.on(f"ping -c 1 -W 1 {address} >/dev/null 2>&1 && echo reached || echo lost") == "lost"
+    assert lab.on("master", "ping -c 1 -W 1 10.245.41.11 >/dev/null 2>&1 && echo reached || echo lost") == "lost"
 
 
 def asked_as_admin(home: Path, port: int, trusting: bool = False) -> str:
