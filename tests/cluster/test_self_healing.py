@@ -70,6 +70,25 @@ async def test_a_controller_that_is_deleted_while_nobody_works(cluster: OneProce
     await count(cluster, 0)
 
 
+async def test_another_template_is_for_pods_to_come(cluster: OneProcess) -> None:
+    client = cluster.client
+    await client.create(rc(2))
+    before = names(await count(cluster, 2))
+    changed = await client.get(ReplicationController, "web", "default")
+    assert changed.spec.template
+    changed.spec.template.spec.containers[0].image = "newer"
+    await client.update(changed)
+    await asyncio.sleep(HEARD)
+    assert names(await count(cluster, 2)) == before
+    await client.delete(Pod, sorted(before)[0], "default")
+    await eventually(lambda: replaced(client, before), expect="one pod of the new template beside the one of the old")
+
+
+async def replaced(client: Client, before: set[str]) -> bool:
+    images = {each.metadata.name in before: each.spec.containers[0].image for each in await running(client)}
+    return len(images) == 2 and images[False] == "newer" != images[True]
+
+
 async def test_deleting_a_controller_alone(cluster: OneProcess) -> None:
     await cluster.client.create(rc(2))
     before = names(await count(cluster, 2))
