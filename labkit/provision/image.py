@@ -1,9 +1,10 @@
 """The image that machines run as containers: labkit-node:HASH, built from Debian packages when it is missing.
 
-    tree.py (as root)          ->  REPOSITORY-base:HASH    packages, pods' images: minutes, rarely
-    templates/machine, docker build  ->  REPOSITORY:HASH   configuration only: seconds
+    tree.py (as root)                ->  REPOSITORY-base:HASH    packages, pods' images: minutes, rarely
+    templates/venv, docker build     ->  REPOSITORY-venv:HASH    what components import, from wheels: seconds
+    templates/machine, docker build  ->  REPOSITORY:HASH         configuration only: seconds
 
-HASH is that of all that goes in, so an image whose tag exists is up to date. Neither step talks to an image registry;
+HASH is that of all that goes in, so an image whose tag exists is up to date. No step talks to an image registry;
 packages come from the host's own Debian mirror ($LABKIT_DEBIAN_MIRROR, its apt sources, or Debian's own), through its
 proxy if it has one. Two builds at the same time: the second waits for the first and finds its work done.
 """
@@ -16,15 +17,20 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from labkit.provision import rootfs, tree
+from labkit.provision import rootfs, tree, wheels
+from labkit.provision.box_tree import GLIBC, PYTHON
 from labkit.provision.errors import CommandFailed, TimedOut
 from labkit.provision.process import run
 from labkit.provision.tree import RECIPE
+from labkit.provision.venv import install_dependencies
 
+VENV_RECIPE = RECIPE.parent / "venv"
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEFAULT_MIRROR = "http://deb.debian.org/debian"
 SPACE_NEEDED = 4 * 2**30
@@ -38,25 +44,42 @@ def ensure_image(progress: Progress) -> str:
 
     Raises CommandFailed with machine "host" (exit code 3): no docker, no debootstrap, no network, no space.
     """
-    base, node = tags()
-    if exists(node):
-        return node
+    wanted = tags()
+    if exists(wanted.node):
+        return wanted.node
     with only_one(progress):
-        if not exists(base):
-            _build_base(base, progress)
-        if not exists(node):
-            progress(f"building {node}")
-            build_node(base, node)
-    return node
+        if not exists(wanted.base):
+            _build_base(wanted.base, progress)
+        if not exists(wanted.venv):
+            _build_venv(wanted.base, wanted.venv, progress)
+        if not exists(wanted.node):
+            progress(f"building {wanted.node}")
+            build_node(wanted.venv, wanted.node)
+    return wanted.node
 
 
-def tags() -> tuple[str, str]:
-    """The base image's and the node image's tag, from what goes into each."""
+class Tags(NamedTuple):
+    """What each of the three images is called."""
+
+    base: str
+    venv: str
+    node: str
+
+
+def tags() -> Tags:
+    """The images' names, from what goes into each."""
     repository = os.environ.get("LABKIT_IMAGE_REPOSITORY", "labkit-node")
     packages = sorted(RECIPE.glob("packages*.txt"))
     base = digest([Path(rootfs.__file__), *packages], seed=f"{tree.SUITE} {tree.DROPPED}")
-    node = digest(sorted(path for path in RECIPE.rglob("*") if path.is_file()), seed=base)
-    return f"{repository}-base:{base}", f"{repository}:{node}"
+    installed = install_dependencies(PYTHON, wheels.lock_digest())
+    venv = digest([VENV_RECIPE / "Dockerfile"], seed=f"{base} {installed}")
+    node = digest(sorted(path for path in RECIPE.rglob("*") if path.is_file()), seed=venv)
+    return Tags(f"{repository}-base:{base}", f"{repository}-venv:{venv}", f"{repository}:{node}")
+
+
+def target(arch: str) -> wheels.Target:
+    """The Python of our own image and box, on machines of that architecture."""
+    return wheels.Target(PYTHON, arch, GLIBC)
 
 
 def digest(paths: list[Path], seed: str = "") -> str:
@@ -66,6 +89,20 @@ def digest(paths: list[Path], seed: str = "") -> str:
         found.update(f"{path.name} {path.stat().st_mode & 0o100} {path.stat().st_size}\n".encode())
         found.update(path.read_bytes())
     return found.hexdigest()[:12]
+
+
+def _build_venv(base: str, venv: str, progress: Progress) -> None:
+    """The components' dependencies, once here and not on each machine. Raises CommandFailed: no wheels, no docker."""
+    fetched = wheels.fetch(target(wheels.architecture()), progress)
+    progress("installing the components' dependencies")
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(VENV_RECIPE / "Dockerfile", folder)
+        shutil.copytree(fetched, Path(folder) / "wheels")
+        command = ["docker", "build", "--network", "none", "--build-arg", f"BASE={base}", "--build-arg"]
+        command += [f"INSTALL={install_dependencies(PYTHON, wheels.lock_digest())}", "--tag", venv, folder]
+        run("install the components' dependencies", command, timeout=600)
+    leftovers = ["docker", "image", "prune", "--force", "--filter", "label=labkit.stage=wheels"]
+    run("remove what the build left", leftovers, timeout=60)
 
 
 def build_node(base: str, node: str) -> None:

@@ -71,7 +71,7 @@ class Vagrant:
             self._remember_containers()
         if self.cluster.provider == "libvirt":
             libvirt.ensure(self.cluster, say)
-        tag = image.tags()[1]
+        tag = image.tags().node
         if docker and any(states[name] not in containers.EXISTS for name in down):
             tag = image.ensure_image(say)
         self._cli("up", on_line, tag).up(vm_name=down[0] if len(down) == 1 else None)

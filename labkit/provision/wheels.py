@@ -10,6 +10,7 @@ and C library (`Target`), never by the host's:
 import hashlib
 import io
 import os
+import platform
 import re
 import sys
 import tempfile
@@ -74,6 +75,12 @@ class Target:
         flags = ["--python-version", self.python, "--implementation", "cp", "--only-binary", ":all:"]
         flags += [word for abi in (self.abi, "abi3", "none") for word in ("--abi", abi)]
         return flags + [word for platform in platforms for word in ("--platform", platform)]
+
+
+def architecture() -> str:
+    """This computer's, by the name that wheels and machines have for it (macOS and Windows have others)."""
+    found = platform.machine().lower()
+    return {"arm64": "aarch64", "amd64": "x86_64"}.get(found, found)
 
 
 def cache_dir() -> Path:

@@ -24,8 +24,10 @@ def misfits(bundle: Bundle, arch: str) -> list[str]:
     manifest, found = bundle.manifest, []
     if manifest.arch != arch:
         found.append(f"it was made on {manifest.arch} for {manifest.arch}, this computer is {arch}")
-    if _digest(manifest.image) != _digest(image.tags()[1]):
-        found.append(f"its machines' image is {_digest(manifest.image)}, this labkit wants {_digest(image.tags()[1])}")
+    if _digest(manifest.image) != _digest(image.tags().node):
+        found.append(
+            f"its machines' image is {_digest(manifest.image)}, this labkit wants {_digest(image.tags().node)}"
+        )
     if _wheels(bundle, arch) is None:
         found.append("it has no wheels for this labkit's machines")
     return found
@@ -62,7 +64,7 @@ def _unpack_wheels(bundle: Bundle, arch: str, say: Say) -> None:
 
 def _load_image(bundle: Bundle, say: Say) -> None:
     """docker gets the image only after all of it was compared: it is read twice."""
-    carried, wanted = bundle.manifest.image, image.tags()[1]
+    carried, wanted = bundle.manifest.image, image.tags().node
     if image.exists(wanted):
         return
     (member,) = [each for each in bundle.manifest.members if each.name == IMAGE]

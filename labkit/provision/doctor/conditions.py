@@ -116,7 +116,7 @@ def _open_files() -> int:
 
 
 def _has_image() -> bool:
-    return bool(_asked("docker", "image", "ls", "--quiet", image.tags()[1]))
+    return bool(_asked("docker", "image", "ls", "--quiet", image.tags().node))
 
 
 def _routes() -> list[Route]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit.provision import image, tree
+from labkit.provision import image, tree, wheels
 from labkit.provision.errors import CommandFailed, TimedOut
 
 DOCKER = """#!/bin/sh
@@ -66,14 +66,15 @@ def test_the_hash_is_of_names_contents_and_executable_bits(tmp_path: Path) -> No
 
 def test_tags_carry_the_repository_and_both_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABKIT_IMAGE_REPOSITORY", "try")
-    base, node = image.tags()
+    base, venv, node = image.tags()
     assert base.startswith("try-base:")
+    assert venv.startswith("try-venv:")
     assert node.startswith("try:")
-    assert base.split(":")[1] != node.split(":")[1]
+    assert len({tag.split(":")[1] for tag in (base, venv, node)}) == 3
 
 
 def test_an_image_that_is_there_is_used_without_a_word(images: Path) -> None:
-    node = image.tags()[1]
+    node = image.tags().node
     (images / node).touch()
     said: list[str] = []
     assert image.ensure_image(said.append) == node
@@ -81,12 +82,26 @@ def test_an_image_that_is_there_is_used_without_a_word(images: Path) -> None:
 
 
 def test_new_configuration_is_put_on_the_packages_that_are_there(images: Path) -> None:
-    base, node = image.tags()
-    (images / base).touch()
+    base, venv, node = image.tags()
+    for there in (base, venv):
+        (images / there).touch()
     said: list[str] = []
     assert image.ensure_image(said.append) == node
     assert (images / node).exists()
     assert said == [f"building {node}"]
+
+
+def test_new_dependencies_are_installed_on_the_packages_that_are_there(
+    images: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LABKIT_WHEELS", str(tmp_path / "wheels"))
+    (tmp_path / "wheels" / wheels.key(image.target(wheels.architecture()))).mkdir(parents=True)
+    base, venv, node = image.tags()
+    (images / base).touch()
+    said: list[str] = []
+    image.ensure_image(said.append)
+    assert (images / venv).exists()
+    assert said == ["installing the components' dependencies", f"building {node}"]
 
 
 def test_without_debootstrap_nothing_is_begun(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
