@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 
+from labkit.api.defaults import set_defaults
 from labkit.api.names import DNS_SUBDOMAIN
+from labkit.api.types import Container, Pod, PodSpec
+from labkit.api.validation import pod
 from labkit.api.validation.replication import status_update_faults
 from tests.unit.api.reading import faults, read, update_faults
 
@@ -58,3 +61,30 @@ def test_counts_of_a_status_are_not_negative() -> None:
     assert [str(fault) for fault in status_update_faults(new, old)] == [
         "status.observedGeneration: invalid value '-1': must be non-negative"
     ]
+
+
+def test_a_spec_that_was_faultless_is_not_looked_at_again_and_another_is() -> None:
+    """Looking twice costs; what differs in one field is another spec, and what is long or old is forgotten."""
+    pod._faultless.clear()
+    spec = _spec()
+    assert pod.spec_faults(spec, "spec") == []
+    assert len(pod._faultless) == 1
+    assert pod.spec_faults(spec, "spec") == []
+    spec.containers[0].name = "Not a label"
+    assert [fault.field for fault in pod.spec_faults(spec, "spec")] == ["spec.containers[0].name"]
+    assert [fault.field for fault in pod.spec_faults(spec, "template.spec")] == ["template.spec.containers[0].name"]
+    assert len(pod._faultless) == 1
+    spec = _spec()
+    spec.containers[0].command = ["x" * pod._LONGEST]
+    assert pod.spec_faults(spec, "spec") == []
+    assert len(pod._faultless) == 1
+    for number in range(pod._REMEMBERED + 5):
+        spec.containers[0].command = [str(number)]
+        assert pod.spec_faults(spec, "spec") == []
+    assert len(pod._faultless) == pod._REMEMBERED
+
+
+def _spec() -> PodSpec:
+    made = Pod(spec=PodSpec(containers=[Container(name="c", image="i")]))
+    set_defaults(made)
+    return made.spec
