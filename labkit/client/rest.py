@@ -7,7 +7,12 @@
 
 An answer above 399 carries a Status, and the class that the server raised for it is raised here again
 (`labkit.api.errors`). When nobody answers, that is ServerUnavailable. Source: the Kubernetes API conventions.
+
+aiohttp is imported by the first method that speaks HTTP: a quarter of the time in which a `labkit` command starts, and
+most of them never do.
 """
+
+from __future__ import annotations
 
 import asyncio
 import random
@@ -17,10 +22,9 @@ import sys
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 from urllib.parse import quote
 
-import aiohttp
 import msgspec
 
 import labkit
@@ -40,6 +44,9 @@ from labkit.api.types import (
     Status,
 )
 from labkit.client import kubeconfig
+
+if TYPE_CHECKING:
+    import aiohttp
 
 T = TypeVar("T")
 
@@ -100,7 +107,7 @@ class Client:
         self._session: aiohttp.ClientSession | None = None
 
     @classmethod
-    def from_kubeconfig(cls, path: str | Path, context: str | None = None, *, at_once: int = sys.maxsize) -> "Client":
+    def from_kubeconfig(cls, path: str | Path, context: str | None = None, *, at_once: int = sys.maxsize) -> Client:
         """A client with the server and the identity of a kubeconfig; KubeconfigError when it cannot be used."""
         login = kubeconfig.load(path, context)
         return cls(login.server, login.ssl_context, login.token, at_once=at_once)
@@ -202,6 +209,8 @@ class Client:
 
         Raises Gone when that version is too old to go on from. Close it (`contextlib.aclosing`) when leaving early.
         """
+        import aiohttp
+
         seconds = random.randint(WATCH_SECONDS * 4 // 5, WATCH_SECONDS)
         params = _selectors(label_selector, field_selector) | {
             "watch": "true", "resourceVersion": resource_version, "timeoutSeconds": str(seconds),
@@ -230,6 +239,8 @@ class Client:
         content_type: str = "application/json",
     ) -> bytes:
         """Any request, `path` from /; the body of the answer, or the ApiError that it carries."""
+        import aiohttp
+
         url = self.base_url + path
         headers = {"Content-Type": content_type} if body is not None else {}
         try:
@@ -246,6 +257,8 @@ class Client:
 
     def _http(self) -> aiohttp.ClientSession:
         """The session, opened at the first request: it belongs to the event loop that runs then."""
+        import aiohttp
+
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, ssl=self._ssl or True, socket_factory=_socket),
