@@ -78,6 +78,15 @@ class Registry(_Record, kw_only=True):
     """Where machines get public images that the master's registry lacks: `http://host.lab:5001`, on their network."""
 
 
+class Mirrors(_Record, kw_only=True):
+    """Where this computer fetches packages, URLs; empty: where it does without labkit. (provision/mirrors.py)"""
+
+    debian: str = ""
+    """A Debian archive, `http://mirror.example/debian`: packages of the machines' image, box and virtual machines."""
+    pypi: str = ""
+    """A Python index, `https://pypi.example/simple`: the wheels of the machines and of a bundle."""
+
+
 class Machine(_Record, kw_only=True):
     """One machine. `pod_subnet` N is the Nth /24 of the pods range; the machine keeps it for ever."""
 
@@ -110,6 +119,7 @@ class Cluster(_Record, kw_only=True):
     dns: Dns
     apiserver: ApiServer = msgspec.field(default_factory=ApiServer)
     registry: Registry = msgspec.field(default_factory=Registry)
+    mirrors: Mirrors = msgspec.field(default_factory=Mirrors)
     next_pod_subnet: int
     """The number that the next new machine gets. It only grows: a number is never given to a second machine."""
     machines: list[Machine]

@@ -25,6 +25,7 @@ CLUSTER_NAME = re.compile(r"[a-z][a-z0-9-]{0,9}")
 MACHINE_NAME = re.compile(r"[a-z]([a-z0-9-]{0,30}[a-z0-9])?")
 DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 MIRROR = re.compile(r"https?://(?P<host>[a-z0-9.-]+)(:(?P<port>[0-9]{1,5}))?/?")
+ARCHIVE = re.compile(r"https?://[a-z0-9.-]+(:(?P<port>[0-9]{1,5}))?(/[A-Za-z0-9._~%+-]+)*/?")
 HOST_NAME = "host.lab"  # what machines call the host, whose address is the first of their network
 
 Network = ipaddress.IPv4Network
@@ -68,6 +69,19 @@ def _ports(cluster: Cluster) -> Iterator[str]:
             yield f"{field}: {port}, expected {lowest} to 65535"
     if cluster.apiserver.port == cluster.registry.port:
         yield f"registry.port: {cluster.registry.port} is apiserver.port too, expected two different ports"
+
+
+def _archives(cluster: Cluster) -> Iterator[str]:
+    """They end up in commands and messages, so no password is taken; what may be one is not repeated either."""
+    for field, url, example in (
+        ("debian", cluster.mirrors.debian, "http://deb.debian.org/debian"),
+        ("pypi", cluster.mirrors.pypi, "https://pypi.org/simple"),
+    ):
+        found = ARCHIVE.fullmatch(url)
+        if "@" in url:
+            yield f"mirrors.{field}: has a user or a password in it, expected a URL without such as {example}"
+        elif url and not (found and 0 < int(found["port"] or 80) < 65536):
+            yield f"mirrors.{field}: {url!r}, expected nothing or a URL such as {example}"
 
 
 def _machines(cluster: Cluster) -> Iterator[str]:
@@ -213,6 +227,7 @@ def _is_in(address: str, network: Network) -> bool:
 _PLAIN_RULES: tuple[Callable[[Cluster], Iterator[str]], ...] = (
     _names_and_words,
     _ports,
+    _archives,
     _machines,
     _roles,
     _pod_subnets,

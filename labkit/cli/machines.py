@@ -21,6 +21,7 @@ from labkit.cli.terminal import (
     out,
     reporting,
     service_names,
+    use_mirrors,
 )
 from labkit.cluster import Cluster, ClusterError
 from labkit.cluster_rules import PROVIDERS
@@ -293,10 +294,11 @@ def doctor(
 
 
 @app.command(rich_help_panel=PANEL)
-def image() -> None:
+def image(name: Name = DEFAULT_CLUSTER) -> None:
     """Build the machines' image now, if it is missing (`labkit up` does so by itself)."""
     from labkit.provision.image import ensure_image
 
+    use_mirrors(name)
     with reporting("what was fetched is kept") as report:
         report.step("host", "machine image")
         tag = ensure_image(lambda line: report.detail("host", line))
@@ -317,7 +319,7 @@ box_app = typer.Typer(no_args_is_help=True, help="What virtual machines are made
 
 
 @box_app.command("build")
-def build_box() -> None:
+def build_box(cluster: Name = DEFAULT_CLUSTER) -> None:
     """Build our own box now, from Debian packages: for a host that does not reach the public one.
 
     It takes 2 to 5 minutes and needs root (or sudo). From then on `labkit up --provider libvirt` makes machines from
@@ -326,6 +328,7 @@ def build_box() -> None:
     """
     from labkit.provision import box
 
+    use_mirrors(cluster)
     with reporting("packages that were fetched are kept") as report:
         report.step("host", "machine box")
         name = box.build(lambda line: report.detail("host", line))

@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from labkit import cluster as clusters
 from labkit.cluster import Cluster, ClusterError
-from labkit.provision import own
+from labkit.provision import mirrors, own
 from labkit.provision.lock import only_one
 from labkit.provision.report import ConsoleReport
 
@@ -36,6 +36,12 @@ def fail(message: str, code: int) -> NoReturn:
 def load_or_init(name: str) -> Cluster:
     """The cluster; the repository's default under that name when there is none yet."""
     return clusters.load(name) if name in clusters.names() else clusters.init(name)
+
+
+def use_mirrors(name: str) -> None:
+    """For what is fetched without a change to the cluster: from where cluster.json says, if there is one."""
+    if name in clusters.names():
+        mirrors.use(clusters.load(name))
 
 
 def machine_names() -> list[str]:
@@ -70,8 +76,10 @@ def machine_of(cluster: Cluster, name: str) -> clusters.Machine:
 def reporting(comfort: str, changes: Cluster | None = None) -> Iterator[ConsoleReport]:
     """Steps on the terminal; Ctrl-C ends with a word on what becomes of what was done.
 
-    changes: the cluster that is changed meanwhile, which nobody else may do then.
+    changes: the cluster that is changed meanwhile, which nobody else may do then; what is fetched comes from its mirrors.
     """
+    if changes:
+        mirrors.use(changes)
     try:
         with only_one(changes) if changes else nullcontext(), ConsoleReport(out) as report:
             yield report

@@ -8,6 +8,8 @@
 The first three say which machine, what was being done, the command, and the last lines that it printed. Exit code 3.
 """
 
+import re
+
 TAIL_LINES = 12
 """How many of a command's last lines are worth showing."""
 
@@ -22,6 +24,11 @@ EXHAUSTED = {
 """What a program says when the host runs out of something half-way, and the mend."""
 
 
+def without_passwords(text: str) -> str:
+    """`http://user:secret@mirror/x` as `http://...@mirror/x`: what programs print of a URL goes to screens and logs."""
+    return re.sub(r"(?<=://)[^/@\s]+@", "...@", text)
+
+
 class CommandFailed(Exception):
     """`what` is what was being done, in words ("start kube-proxy"); `tail` the last lines of output or of a journal."""
 
@@ -30,9 +37,9 @@ class CommandFailed(Exception):
     def __init__(self, machine: str, what: str, command: str = "", rc: int | None = None, tail: str = "") -> None:
         self.machine = machine
         self.what = what
-        self.command = command
+        self.command = without_passwords(command)
         self.rc = rc
-        self.tail = "\n".join(tail.strip().splitlines()[-TAIL_LINES:])
+        self.tail = "\n".join(without_passwords(tail).strip().splitlines()[-TAIL_LINES:])
         super().__init__(self._text())
 
     def _text(self) -> str:

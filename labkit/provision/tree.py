@@ -19,7 +19,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from labkit.provision.errors import CommandFailed
+from labkit.provision.errors import CommandFailed, without_passwords
 from labkit.provision.process import run
 from labkit.provision.rootfs import POD_IMAGES, cut
 
@@ -115,7 +115,7 @@ class Steps:
 
     def __call__(self, line: str) -> None:
         if line.startswith(("W:", "E:")):
-            say(line)
+            say(without_passwords(line))
         if found := re.match(r"I: (Retrieving|Validating|Extracting|Unpacking|Configuring) \S", line):
             verb = found[1]
             self._counts[verb] = self._counts.get(verb, 0) + 1

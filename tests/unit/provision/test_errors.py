@@ -22,3 +22,9 @@ def test_a_host_that_runs_out_of_something_is_told_what_and_that_nothing_is_lost
 
 def test_other_failures_get_no_such_advice() -> None:
     assert str(CommandFailed("agent1", "start kubelet", "systemctl", 1, "no module")).endswith("| no module")
+
+
+def test_a_mirrors_password_is_not_repeated() -> None:
+    said = str(CommandFailed("host", "fetch", "get http://me:secret@mirror/x", 1, "E: https://me:secret@mirror/x: 404"))
+    assert "secret" not in said
+    assert "E: https://...@mirror/x: 404" in said

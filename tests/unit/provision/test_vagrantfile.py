@@ -106,6 +106,14 @@ def test_every_machine_is_made_a_lab_machine(cluster: Cluster, provider: str) ->
         assert Path(provisioners["recipe"]["source"], "vm.sh").exists()
 
 
+def test_a_public_box_takes_packages_from_the_clusters_mirror(cluster: Cluster) -> None:
+    cluster.mirrors.debian = "http://mirror.example:8080/debian"
+    clusters.save(cluster)
+    provisioners = {one[0]: one[1] for one in machines(cluster, "virtualbox")["agent1"]["provision"]}
+    assert list(provisioners)[-2:] == ["mirror", "setup"]
+    assert "http://mirror.example:8080/debian" in provisioners["mirror"]["inline"]
+
+
 def test_our_own_box_gets_name_and_address_from_the_kernels_command_line(cluster: Cluster) -> None:
     agent = machines(cluster, "libvirt", **OWN)["agent1"]
     libvirt = agent["libvirt"]
