@@ -76,7 +76,7 @@ def machine_of(cluster: Cluster, name: str) -> clusters.Machine:
 def reporting(comfort: str, changes: Cluster | None = None) -> Iterator[ConsoleReport]:
     """Steps on the terminal; Ctrl-C ends with a word on what becomes of what was done.
 
-    changes: the cluster that is changed meanwhile, which nobody else may do then; what is fetched comes from its mirrors.
+    changes: the cluster that is changed meanwhile, which nobody else may do then; its mirrors are used.
     """
     if changes:
         mirrors.use(changes)

@@ -1,6 +1,6 @@
 """Where this computer fetches from: what cluster.json says, through the variables that programs know.
 
-    mirrors.debian  ->  $LABKIT_DEBIAN_MIRROR   debootstrap for image and box, apt on a public box (image.py, Vagrantfile)
+    mirrors.debian  ->  $LABKIT_DEBIAN_MIRROR   debootstrap (image.py, box.py), apt on a public box (Vagrantfile)
     mirrors.pypi    ->  $PIP_INDEX_URL          pip for the machines' wheels and a bundle's (wheels.py)
 
 A variable that is set already was set for this one command, and wins. (registry.mirror is the machines' own affair.)
