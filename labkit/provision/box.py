@@ -11,12 +11,11 @@ interrupted fetches only what it lacks.
 
 import os
 import platform
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from labkit.provision import box_tree, image, rootfs, tree, wheels
+from labkit.provision import box_tree, image, program, rootfs, tree, wheels
 from labkit.provision.box_tree import BOX_RECIPE
 from labkit.provision.errors import CommandFailed
 from labkit.provision.process import run
@@ -112,9 +111,9 @@ def _build(progress: Progress) -> None:
 
 
 def _check() -> None:
-    for program, package in PROGRAMS.items():
-        if not shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin"):
-            raise CommandFailed("host", WHAT, tail=f"{program} is not installed: `apt-get install {package}`")
+    for name, package in PROGRAMS.items():
+        if not program.where(name):
+            raise CommandFailed("host", WHAT, tail=f"{name} is not installed: `apt-get install {package}`")
     if not tree.KEYRING.exists():
         raise CommandFailed("host", WHAT, tail=f"{tree.KEYRING} is missing: `apt-get install debian-archive-keyring`")
     image.need_space(SPACE_NEEDED, WHAT)

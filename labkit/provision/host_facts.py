@@ -12,13 +12,15 @@ from pathlib import Path
 import msgspec
 
 from labkit.cluster import Cluster, names, state_dir
-from labkit.provision import boot, containers, image, kernel, libvirt
+from labkit.provision import boot, containers, hypervisor, image, kernel, libvirt, program
 from labkit.provision.errors import CommandFailed
 from labkit.provision.problem import Problem
 from labkit.provision.process import run
 
 DISK_NEEDED = 3 * 2**30
 """Bytes for machines and their pods' images; a machine that is a container starts at 60 MB."""
+DISKS = {"docker": ("/var/lib/docker",), "libvirt": ("/var/lib/libvirt/images",)}
+"""Where a provider keeps machines' disks, beside the cluster's own folder."""
 INSTALL = "`labkit doctor --fix` installs it, or names the step that does"
 MEMORY_OF_A_MACHINE = 250
 """MB that a machine really uses; its memoryMB is a limit."""
@@ -55,7 +57,7 @@ class HostFacts(msgspec.Struct, kw_only=True):
     missing_modules: list[str] = []
     networks: list[Network] = []
     busy_ports: dict[int, str] = {}
-    libvirt: list[Problem] = []
+    hypervisor: list[Problem] = []
 
     def has(self, program: str) -> bool:
         return program in self.programs
@@ -63,7 +65,7 @@ class HostFacts(msgspec.Struct, kw_only=True):
 
 def problems(facts: HostFacts) -> list[Problem]:
     """Everything that stands in the way, worst first; empty when the host is ready."""
-    found = _programs(facts) + facts.libvirt
+    found = _programs(facts) + facts.hypervisor
     if facts.provider == "docker":
         found += _docker(facts)
         found += [
@@ -137,12 +139,12 @@ def look(cluster: Cluster) -> HostFacts:
         name=cluster.name,
         provider=cluster.provider,
         machines=_machines_to_start(cluster) if ours else len(cluster.machines),
-        libvirt=libvirt.problems() if cluster.provider == "libvirt" else [],
+        hypervisor=hypervisor.problems(cluster.provider),
         memory_needed=_memory_of_virtual_machines(cluster) if cluster.provider != "docker" else 0,
         range=cluster.networks.machines,
         root=os.geteuid() == 0,
         systemd=Path("/run/systemd/system").exists(),
-        programs=frozenset(name for name in ("docker", "dockerd", "vagrant") if shutil.which(name)),
+        programs=frozenset(name for name in ("docker", "dockerd", "vagrant") if program.where(name)),
         docker_running=running,
         docker_denied=denied,
         disk=_disk(cluster),
@@ -178,7 +180,7 @@ def _memory_of_virtual_machines(cluster: Cluster) -> int:
 
 
 def _disk(cluster: Cluster) -> dict[str, int]:
-    paths = [image.cache_dir(), cluster.state, *([Path("/var/lib/docker")] if cluster.provider == "docker" else [])]
+    paths = [image.cache_dir(), cluster.state, *(Path(path) for path in DISKS.get(cluster.provider, ()))]
     existing = {next(up for up in (path, *path.parents) if up.exists()) for path in paths}
     return {str(path): shutil.disk_usage(path).free for path in sorted(existing)}
 

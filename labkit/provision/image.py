@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from labkit.provision import rootfs, tree, wheels
+from labkit.provision import program, rootfs, tree, wheels
 from labkit.provision.box_tree import GLIBC, PYTHON
 from labkit.provision.errors import CommandFailed, TimedOut
 from labkit.provision.process import run
@@ -163,7 +163,7 @@ def _build_base(base: str, progress: Progress) -> None:
 
 def _check_before_build() -> None:
     what = "build the node image"
-    if not shutil.which("debootstrap"):
+    if not program.where("debootstrap"):
         raise CommandFailed("host", what, tail="debootstrap is not installed: `apt-get install debootstrap`")
     if not tree.KEYRING.exists():
         raise CommandFailed("host", what, tail=f"{tree.KEYRING} is missing: `apt-get install debian-archive-keyring`")

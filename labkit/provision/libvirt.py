@@ -27,7 +27,7 @@ from pathlib import Path
 import msgspec
 
 from labkit.cluster import Cluster, state_root, write_private
-from labkit.provision import box
+from labkit.provision import box, program
 from labkit.provision.errors import CommandFailed
 from labkit.provision.problem import Problem
 from labkit.provision.process import run
@@ -191,7 +191,7 @@ def missing() -> list[Problem]:
     found = []
     if not _plugin():
         found.append(Problem("vagrant has no plugin for libvirt", "`apt-get install vagrant-libvirt`"))
-    for program, package in (
+    for needed, package in (
         (
             f"qemu-system-{platform.machine()}",
             "qemu-system-x86" if platform.machine() == "x86_64" else "qemu-system-arm",
@@ -200,8 +200,8 @@ def missing() -> list[Problem]:
         ("virsh", "libvirt-clients"),
         ("dnsmasq", "dnsmasq-base"),
     ):
-        if not shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin"):
-            found.append(Problem(f"{program} is not installed", f"`apt-get install --no-install-recommends {package}`"))
+        if not program.where(needed):
+            found.append(Problem(f"{needed} is not installed", f"`apt-get install --no-install-recommends {package}`"))
     return found
 
 

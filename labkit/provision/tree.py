@@ -48,16 +48,15 @@ def build(mirror: str, cache: Path, output: Path) -> None:
 
 def grow(mirror: str, cache: Path, tree: Path, more: Sequence[str] = ()) -> None:
     """Debian and the pods' images in the directory. more: packages beyond those that every machine has."""
-    debootstrap(mirror, cache, tree, more)
+    debootstrap(mirror, cache, tree, [*listed("packages.txt"), *listed("packages-for-pods.txt"), *more])
     cut_pod_images(tree)
     say("removing what only those images needed")
     run("purge", ["chroot", str(tree), "dpkg", "--purge", *listed("packages-for-pods.txt")], timeout=120)
 
 
-def debootstrap(mirror: str, cache: Path, tree: Path, more: Sequence[str] = ()) -> None:
-    packages = ",".join([*listed("packages.txt"), *listed("packages-for-pods.txt"), *more])
+def debootstrap(mirror: str, cache: Path, tree: Path, packages: Sequence[str]) -> None:
     command = [
-        *("debootstrap", "--variant=minbase", f"--cache-dir={cache}", f"--include={packages}"),
+        *("debootstrap", "--variant=minbase", f"--cache-dir={cache}", f"--include={','.join(packages)}"),
         *("--force-check-gpg", f"--keyring={KEYRING}", SUITE, str(tree), mirror),
     ]
     env = {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}

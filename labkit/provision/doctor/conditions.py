@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import msgspec
 
 from labkit.cluster import Cluster
-from labkit.provision import image
+from labkit.provision import image, program
 from labkit.provision.errors import CommandFailed
 from labkit.provision.process import run
 
@@ -66,7 +65,7 @@ def look(cluster: Cluster, docker_running: bool) -> Conditions:
         kvm=os.access("/dev/kvm", os.R_OK | os.W_OK),
         virtual="hypervisor" in Path("/proc/cpuinfo").read_text(),
         image=docker_running and _has_image(),
-        debootstrap=shutil.which("debootstrap") is not None,
+        debootstrap=program.where("debootstrap") is not None,
         routes=_routes(),
         resolvers=re.findall(r"^nameserver\s+(\d[\d.]+)", _text("/etc/resolv.conf"), re.MULTILINE),
         inodes={str(path): os.statvfs(path).f_favail for path in _existing(image.cache_dir(), cluster.state)},
@@ -75,11 +74,11 @@ def look(cluster: Cluster, docker_running: bool) -> Conditions:
 
 def _versions(docker: dict[str, Any]) -> dict[str, str]:
     found = {"docker": docker["ServerVersion"]} if docker.get("ServerVersion") else {}
-    for program in ("vagrant", "iptables", "ip"):
-        if shutil.which(program):
-            printed = _asked(program, "-V" if program == "ip" else "--version")
+    for name in ("vagrant", "iptables", "ip"):
+        if path := program.where(name):
+            printed = _asked(path, "-V" if name == "ip" else "--version")
             number = re.search(r"(\d+\.\d+[\d.]*)", printed)
-            found[program] = number[1] if number else "?"
+            found[name] = number[1] if number else "?"
     return found
 
 

@@ -33,6 +33,8 @@ def findings(facts: HostFacts, now: Conditions) -> list[Finding]:
 
 def _stops(problem: Problem, facts: HostFacts) -> Finding:
     """One that --fix can mend gets its remedy."""
+    if problem in facts.hypervisor:  # that is a person's choice, and most of them are not Debian's
+        return wrong(HOST, problem.what, problem.mend)
     if "not installed" in problem.what:
         return wrong(HOST, problem.what, problem.mend, "install")
     if problem.what == "docker is not running":

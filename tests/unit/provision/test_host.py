@@ -10,6 +10,7 @@ from labkit.provision import kernel
 from labkit.provision.errors import CommandFailed
 from labkit.provision.host import can_start_docker, start_docker
 from labkit.provision.host_facts import HostFacts, Network, problems
+from labkit.provision.problem import Problem
 
 WELL = HostFacts(
     name="lab", provider="docker", machines=3, range="10.245.1.0/24", root=False, systemd=True, docker_running=True,
@@ -45,6 +46,10 @@ def test_a_host_that_is_well_has_no_problems() -> None:
         ({"networks": [Network("the interface eth0", "10.245.1.77/24")]}, "of the interface eth0", "another range"),
         ({"networks": [Network("the docker network lab-net", "10.245.7.0/24", ours=True)]},
          "the docker network lab-net has the range 10.245.7.0/24", "labkit destroy --cluster lab"),
+        ({"provider": "virtualbox", "hypervisor": [Problem("VirtualBox is not installed", "install it")]},
+         "VirtualBox is not installed", "install it"),
+        ({"provider": "libvirt", "memory_mb": 2000, "memory_needed": 3160},
+         "2000 MB of memory are free, 3 machines need about 3160 MB", "labkit init --cluster lab --agents 1"),
         ({"busy_ports": {22001: "agent1"}},
          "port 22001 of 127.0.0.1, which leads to agent1, is taken", "ss -ltnp sport = :22001"),
     ],

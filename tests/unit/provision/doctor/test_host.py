@@ -13,6 +13,7 @@ from labkit.provision.doctor.conditions import Conditions, Route
 from labkit.provision.doctor.finding import Finding, Level
 from labkit.provision.doctor.host import findings
 from labkit.provision.doctor.remedies import REMEDIES
+from labkit.provision.problem import Problem
 from tests.unit.provision.test_host import WELL
 
 HEALTHY = Conditions(
@@ -52,6 +53,13 @@ ILLS = [
     ({"resolvers": ["10.245.1.53"]}, {}, "name server 10.245.1.53 lies in", "--machines", ""),
     ({}, {"docker_running": False}, "docker is not running", "systemctl start docker", "start-docker"),
     ({}, {"missing_modules": ["overlay"]}, "the kernel has no overlay", "modprobe overlay", "load-module"),
+    (
+        {},
+        {"provider": "virtualbox", "hypervisor": [Problem("VirtualBox is not installed", "install it from its maker")]},
+        "VirtualBox is not installed",
+        "from its maker",
+        "",
+    ),
     ({}, {"programs": frozenset({"docker", "dockerd"})}, "vagrant is not installed", "doctor --fix", "install"),
 ]
 
