@@ -8,7 +8,7 @@ MINUTES ?= 10
 export LABKIT_CLUSTER := $(CLUSTER)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down destroy lab labs status test check wheel bench matrix fuzz chaos test-vm venv unit cluster node kubectl e2e content record test-offline
+.PHONY: help up down destroy lab labs status test check wheel bench matrix fuzz chaos test-vm test-vm-docker venv unit cluster node kubectl e2e content record test-offline
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,7 +51,10 @@ chaos: $(VENV)/.dev  ## kill, pause and cut off API servers and etcd for MINUTES
 	@$(BIN)/python -m tests.chaos.machines --cluster $(CLUSTER)
 
 test-vm: $(VENV)/.dev  ## three real virtual machines from nothing, the lab redis-master on them (libvirt; emulated without KVM)
-	@$(BIN)/python -m tests.vm
+	@$(BIN)/python -m tests.vm machines
+
+test-vm-docker: $(VENV)/.dev  ## the docker provider on an emulated Debian 12 like the users' hosts: cgroup v2, AppArmor (root)
+	@$(BIN)/python -m tests.vm docker
 
 unit cluster node kubectl content e2e: $(VENV)/.dev  ## one layer of the tests
 	@$(BIN)/python tests/run.py $@

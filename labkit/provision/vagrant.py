@@ -18,7 +18,7 @@ from typing import Any
 import vagrant
 
 from labkit.cluster import SHARE, Cluster, Machine
-from labkit.provision import boot, containers, fence, image, libvirt
+from labkit.provision import boot, containers, fence, half_made, image, libvirt
 from labkit.provision.errors import CommandFailed
 from labkit.provision.process import OnLine, run
 
@@ -71,6 +71,7 @@ class Vagrant:
             self._remember_containers()
         if self.cluster.provider == "libvirt":
             libvirt.ensure(self.cluster, say)
+            half_made.clear(self.cluster, [name for name in down if states[name] == "not_created"], say)
         tag = image.tags().node
         if docker and any(states[name] not in containers.EXISTS for name in down):
             tag = image.ensure_image(say)
@@ -137,10 +138,18 @@ class Vagrant:
             fence.take_down(self.cluster)
         elif (self._dotfile / "machines").exists():
             self._cli("destroy", on_line).destroy()
+        if libvirt.setting(self.cluster):
+            self._clear_half_made(on_line or (lambda line: None))
         libvirt.forget(self.cluster)
         for leftover in (self._dotfile, self.cluster.state / "boot"):
             shutil.rmtree(leftover, ignore_errors=True)
         (self.cluster.state / "ports.json").unlink(missing_ok=True)
+
+    def _clear_half_made(self, say: OnLine) -> None:
+        try:
+            half_made.clear(self.cluster, [machine.name for machine in self.cluster.machines], say)
+        except CommandFailed as exc:  # somebody else's machine of that name is no reason to keep ours
+            say(str(exc))
 
     def status(self) -> dict[str, str]:
         """The state of each machine of the cluster: running, stopped, not_created (or a provider's own word)."""

@@ -24,7 +24,7 @@ class Run:
             stream.write(text)
             stream.flush()
 
-    def sh(self, command: str, timeout: float = 1800, ssh: Sequence[str] = (), prompt: str = "$") -> str:
+    def sh(self, command: str, timeout: int = 3600, ssh: Sequence[str] = (), prompt: str = "$") -> str:
         """Type it; what it printed. A command that fails ends the test.
 
         ssh: the words that lead to another computer, prompt: how that one is told apart.
@@ -33,18 +33,26 @@ class Run:
         began, used = time.monotonic(), _cpu()
         whole = f"set -o pipefail; {command}"
         words = [*ssh, f"bash -lc {shlex.quote(whole)}"] if ssh else ["bash", "-c", whole]
-        done = subprocess.run(
-            words, cwd=ROOT, env=self.environment, timeout=timeout,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-        )  # fmt: skip
-        text = done.stdout.replace("\r", "\n")
-        self.write(text if text.endswith("\n") or not text else f"{text}\n")
+        code, text = self._typed(words, timeout)
         load = os.getloadavg()[0]
         self.write(f"[{time.monotonic() - began:.0f} s, {_cpu() - used:.0f} s of processor time, load {load:.1f}]\n")
-        if done.returncode:
-            self.check(f"`{command}` exits 0 (it exits {done.returncode})", False)
+        if code:
+            self.check(f"`{command}` exits 0 (it exits {code})", False)
             raise SystemExit(1)
         return text
+
+    def _typed(self, words: Sequence[str], timeout: int) -> tuple[int, str]:
+        """Its exit code and what it printed, shown as it comes. A shell's `timeout` ends it and all that it started."""
+        printed = []
+        bounded = ["timeout", "--kill-after=30", str(timeout), *words]
+        with subprocess.Popen(
+            bounded, cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        ) as process:  # fmt: skip
+            for line in process.stdout or ():
+                printed.append(line.rstrip().rpartition("\r")[2] + "\n")
+                self.write(printed[-1])
+        return process.returncode, "".join(printed)
 
     def check(self, what: str, holds: bool) -> None:
         self.write(f"{'ok' if holds else 'NOT OK'}: {what}\n")
