@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bench.rows import Row
@@ -22,10 +22,11 @@ Say = Callable[[str], None]
 
 
 class Lab:
-    """The command line, bounded and timed."""
+    """The command line, bounded and timed. inside: what to put in front of it."""
 
-    def __init__(self, home: str) -> None:
-        self._env = os.environ | {"LABKIT_HOME": home, "LABKIT_CLUSTER": CLUSTER}
+    def __init__(self, home: str, env: Mapping[str, str] | None = None, inside: Sequence[str] = ()) -> None:
+        self._env = {**os.environ, "LABKIT_HOME": home, "LABKIT_CLUSTER": CLUSTER, **(env or {})}
+        self._inside = inside
 
     def labkit(self, *words: str, within: float = 600) -> tuple[str, float]:
         """What it printed and how long it took, seconds."""
@@ -42,7 +43,7 @@ class Lab:
 
     def start(self, *words: str) -> "subprocess.Popen[str]":
         """The same, in the background."""
-        command = [sys.executable, "-m", "labkit.cli", *words]
+        command = [*self._inside, sys.executable, "-m", "labkit.cli", *words]
         return subprocess.Popen(
             command,
             env=self._env,

@@ -2,7 +2,6 @@
 
 import asyncio
 import ipaddress
-import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +9,7 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from labkit.cli.terminal import err, fail, out, reporting
+from labkit.cli.terminal import DEFAULT_CLUSTER, Name, err, fail, out, reporting, use_mirrors
 
 if TYPE_CHECKING:
     from labkit.provision.bundle.archive import Bundle
@@ -32,15 +31,31 @@ def create(
     arch: Annotated[
         list[str] | None, typer.Option(help="Wheels for machines of this architecture as well: x86_64, aarch64.")
     ] = None,
+    with_box: Annotated[
+        bool, typer.Option("--with-box", help="The box of virtual machines as well, for `up --provider libvirt`.")
+    ] = False,
+    packages: Annotated[
+        bool,
+        typer.Option("--packages", help="Debian packages in place of the machines' image, which the room builds then."),
+    ] = False,
+    name: Name = DEFAULT_CLUSTER,
 ) -> None:
-    """Put the machines' image, the wheels and labkit itself into one file. Needs a network, unless all is there."""
+    """Put the machines' image, the wheels and labkit itself into one file. Needs a network, also where all is cached.
+
+    The room's computers need docker for the image; docker, debootstrap and root for --packages; libvirt for --with-box.
+    What is fetched comes from cluster.json's mirrors, if it has some.
+    """
     import labkit
+    from labkit.provision import wheels
+    from labkit.provision.bundle.create import Contents
     from labkit.provision.bundle.create import create as make
 
-    path = file or Path(f"labkit-{labkit.__version__}-{platform.machine()}.bundle")
+    use_mirrors(name)
+    path = file or Path(f"labkit-{labkit.__version__}-{wheels.architecture()}.bundle")
+    contents = Contents(packages=packages, box=with_box, arches=arch or [])
     with reporting("nothing was written; what was built is kept for the next try") as report:
         report.step("host", f"make {path}")
-        make(path, arch or [], lambda line: report.detail("host", line))
+        make(path, contents, lambda line: report.detail("host", line))
         report.done("host")
     _show(path)
     out.print("\nnext, in the room:  labkit bundle serve FILE --address ADDRESS", highlight=False)
@@ -100,8 +115,9 @@ def fetch(
     _show(path)
 
 
-def unpack(file: Path, trust: str) -> None:
+def unpack(file: Path, trust: str, provider: str) -> None:
     """For `labkit up --bundle`: what it carries goes where `up` looks for it, if its maker is believed."""
+    from labkit.provision import wheels
     from labkit.provision.bundle.archive import open_bundle
     from labkit.provision.bundle.use import unpack as put
 
@@ -109,7 +125,7 @@ def unpack(file: Path, trust: str) -> None:
     _believe(bundle.fingerprint, trust, file)
     with reporting("what was unpacked is kept; run the same again") as report:
         report.step("host", f"unpack {file.name}")
-        put(bundle, platform.machine(), lambda line: report.detail("host", line))
+        put(bundle, wheels.architecture(), provider, lambda line: report.detail("host", line))
         report.done("host")
 
 
@@ -132,6 +148,7 @@ def _believe(fingerprint: str, trust: str, file: Path) -> None:
 
 
 def _show(path: Path) -> None:
+    from labkit.provision import wheels
     from labkit.provision.bundle import keys
     from labkit.provision.bundle.archive import open_bundle
     from labkit.provision.bundle.use import misfits
@@ -147,7 +164,8 @@ def _show(path: Path) -> None:
         ("labkit", manifest.labkit),
         ("machines", f"{manifest.image} on {manifest.arch}; wheels for {', '.join(manifest.machines)}"),
         ("members", ", ".join(f"{member.name} {member.size / 1e6:.1f} MB" for member in manifest.members)),
-        ("here", "; ".join(misfits(bundle, platform.machine())) or "fits this labkit and this computer"),
+        ("box", manifest.box or "none"),
+        ("here", "; ".join(misfits(bundle, wheels.architecture())) or "fits this labkit and this computer"),
     ):
         table.add_row(name, text)
     out.print(table, highlight=False)

@@ -82,9 +82,9 @@ def up(
     trust: bundle.Trust = "",
 ) -> None:
     """Boot the machines and make them a cluster. Run it again when in doubt: it does what is missing, or nothing."""
-    if bundle_:
-        bundle.unpack(bundle_, trust)
     cluster = clusters.init(name, provider=provider) if provider else load_or_init(name)
+    if bundle_:
+        bundle.unpack(bundle_, trust, cluster.provider)
     with reporting("everything done so far is kept; `labkit up` goes on from here", cluster) as report:
         from labkit.provision.up import up as bring_up
 

@@ -76,6 +76,12 @@ def build(progress: Progress) -> str:
     return name()
 
 
+def add(box: str, file: Path) -> None:
+    """Vagrant has it from now on. Raises CommandFailed."""
+    command = ["vagrant", "box", "add", "--force", "--provider", "libvirt", "--name", box, str(file)]
+    run("add the box", command, timeout=600, env=QUIET)
+
+
 def _fetched(box: str, progress: Progress) -> bool:
     progress(f"fetching the public box {box}")
     command = ["vagrant", "box", "add", "--provider", "libvirt", box]
@@ -101,8 +107,7 @@ def _build(progress: Progress) -> None:
     try:
         run(WHAT, command, timeout=1800, on_line=progress, leash=True, cwd=image.ROOT)
         progress("handing it to Vagrant")
-        add = ["vagrant", "box", "add", "--force", "--provider", "libvirt", "--name", name(), str(output)]
-        run("add the box", add, timeout=300, env=QUIET)
+        add(name(), output)
     except CommandFailed as exc:
         hint = f"packages come from {source}; LABKIT_DEBIAN_MIRROR names another mirror"
         raise CommandFailed("host", WHAT, rc=exc.rc, tail=f"{exc.tail}\n{hint}") from exc

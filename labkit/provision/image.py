@@ -39,9 +39,10 @@ SPACE_NEEDED = 4 * 2**30
 Progress = Callable[[str], None]
 
 
-def ensure_image(progress: Progress) -> str:
+def ensure_image(progress: Progress, source: str = "") -> str:
     """The tag of the node image, built if it is not there; `progress` gets a line for each step.
 
+    source: the URL of the Debian archive for a build (default: debian_mirror()).
     Raises CommandFailed with machine "host" (exit code 3): no docker, no debootstrap, no network, no space.
     """
     wanted = tags()
@@ -49,7 +50,7 @@ def ensure_image(progress: Progress) -> str:
         return wanted.node
     with only_one(progress):
         if not exists(wanted.base):
-            _build_base(wanted.base, progress)
+            _build_base(wanted.base, source or debian_mirror(), progress)
         if not exists(wanted.venv):
             _build_venv(wanted.base, wanted.venv, progress)
         if not exists(wanted.node):
@@ -134,10 +135,9 @@ def cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "labkit"
 
 
-def _build_base(base: str, progress: Progress) -> None:
-    _check_before_build()
+def _build_base(base: str, source: str, progress: Progress) -> None:
+    check_before_build()
     packages, output = cache_dir() / "debs", cache_dir() / f"tree-{os.getpid()}.tar"
-    source = debian_mirror()
     progress("building the machines' file system from Debian packages (2 to 5 minutes, once)")
     command = [
         *as_root(progress),
@@ -161,7 +161,7 @@ def _build_base(base: str, progress: Progress) -> None:
         output.unlink(missing_ok=True)
 
 
-def _check_before_build() -> None:
+def check_before_build() -> None:
     what = "build the node image"
     if not program.where("debootstrap"):
         raise CommandFailed("host", what, tail="debootstrap is not installed: `apt-get install debootstrap`")

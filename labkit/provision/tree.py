@@ -54,10 +54,10 @@ def grow(mirror: str, cache: Path, tree: Path, more: Sequence[str] = ()) -> None
     run("purge", ["chroot", str(tree), "dpkg", "--purge", *listed("packages-for-pods.txt")], timeout=120)
 
 
-def debootstrap(mirror: str, cache: Path, tree: Path, packages: Sequence[str]) -> None:
+def debootstrap(mirror: str, cache: Path, tree: Path, packages: Sequence[str], *flags: str) -> None:
     command = [
         *("debootstrap", "--variant=minbase", f"--cache-dir={cache}", f"--include={','.join(packages)}"),
-        *("--force-check-gpg", f"--keyring={KEYRING}", SUITE, str(tree), mirror),
+        *("--force-check-gpg", f"--keyring={KEYRING}", *flags, SUITE, str(tree), mirror),
     ]
     env = {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
     try:
@@ -94,16 +94,23 @@ def trim(tree: Path) -> None:
 
 @contextlib.contextmanager
 def directory_in(cache: Path) -> Iterator[Path]:
-    """A new directory, removed at the end: what debootstrap has mounted there first, or /proc would go with it."""
+    """A new directory, removed at the end. So are those of builds that were killed: one builds at a time."""
+    for left in cache.glob("tree-*"):
+        _remove(left)
     directory = Path(tempfile.mkdtemp(dir=cache, prefix="tree-"))
     directory.chmod(0o755)
     try:
         yield directory
     finally:
-        mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-        for point in sorted((point for point in mounted if point.startswith(f"{directory}/")), reverse=True):
-            subprocess.run(["umount", "--lazy", point], timeout=30, check=False)
-        subprocess.run(["rm", "-rf", "--one-file-system", directory], timeout=300, check=False)
+        _remove(directory)
+
+
+def _remove(directory: Path) -> None:
+    """What debootstrap has mounted there first, or /proc would go with it."""
+    mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for point in sorted((point for point in mounted if point.startswith(f"{directory}/")), reverse=True):
+        subprocess.run(["umount", "--lazy", point], timeout=30, check=False)
+    subprocess.run(["rm", "-rf", "--one-file-system", directory], timeout=300, check=False)
 
 
 class Steps:

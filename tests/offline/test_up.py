@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.offline.conftest import SPACE, labkit
+from tests.offline.conftest import labkit
+from tests.offline.room import SPACE
 
 pytestmark = pytest.mark.timeout(1800)
 

@@ -6,6 +6,8 @@
     wheels-KEY.zip   what the machines install, by their Python and architecture (provision/wheels.py)
     host.zip         labkit itself and what it needs, for pip
     image.tar.gz     the machines' image, as `docker save` has it, with the pods' images inside
+    packages.zip     or, in its place, the Debian packages that it is made from
+    box.tar.gz       what virtual machines are made from, as `vagrant box add` takes it
 
 Whoever has the first kilobytes knows how long the whole must be: a copy that broke off is told by its length alone.
 Nothing is unpacked before its hash was compared.
@@ -43,13 +45,15 @@ class Member(msgspec.Struct):
 
 
 class Manifest(msgspec.Struct, kw_only=True):
-    """labkit: the version that made it; image: the tag that it carries; machines: their Pythons; made: RFC 3339."""
+    """labkit: the version that made it; image: the tag that it carries, or has the packages of; box: the same of a box;
+    machines: their Pythons; made: RFC 3339."""
 
     format: int
     labkit: str
     made: str
     arch: str
     image: str
+    box: str = ""
     machines: list[str]
     public_key: str
     members: list[Member]

@@ -3,64 +3,78 @@
 import datetime
 import gzip
 import hashlib
-import platform
 import subprocess
-import sys
+import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import labkit
-from labkit.cluster import REPOSITORY
-from labkit.provision import image, wheels
-from labkit.provision.bundle import archive, keys
+from labkit.provision import box, image, wheels
+from labkit.provision.bundle import archive, host_wheels, keys, packages
 from labkit.provision.bundle.archive import CHUNK, FORMAT, Manifest, Member
 from labkit.provision.errors import CommandFailed
 from labkit.provision.process import run
 from labkit.provision.wheels import Target
 
-MACHINE_PYTHON, MACHINE_GLIBC = "3.11", (2, 36)  # Debian 12's
-IMAGE, HOST, README = "image.tar.gz", "host.zip", "README.txt"
-PIP_SECONDS = 600
+IMAGE, PACKAGES, BOX, HOST, README = "image.tar.gz", "packages.zip", "box.tar.gz", "host.zip", "README.txt"
 _LEVEL = 1  # of gzip: a tenth larger than 6, in a fifth of the time
 
 Say = Callable[[str], None]
 
 
-def create(path: Path, arches: Sequence[str], say: Say) -> Manifest:
-    """Everything into `path`. arches: of machines, beside this computer's own, whose wheels are to be in it.
+@dataclass(frozen=True)
+class Contents:
+    """What machines are made from. packages: Debian's in place of the image, which the room builds then; box: for
+    libvirt; arches: of machines, beside this computer's own, whose wheels are wanted."""
 
-    Raises CommandFailed (machine "host"): no network, no docker, no space.
-    """
-    tag = image.ensure_image(say)
-    targets = [Target(MACHINE_PYTHON, arch, MACHINE_GLIBC) for arch in dict.fromkeys([platform.machine(), *arches])]
+    packages: bool = False
+    box: bool = False
+    arches: Sequence[str] = ()
+
+
+def create(path: Path, contents: Contents, say: Say) -> Manifest:
+    """Everything into `path`. Raises CommandFailed (machine "host"): no network, no docker, no space."""
+    arch = wheels.architecture()
+    targets = [image.target(each) for each in dict.fromkeys([arch, *contents.arches])]
     with tempfile.TemporaryDirectory(dir=_room(path), prefix=".bundle-") as name:
-        scratch = Path(name)
-        (scratch / README).write_text(_README)
-        sources = {README: scratch / README}
-        for target in targets:
-            sources[wheels_of(target)] = _zip(wheels.fetch(target, say), scratch / wheels_of(target))
-        if own := _host_wheels(scratch / "host", say):
-            sources[HOST] = _zip(own, scratch / HOST)
-        _save_image(tag, scratch / IMAGE, say)
-        sources[IMAGE] = scratch / IMAGE
-        say("hashing and signing")
-        key = keys.own()
-        manifest = Manifest(
-            format=FORMAT, labkit=labkit.__version__, arch=platform.machine(), image=tag,
-            made=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            machines=[f"Python {target.python}, {target.arch}" for target in targets],
-            public_key=keys.public(key), members=[member(each, source) for each, source in sources.items()],
-        )  # fmt: skip
-        say(f"writing {path}")
         try:
+            sources = _gathered(Path(name), contents, targets, say)
+            say("hashing and signing")
+            key = keys.own()
+            manifest = Manifest(
+                format=FORMAT, labkit=labkit.__version__, arch=arch, image=image.tags().node,
+                box=box.name() if contents.box else "",
+                made=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                machines=[f"Python {target.python}, {target.arch}" for target in targets],
+                public_key=keys.public(key), members=[member(each, source) for each, source in sources.items()],
+            )  # fmt: skip
+            say(f"writing {path}")
             archive.write(path, manifest, sources, key.sign)
         except OSError as exc:
             raise CommandFailed("host", f"write {path}", tail=str(exc.strerror)) from exc
     return manifest
+
+
+def _gathered(scratch: Path, contents: Contents, targets: list[Target], say: Say) -> dict[str, Path]:
+    """The members by name, small ones first: who serves the file has its README in the first megabyte."""
+    (scratch / README).write_text(_README)
+    sources = {README: scratch / README}
+    for target in targets:
+        sources[wheels_of(target)] = zipped(wheels.fetch(target, say), scratch / wheels_of(target))
+    sources[HOST] = zipped(host_wheels.fetch(scratch / "host", targets[0].arch, say), scratch / HOST)
+    if contents.packages:
+        sources[PACKAGES] = zipped(packages.fetch(scratch / "archive", say), scratch / PACKAGES)
+    else:
+        _save_image(image.ensure_image(say), scratch / IMAGE, say)
+        sources[IMAGE] = scratch / IMAGE
+    if contents.box:
+        sources[BOX] = _save_box(scratch / BOX, say)
+    return sources
 
 
 def _room(path: Path) -> Path:
@@ -82,22 +96,24 @@ def wheels_of(target: Target) -> str:
     return f"wheels-{wheels.key(target)}.zip"
 
 
-def _zip(folder: Path, into: Path) -> Path:
-    """Not packed a second time: wheels are."""
-    with zipfile.ZipFile(into, "w", zipfile.ZIP_STORED) as file:
-        for path in sorted(folder.iterdir()):
-            file.writestr(zipfile.ZipInfo(path.name), path.read_bytes())
+def zipped(folder: Path, into: Path) -> Path:
+    """All files of the folder. What is packed already is not packed a second time."""
+    with zipfile.ZipFile(into, "w") as file:
+        for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+            kind = zipfile.ZIP_STORED if path.suffix in (".whl", ".deb") else zipfile.ZIP_DEFLATED
+            file.writestr(zipfile.ZipInfo(str(path.relative_to(folder))), path.read_bytes(), kind)
     return into
 
 
-def _host_wheels(into: Path, say: Say) -> Path | None:
-    """labkit and all that it needs on a computer like this one; nothing when labkit runs from no checkout."""
-    if not (REPOSITORY / "pyproject.toml").exists():
-        say("labkit was not started from a checkout: the file will not have labkit's own wheel for other computers")
-        return None
-    say("fetching what labkit itself needs")
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "wheel"]
-    run("fetching what labkit itself needs", [*command, "--wheel-dir", str(into), str(REPOSITORY)], timeout=PIP_SECONDS)
+def _save_box(into: Path, say: Say) -> Path:
+    """As Vagrant takes it in, from what Vagrant has; built first if it is missing."""
+    folder = box.folder(box.build(say))
+    if folder is None:
+        raise CommandFailed("host", "pack the machines' box", tail="Vagrant does not have it: `labkit box build`")
+    say("packing the machines' box")
+    with tarfile.open(into, "w:gz", compresslevel=_LEVEL) as file:
+        for path in sorted(folder.iterdir()):
+            file.add(path, path.name)
     return into
 
 
@@ -138,5 +154,7 @@ Without, but with Python and pip: tar xf FILE host.zip && python3 -m zipfile -e 
                                   python3 -m venv labkit
                                   labkit/bin/pip install --no-index --find-links host labkit-classroom
                                   labkit/bin/labkit up --bundle FILE
-The computer needs Debian's or Ubuntu's packages vagrant and docker.io beside it.
+host.zip is for Python 3.11 to 3.13 on Linux. The computer needs Debian's or Ubuntu's packages vagrant and docker.io
+beside it; for machines from box.tar.gz (`--provider libvirt`) vagrant-libvirt and what `labkit doctor` names; to build
+the machines' image from packages.zip debootstrap and debian-archive-keyring.
 """

@@ -1,73 +1,124 @@
-"""Put what a bundle carries where `labkit up` looks for it, so that it fetches nothing: docker's images, the cache.
+"""Put what a bundle carries where `labkit up` looks for it, so that it fetches nothing: docker's images, Vagrant's box,
+the cache of wheels.
 
 What is there already is left alone; what broke off is done again.
 """
 
+import contextlib
 import subprocess
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from labkit.provision import image, wheels
+from labkit.provision import box, image, wheels
 from labkit.provision.bundle.archive import Bundle, Member
-from labkit.provision.bundle.create import IMAGE, MACHINE_GLIBC, MACHINE_PYTHON, wheels_of
+from labkit.provision.bundle.create import BOX, IMAGE, PACKAGES, wheels_of
 from labkit.provision.errors import BundleError, CommandFailed
 from labkit.provision.process import run
-from labkit.provision.wheels import Target
 
 Say = Callable[[str], None]
 
 
-def misfits(bundle: Bundle, arch: str) -> list[str]:
-    """Why this labkit on a computer of this architecture cannot use it; empty when it can."""
+def misfits(bundle: Bundle, arch: str, provider: str = "docker") -> list[str]:
+    """Why this labkit on a computer of this architecture cannot make such machines of it; empty when it can."""
     manifest, found = bundle.manifest, []
     if manifest.arch != arch:
         found.append(f"it was made on {manifest.arch} for {manifest.arch}, this computer is {arch}")
-    if _digest(manifest.image) != _digest(image.tags().node):
-        found.append(
-            f"its machines' image is {_digest(manifest.image)}, this labkit wants {_digest(image.tags().node)}"
-        )
-    if _wheels(bundle, arch) is None:
+    if provider == "libvirt":
+        found += _no_box(bundle)
+    elif provider not in ("docker", "ssh"):
+        found.append(f"bundles are for machines of docker and libvirt and for hosts reached by ssh, not for {provider}")
+    elif provider == "docker" and _digest(manifest.image) != _digest(image.tags().node):
+        wanted = _digest(image.tags().node)
+        found.append(f"its machines' image is {_digest(manifest.image)}, this labkit wants {wanted}")
+    if _member(bundle, wheels_of(image.target(arch))) is None:
         found.append("it has no wheels for this labkit's machines")
     return found
 
 
-def unpack(bundle: Bundle, arch: str, say: Say) -> None:
-    """Raises BundleError (not what was signed, not for this labkit) or CommandFailed (docker, no space)."""
-    if trouble := misfits(bundle, arch):
+def _no_box(bundle: Bundle) -> list[str]:
+    if not bundle.manifest.box:
+        return ["it has no box for virtual machines: `labkit bundle create --with-box` puts one in"]
+    if bundle.manifest.box != box.name():
+        return [f"its box is {bundle.manifest.box}, this labkit wants {box.name()}"]
+    return []
+
+
+def unpack(bundle: Bundle, arch: str, provider: str, say: Say) -> None:
+    """Raises BundleError (not what was signed, not for this labkit) or CommandFailed (docker, Vagrant, no space)."""
+    if trouble := misfits(bundle, arch, provider):
         raise BundleError(
             f"{bundle.path}: {'; '.join(trouble)}. The labkit that made it is inside: `tar xf FILE host.zip README.txt`"
         )
     _unpack_wheels(bundle, arch, say)
-    _load_image(bundle, say)
+    if provider == "libvirt":
+        _add_box(bundle, say)
+    elif provider == "docker" and not image.exists(image.tags().node):
+        if packages := _member(bundle, PACKAGES):
+            _build_image(bundle, packages, say)
+        else:
+            _load_image(bundle, say)
 
 
 def _unpack_wheels(bundle: Bundle, arch: str, say: Say) -> None:
-    final = wheels.cache_dir() / wheels.key(_target(arch))
-    member = _wheels(bundle, arch)
+    final = wheels.cache_dir() / wheels.key(image.target(arch))
+    member = _member(bundle, wheels_of(image.target(arch)))
     if final.exists() or member is None:
         return
     say("unpacking the machines' wheels")
+    with _unzipped(bundle, member, final.parent) as folder:
+        folder.rename(final)
+
+
+def _build_image(bundle: Bundle, member: Member, say: Say) -> None:
+    say("unpacking Debian's packages")
+    with _unzipped(bundle, member, image.cache_dir()) as archive:
+        archive.parent.chmod(0o755)
+        image.ensure_image(say, f"file://{archive}")
+
+
+def _add_box(bundle: Bundle, say: Say) -> None:
+    """Vagrant gets it only after all of it was compared."""
+    name, member = bundle.manifest.box, _member(bundle, BOX)
+    if box.folder(name) or member is None:
+        return
+    with _scratch(image.cache_dir(), "unpack the machines' box") as scratch:
+        with (scratch / BOX).open("wb") as file:
+            bundle.copy(member, file, _percent("comparing the machines' box", member, say))
+        say("handing it to Vagrant")
+        box.add(name, scratch / BOX)
+
+
+@contextlib.contextmanager
+def _unzipped(bundle: Bundle, member: Member, beside: Path) -> Iterator[Path]:
+    """A folder with what is in the member, on the disk of `beside`; gone afterwards if nobody has moved it away."""
+    with _scratch(beside, f"unpack {member.name}") as scratch:
+        packed, unpacked = scratch / "zip", scratch / "unpacked"
+        with packed.open("wb") as file:
+            bundle.copy(member, file)
+        with zipfile.ZipFile(packed) as file:
+            file.extractall(unpacked)
+        packed.unlink()
+        yield unpacked
+
+
+@contextlib.contextmanager
+def _scratch(beside: Path, what: str) -> Iterator[Path]:
     try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=final.parent, prefix=".") as scratch:
-            packed, unpacked = Path(scratch) / "zip", Path(scratch) / "wheels"
-            with packed.open("wb") as file:
-                bundle.copy(member, file)
-            with zipfile.ZipFile(packed) as file:
-                file.extractall(unpacked)
-            unpacked.rename(final)
+        beside.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=beside, prefix=".") as scratch:
+            yield Path(scratch)
     except OSError as exc:
-        raise CommandFailed("host", "unpack the machines' wheels", tail=f"{final.parent}: {exc.strerror}") from exc
+        raise CommandFailed("host", what, tail=f"{beside}: {exc.strerror}") from exc
 
 
 def _load_image(bundle: Bundle, say: Say) -> None:
     """docker gets the image only after all of it was compared: it is read twice."""
     carried, wanted = bundle.manifest.image, image.tags().node
-    if image.exists(wanted):
-        return
-    (member,) = [each for each in bundle.manifest.members if each.name == IMAGE]
+    member = _member(bundle, IMAGE)
+    if member is None:
+        raise BundleError(f"{bundle.path}: has no machines' image in it: make it again (`labkit bundle create`)")
     bundle.copy(member, None, _percent("comparing the machines' image", member, say))
     command = ["docker", "load", "--quiet"]
     with tempfile.TemporaryFile() as said:
@@ -103,13 +154,8 @@ def _percent(what: str, member: Member, say: Say) -> Callable[[int], None]:
     return progress
 
 
-def _wheels(bundle: Bundle, arch: str) -> Member | None:
-    name = wheels_of(_target(arch))
+def _member(bundle: Bundle, name: str) -> Member | None:
     return next((member for member in bundle.manifest.members if member.name == name), None)
-
-
-def _target(arch: str) -> Target:
-    return Target(MACHINE_PYTHON, arch, MACHINE_GLIBC)
 
 
 def _digest(tag: str) -> str:
