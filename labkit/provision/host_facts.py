@@ -19,8 +19,7 @@ from labkit.provision.process import run
 
 DISK_NEEDED = 3 * 2**30
 """Bytes for machines and their pods' images; a machine that is a container starts at 60 MB."""
-DISKS = {"docker": ("/var/lib/docker",), "libvirt": ("/var/lib/libvirt/images",)}
-"""Where a provider keeps machines' disks, beside the cluster's own folder."""
+LIBVIRT_DISKS = "/var/lib/libvirt/images"
 INSTALL = "`labkit doctor --fix` installs it, or names the step that does"
 MEMORY_OF_A_MACHINE = 250
 """MB that a machine really uses; its memoryMB is a limit."""
@@ -147,7 +146,7 @@ def look(cluster: Cluster) -> HostFacts:
         programs=frozenset(name for name in ("docker", "dockerd", "vagrant") if program.where(name)),
         docker_running=running,
         docker_denied=denied,
-        disk=_disk(cluster),
+        disk=_disk(cluster, running),
         memory_mb=_memory_mb(),
         missing_modules=kernel.missing(),
         networks=_networks(cluster, ours),
@@ -179,8 +178,14 @@ def _memory_of_virtual_machines(cluster: Cluster) -> int:
     return sum(machine.memory_mb + MEMORY_OF_AN_EMULATOR for machine in cluster.machines if machine.name not in up)
 
 
-def _disk(cluster: Cluster) -> dict[str, int]:
-    paths = [image.cache_dir(), cluster.state, *(Path(path) for path in DISKS.get(cluster.provider, ()))]
+def _disk(cluster: Cluster, docker: bool) -> dict[str, int]:
+    """Of the cluster's own folder, of the cache and of where the provider keeps machines' disks."""
+    paths = [image.cache_dir(), cluster.state]
+    if cluster.provider == "libvirt":
+        paths.append(Path(LIBVIRT_DISKS))
+    if cluster.provider == "docker" and docker:
+        root = Path(run("ask docker", ["docker", "info", "--format", "{{.DockerRootDir}}"], timeout=20).strip())
+        paths += [root] if root.is_absolute() and root.exists() else []  # Docker Desktop's is in a virtual machine
     existing = {next(up for up in (path, *path.parents) if up.exists()) for path in paths}
     return {str(path): shutil.disk_usage(path).free for path in sorted(existing)}
 

@@ -26,8 +26,8 @@ def findings(facts: HostFacts, now: Conditions) -> list[Finding]:
     found += _tools(facts, now)
     if facts.provider == "docker":
         found += _docker(facts, now)
-    if facts.provider in VIRTUAL:
-        found += _virtualization(now)
+        found += _ports(facts)
+    found += _virtualization(facts, now)
     return [*found, *_limits(facts, now), *_room(facts, now), *_networks(facts, now)]
 
 
@@ -90,9 +90,17 @@ def _docker(facts: HostFacts, now: Conditions) -> Iterator[Finding]:
         yield well(HOST, "docker has every capability that machines need")
 
 
-def _virtualization(now: Conditions) -> Iterator[Finding]:
+def _ports(facts: HostFacts) -> Iterator[Finding]:
+    if facts.docker_running and not facts.busy_ports:  # problems() tells of those that are taken
+        yield well(HOST, "the ports of 127.0.0.1 that lead to machines are free, or theirs")
+
+
+def _virtualization(facts: HostFacts, now: Conditions) -> Iterator[Finding]:
     if now.kvm:
         yield well(HOST, "hardware virtualization: /dev/kvm")
+        return
+    if facts.provider not in VIRTUAL:
+        yield well(HOST, "no hardware virtualization (/dev/kvm), which these machines do not need")
         return
     mend = "nothing has to be done: machines are emulated, 5 to 10 times slower"
     if now.virtual:
