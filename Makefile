@@ -8,7 +8,7 @@ MINUTES ?= 10
 export LABKIT_CLUSTER := $(CLUSTER)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down destroy lab labs status test check wheel bench matrix fuzz chaos test-vm test-vm-docker venv unit cluster node kubectl e2e content record test-offline
+.PHONY: help up down destroy lab labs status test check wheel bench matrix fuzz chaos test-vm test-vm-docker venv unit cluster node kubectl e2e content record test-offline interrupts
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ unit cluster node kubectl content e2e: $(VENV)/.dev  ## one layer of the tests
 
 test-offline: $(VENV)/.dev  ## a bundle, and the cluster from it where there is no network (root; LABKIT_BUNDLE=FILE: from that one)
 	@$(BIN)/python -m pytest tests/offline -s --no-header -p no:cacheprovider
+
+interrupts: $(VENV)/.dev  ## Ctrl-C after every line that `labkit up` says, and what the next try makes of it (minutes)
+	@$(BIN)/python -m tests.interrupts
 
 matrix: $(VENV)/.dev  ## every kubectl from 1.20 to the newest x every command: docs/kubectl-matrix.md
 	@$(BIN)/python -m tests.kubectl $(VERSIONS)

@@ -1,10 +1,10 @@
-"""`make interrupts`: Ctrl-C after every line that `labkit up` says, and what the next try makes of what is left.
+"""`make interrupts`: Ctrl-C after every kind of step that `labkit up` tells of, and what the next try makes of that.
 
     python -m tests.interrupts [--agents 1]
 
-A cluster of its own, from nothing. The first `up` is interrupted after its first line, the next one after its second,
-and so on until one is through before: each goes on from where the last was cut off. In the odd turns the interrupt
-comes a moment later, in the middle of a step. Like a terminal's, it goes to all processes of the command.
+A cluster of its own, from nothing. Each `up` is interrupted at the first step that none before was interrupted at, so
+each goes on from where the last was cut off and comes a step further, until one is through. In every other turn the
+interrupt comes a moment later, in the middle of the next step. Like a terminal's, it goes to all processes.
 
 Passes when each interrupted run ends soon, with 130 and a word on how to go on; when the last `up` makes a cluster
 that the next finds nothing to do on, and the doctor finds well; and when a `destroy` that was interrupted is done by
@@ -13,6 +13,7 @@ the next one, which leaves no container and no network behind. Minutes, hence no
 
 import argparse
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from pathlib import Path
 
 CLUSTER, MACHINES = "ctrlc", "10.245.233.0/24"
 ENDS_WITHIN = 60.0  # seconds after the interrupt: children clean up
+LAST = "wait until every node is Ready"  # after which there is nothing left to interrupt
 MIDDLE = 0.7  # seconds into a step
 WHOLE = 900.0  # for all
 
@@ -44,14 +46,17 @@ class Commands:
             raise Failed(f"labkit {' '.join(words)} ended with {process.returncode}:\n{said}")
         return said
 
-    def interrupted(self, *words: str, lines: int, later: float) -> str:
-        """What it said, interrupted so many seconds after so many lines; nothing when it was through before."""
+    def interrupted(self, *words: str, done: set[str], later: float) -> str:
+        """What it said, interrupted so many seconds after the first step that is not in `done`, which it joins;
+        nothing when it was through before."""
         with self._start(words) as process:
             assert process.stdout is not None
-            said = ""
-            for _ in range(lines):
-                said += (line := process.stdout.readline())
-                if not line:
+            said, step = "", ""
+            for line in process.stdout:
+                said += line
+                step = kind(line)
+                if step and step not in done:
+                    done.add(step)
                     break
             time.sleep(later)
             try:
@@ -67,7 +72,7 @@ class Commands:
         if code == 0:
             return ""
         took, last = time.monotonic() - sent, rest.strip().splitlines()[-1:]
-        print(f"  after line {lines} + {later:g} s: exit {code} {took:.1f} s later; {last}")
+        print(f"  after {step!r} + {later:g} s: exit {code} {took:.1f} s later; {last}")
         if code != 130 or "Traceback" in said + rest:
             raise Failed(f"labkit {' '.join(words)} ended with {code} after Ctrl-C:\n{said}{rest}")
         return said + rest
@@ -78,6 +83,12 @@ class Commands:
             command, env=self._env, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
+
+
+def kind(line: str) -> str:
+    """Of `master    done      0.4 s  write 52 files`: `write # files`; nothing where the line tells of no step."""
+    found = re.match(r"\S+ +(?:done|\.\.\.) +[\d.]+ s  ([^:]*)", line)
+    return re.sub(r"\d+", "#", found[1].strip()) if found else ""
 
 
 def left() -> list[str]:
@@ -92,22 +103,21 @@ def left() -> list[str]:
 def sweep(labkit: Commands, agents: int) -> int:
     """How many times it was interrupted."""
     labkit.run("init", "--agents", str(agents), "--machines", MACHINES)
-    deadline, turn = time.monotonic() + WHOLE, 1
-    while said := labkit.interrupted("up", lines=turn, later=MIDDLE if turn % 2 else 0.0):
+    deadline, done = time.monotonic() + WHOLE, {LAST}
+    while said := labkit.interrupted("up", done=done, later=MIDDLE if len(done) % 2 else 0.0):
         if "goes on from here" not in said:
-            raise Failed(f"Ctrl-C after line {turn} says nothing of how to go on:\n{said}")
+            raise Failed(f"Ctrl-C says nothing of how to go on:\n{said}")
         if time.monotonic() > deadline:
-            raise Failed(f"{turn} turns took more than {WHOLE:g} s")
-        turn += 1
+            raise Failed(f"{len(done)} turns took more than {WHOLE:g} s")
     print("up", labkit.run("up").splitlines()[-5])
     if "nothing to do" not in (again := labkit.run("up")):
         raise Failed(f"`labkit up` after that still finds something:\n{again}")
     labkit.run("doctor")
-    return turn - 1
+    return len(done) - 1
 
 
 def end(labkit: Commands) -> None:
-    labkit.interrupted("destroy", "--yes", lines=0, later=2.0)
+    labkit.interrupted("destroy", "--yes", done=set(), later=0.0)
     labkit.run("destroy", "--yes")
     if found := left():
         raise Failed(f"`labkit destroy` has left {found}")
