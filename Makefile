@@ -62,7 +62,7 @@ unit cluster node kubectl content e2e: $(VENV)/.dev  ## one layer of the tests
 test-offline: $(VENV)/.dev  ## a bundle, and the cluster from it where there is no network (root; LABKIT_BUNDLE=FILE: from that one)
 	@$(BIN)/python -m pytest tests/offline -s --no-header -p no:cacheprovider
 
-interrupts: $(VENV)/.dev  ## Ctrl-C after every line that `labkit up` says, and what the next try makes of it (minutes)
+interrupts: $(VENV)/.dev  ## Ctrl-C after every step of `labkit up`, each time further on; at the end it must be a cluster like any other (3 minutes)
 	@$(BIN)/python -m tests.interrupts
 
 matrix: $(VENV)/.dev  ## every kubectl from 1.20 to the newest x every command: docs/kubectl-matrix.md
