@@ -21,7 +21,7 @@ from pathlib import Path
 
 import msgspec
 
-from labkit.cluster_rules import VIRTUAL, validate
+from labkit.cluster_rules import EXISTING, VIRTUAL, validate
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 """Where the package labkit/ lies; in a checkout, the whole repository."""
@@ -290,6 +290,9 @@ def init(
     cluster.storage = cluster.storage if storage is None else storage
     cluster.proxy_mode = proxy_mode or cluster.proxy_mode
     cluster.profile = profile or cluster.profile
+    if agents is not None and cluster.provider == EXISTING:
+        fault = "machines: hosts that are there already (ssh) come from an inventory: `labkit agent add --inventory`"
+        raise ClusterError(state_dir(name) / "cluster.json", [fault])
     if agents is not None:
         resize(cluster, agents)
     save(cluster)
@@ -298,7 +301,8 @@ def init(
 
 def _change_provider(cluster: Cluster, provider: str) -> None:
     """Sizes that nobody has chosen become those of the other kind. Raises ClusterError when there are machines."""
-    if provider != cluster.provider and any((cluster.state / "vagrant" / "machines").glob("*/*/*")):
+    made = [*(cluster.state / "vagrant" / "machines").glob("*/*/*"), *cluster.state.glob("inventory.json")]
+    if provider != cluster.provider and made:
         fault = f"provider: is {cluster.provider} and cannot become {provider} while its machines exist: "
         raise ClusterError(cluster.state / "cluster.json", [f"{fault}`labkit destroy --cluster {cluster.name}` first"])
     before, after = _sizes(cluster.provider), _sizes(provider)

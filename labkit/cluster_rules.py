@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 VIRTUAL = ("virtualbox", "libvirt", "parallels", "vmware_desktop", "hyperv")
 """Providers of virtual machines."""
-PROVIDERS = ("docker", *VIRTUAL)
+EXISTING = "ssh"
+"""The provider of hosts that are there already: it makes none."""
+PROVIDERS = ("docker", *VIRTUAL, EXISTING)
 TIMINGS = ("historic", "classroom")
 STORAGE = ("", "glusterfs")
 PROXY_MODES = ("userspace", "iptables", "nftables")
@@ -49,6 +51,8 @@ def _names_and_words(cluster: Cluster) -> Iterator[str]:
         yield f"provider: {cluster.provider!r}, expected one of {', '.join(PROVIDERS)}"
     if cluster.timing not in TIMINGS:
         yield f"timing: {cluster.timing!r}, expected one of {', '.join(TIMINGS)}"
+    if cluster.provider == EXISTING and cluster.storage:
+        yield f"storage: {cluster.storage!r}, expected nothing: hosts that are there already keep no volumes of ours"
     if cluster.storage not in STORAGE:
         yield f"storage: {cluster.storage!r}, expected glusterfs or nothing"
     if cluster.proxy_mode not in PROXY_MODES:
@@ -142,12 +146,13 @@ def _ranges_are_apart(cluster: Cluster) -> Iterator[str]:
 
 def _addresses(cluster: Cluster) -> Iterator[str]:
     network = Network(cluster.networks.machines)
-    owner = {
+    reserved = {
         cluster.host_address: "the host",
         cluster.nobody_address: "the gateway that leads nowhere",
         str(network[0]): "the network itself",
         str(network[-1]): "broadcast",
     }
+    owner = {} if cluster.provider == EXISTING else reserved  # their network is not ours to divide
     for field, machine in _each(cluster):
         if not _is_in(machine.address, network):
             yield f"{field}.address: {machine.address!r}, expected an address in networks.machines {network}"

@@ -1,12 +1,14 @@
 """The commands of a cluster's life after `up`: sleep, snapshots, agents more or less, a newer labkit."""
 
 import time
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from labkit import __version__
 from labkit import cluster as clusters
+from labkit.cli import inventory
 from labkit.cli.machines import PANEL
 from labkit.cli.terminal import DEFAULT_CLUSTER, Name, machine_names, out, reporting
 
@@ -31,12 +33,12 @@ def resume(name: Name = DEFAULT_CLUSTER) -> None:
 
 
 def _sleep(name: str, verb: str, done: str, following: str) -> None:
-    from labkit.provision.vagrant import Vagrant
+    from labkit.provision.provider import machines
 
     cluster = clusters.load(name)
     with reporting(f"run `labkit {verb}` again", cluster) as report:
         report.step("host", f"{verb} the machines")
-        touched = getattr(Vagrant(cluster), verb)()
+        touched = getattr(machines(cluster), verb)()
         report.done("host")
     out.print(
         f"{', '.join(touched)}: {done}; next: labkit {following}" if touched else "nothing to do", highlight=False
@@ -94,13 +96,17 @@ def delete(which: Snapshot, name: Name = DEFAULT_CLUSTER) -> None:
 def add(
     count: Annotated[int, typer.Option(min=1, help="How many.")] = 1,
     name: Name = DEFAULT_CLUSTER,
+    inventory_: Annotated[Path | None, inventory.OPTION] = None,
 ) -> None:
-    """Make another agent and let it join."""
+    """Make another agent and let it join. With --inventory: the hosts that this has more than before (ssh)."""
     from labkit.provision import agents as changing
 
     cluster = clusters.load(name)
+    known = {machine.name for machine in cluster.machines}
+    if inventory_:
+        cluster = inventory.load(name, None, inventory_)
     with reporting("`labkit up` goes on from here", cluster) as report:
-        outcome = changing.add(cluster, count, report)
+        outcome = changing.join(cluster, known, report) if inventory_ else changing.add(cluster, count, report)
     out.print(f"nodes Ready: {', '.join(outcome.nodes)}", style="green", highlight=False)
 
 

@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from labkit import cluster as clusters
-from labkit.cli import bundle
+from labkit.cli import bundle, inventory
 from labkit.cli.terminal import (
     DEFAULT_CLUSTER,
     Name,
@@ -80,9 +80,15 @@ def up(
         Path | None, typer.Option("--bundle", metavar="FILE", help="Take all from there: no network (docs/offline.md).")
     ] = None,
     trust: bundle.Trust = "",
+    inventory_: Annotated[Path | None, inventory.OPTION] = None,
 ) -> None:
-    """Boot the machines and make them a cluster. Run it again when in doubt: it does what is missing, or nothing."""
-    cluster = clusters.init(name, provider=provider) if provider else load_or_init(name)
+    """Boot the machines and make them a cluster. Run it again when in doubt: it does what is missing, or nothing.
+
+    With the provider ssh the machines are hosts that are there already, which hosts.json lists: a name, and `address`,
+    `roles` (["master"], ["agent"] or both), `user`, `port`, `identityFile`, `hostKey` (docs/ssh.md). They are looked at
+    before anything is changed, and `labkit destroy` leaves them as they were found.
+    """
+    cluster = inventory.load(name, provider, inventory_)
     if bundle_:
         bundle.unpack(bundle_, trust, cluster.provider)
     with reporting("everything done so far is kept; `labkit up` goes on from here", cluster) as report:
@@ -109,13 +115,16 @@ def up(
 
 @app.command(rich_help_panel=PANEL)
 def down(name: Name = DEFAULT_CLUSTER) -> None:
-    """Halt the machines. `labkit up` brings them back with everything that ran on them."""
-    from labkit.provision.vagrant import Vagrant
+    """Halt the machines. `labkit up` brings them back with everything that ran on them.
+
+    Hosts that were there already (ssh) stay on: what is ours on them stops.
+    """
+    from labkit.provision.provider import machines
 
     cluster = clusters.load(name)
     with reporting("run `labkit down` again", cluster) as report:
         report.step("host", "halt the machines")
-        Vagrant(cluster).halt()
+        machines(cluster).halt()
         report.done("host")
 
 
@@ -124,17 +133,20 @@ def destroy(
     name: Name = DEFAULT_CLUSTER,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Remove the machines and all that belongs to them: disks, network, keys, certificates, progress in labs."""
-    from labkit.provision.vagrant import Vagrant
+    """Remove the machines and all that belongs to them: disks, network, keys, certificates, progress in labs.
+
+    Hosts that were there already (ssh) are brought back to how they were found.
+    """
+    from labkit.provision.provider import machines
 
     cluster = clusters.load(name)
-    machines = ", ".join(machine.name for machine in cluster.machines)
-    if not yes and not typer.confirm(f"Remove cluster {name} ({machines}) and {cluster.state}?"):
+    each = ", ".join(machine.name for machine in cluster.machines)
+    if not yes and not typer.confirm(f"Remove cluster {name} ({each}) and {cluster.state}?"):
         out.print("nothing was removed")
         raise typer.Exit(1)
     with reporting("run `labkit destroy` again", cluster) as report:
         report.step("host", "remove the machines")
-        Vagrant(cluster).destroy()
+        machines(cluster).destroy(lambda line: out.print(line, highlight=False, markup=False))
         report.done("host")
     shutil.rmtree(cluster.state)
 

@@ -18,9 +18,9 @@ from labkit.cluster import Cluster, ClusterError
 from labkit.provision import admin, crew, plan
 from labkit.provision.desired import Desired
 from labkit.provision.facts import Facts
+from labkit.provision.provider import machines
 from labkit.provision.report import HOST, Report
 from labkit.provision.up import Outcome, up
-from labkit.provision.vagrant import Vagrant
 
 LEAVE_SECONDS = 45
 """So long may pods take to end (their own grace is 30 s); then they end with the machine."""
@@ -33,16 +33,21 @@ def add(cluster: Cluster, count: int, report: Report) -> Outcome:
     return up(clusters.init(cluster.name, len(only_agents) + count), report, others_learn_routes(before))
 
 
+def join(cluster: Cluster, known: set[str], report: Report) -> Outcome:
+    """The hosts that an inventory has more than before. known: the machines that there were. Raises CommandFailed."""
+    return up(cluster, report, others_learn_routes(known))
+
+
 def remove(cluster: Cluster, name: str, report: Report) -> Outcome:
     """That one. Raises ClusterError when it cannot be spared, CommandFailed."""
     check(cluster, name)
-    vagrant = Vagrant(cluster)
-    states = vagrant.status()
+    provider = machines(cluster)
+    states = provider.status()
     if states[cluster.master.name] == states[name] == "running":
         report.step(HOST, f"move the pods of {name} away")
         asyncio.run(_drain(cluster, name, lambda text: report.detail(HOST, text)))
     if states[name] != "not_created":
-        vagrant.remove(name)
+        provider.remove(name)
     cluster.machines.remove(cluster.machine(name))
     clusters.save(cluster)
     return up(cluster, report, others_learn_routes({machine.name for machine in cluster.machines}))

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from labkit.cluster import Cluster, Machine, names, state_dir, write_private
+from labkit.cluster_rules import EXISTING
 
 USER = "vagrant"
 
@@ -51,6 +52,7 @@ def node_conf(cluster: Cluster, machine: Machine) -> str:
         "LAB_MACHINE_NETWORK": cluster.networks.machines,
         "LAB_NAME": machine.name,
         "LAB_PEERS": ",".join(peers),
+        **({"LAB_PORTS": ports_of_machines(cluster)} if cluster.provider == EXISTING else {}),
         "LAB_POD_CIDR": cluster.pod_cidr(machine),
         "LAB_POD_NETWORK": cluster.networks.pods,
         "LAB_REGISTRY": f"{cluster.master.address}:{cluster.registry.port}",
@@ -58,6 +60,11 @@ def node_conf(cluster: Cluster, machine: Machine) -> str:
         "LAB_SERVICE_NETWORK": cluster.networks.services,
     }
     return "".join(f"{name}={value}\n" for name, value in sorted(facts.items()))
+
+
+def ports_of_machines(cluster: Cluster) -> str:
+    """What machines ask each other, for a host whose own firewall drops what it does not know: "53,5000,6443,..."."""
+    return f"53,{cluster.registry.port},{cluster.apiserver.port},10250,30000:32767"
 
 
 def ensure_key(cluster: Cluster) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from labkit.cluster import Cluster, names, state_dir
+from labkit.cluster_rules import EXISTING
 from labkit.provision import boot, containers, hypervisor, image, kernel, libvirt, program
 from labkit.provision.errors import CommandFailed
 from labkit.provision.problem import Problem
@@ -76,7 +77,7 @@ def problems(facts: HostFacts) -> list[Problem]:
 
 def _programs(facts: HostFacts) -> list[Problem]:
     found = []
-    if not facts.has("vagrant"):
+    if facts.provider != EXISTING and not facts.has("vagrant"):
         found.append(Problem("vagrant is not installed", INSTALL))
     if facts.provider == "docker" and not facts.has("docker"):
         found.append(Problem("docker is not installed", INSTALL))
@@ -96,7 +97,7 @@ def _docker(facts: HostFacts) -> list[Problem]:
 
 
 def _room(facts: HostFacts) -> list[Problem]:
-    if not facts.machines:
+    if not facts.machines or facts.provider == EXISTING:
         return []
     found = [
         Problem(f"{path} has {free / 2**30:.1f} GB free, {DISK_NEEDED / 2**30:.0f} GB are needed", "make room there")
@@ -113,6 +114,8 @@ def _room(facts: HostFacts) -> list[Problem]:
 
 
 def _addresses(facts: HostFacts) -> list[Problem]:
+    if facts.provider == EXISTING:  # their network is there already, and this host may well be on it
+        return []
     wanted = ipaddress.ip_network(facts.range)
     found = []
     for network in facts.networks:

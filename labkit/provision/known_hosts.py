@@ -3,6 +3,7 @@
 A machine is the one that Vagrant made: when it has been destroyed and made anew, its key is new too, and we know why.
 """
 
+import base64
 import threading
 from pathlib import Path
 
@@ -27,6 +28,17 @@ class KnownHosts:
             if name == alias and owner == machine_id:
                 return f"{kind} {key}"
         return None
+
+    def entry(self, alias: str, machine_id: str, host: str, port: int) -> tuple[str, str, paramiko.PKey]:
+        """The pinned key as paramiko's own list of known hosts takes it. Raises Unreachable where none is pinned."""
+        pinned = self.pinned(alias, machine_id)
+        if pinned is None:
+            raise Unreachable(
+                alias, "checking its host key", tail="none is known: `labkit up` asks, or hosts.json says"
+            )
+        kind, key = pinned.split()
+        name = host if port == paramiko.config.SSH_PORT else f"[{host}]:{port}"
+        return name, kind, paramiko.PKey.from_type_string(kind, base64.b64decode(key))
 
     def pin(self, alias: str, machine_id: str, key: str) -> None:
         with self._lock:

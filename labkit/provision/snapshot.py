@@ -25,10 +25,10 @@ from labkit import __version__
 from labkit.cluster import Cluster, ClusterError, write_private
 from labkit.provision import own, push
 from labkit.provision.errors import CommandFailed
+from labkit.provision.provider import machines
 from labkit.provision.report import HOST, Report
 from labkit.provision.ssh import Ssh
 from labkit.provision.up import Outcome, up
-from labkit.provision.vagrant import Vagrant
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 OF_VAGRANT = ("libvirt", "virtualbox", "parallels", "vmware_desktop", "hyperv")
@@ -96,15 +96,15 @@ def save(cluster: Cluster, name: str, report: Report) -> None:
     whole = cluster.provider in OF_VAGRANT
     if whole:
         report.step(HOST, "save the machines")
-        Vagrant(cluster).snapshot("save", name, lambda line: report.detail(HOST, line))
+        machines(cluster).snapshot("save", name, lambda line: report.detail(HOST, line))
     else:
         report.step(HOST, "save the state of etcd")
         write_private(made / "etcd.tar.gz", _etcd(cluster))
     _copy(cluster.state / "progress.json", made / "progress.json")
     _copy(cluster.state / "own", made / "own")
-    machines = [machine.name for machine in cluster.machines]
+    names = [machine.name for machine in cluster.machines]
     write_private(
-        made / "about.json", msgspec.json.encode(About(time.time(), __version__, cluster.provider, machines, whole))
+        made / "about.json", msgspec.json.encode(About(time.time(), __version__, cluster.provider, names, whole))
     )
     shutil.rmtree(folder(cluster, name), ignore_errors=True)
     made.rename(folder(cluster, name))
@@ -120,7 +120,7 @@ def restore(cluster: Cluster, name: str, report: Report) -> Outcome:
         )
     if found.whole:
         report.step(HOST, "restore the machines")
-        Vagrant(cluster).snapshot("restore", name, lambda line: report.detail(HOST, line))
+        machines(cluster).snapshot("restore", name, lambda line: report.detail(HOST, line))
     else:
         for extra in set(own.names(cluster)) - {path.stem for path in (source / "own").glob("*.py")}:
             push.remove(cluster, extra)
@@ -139,7 +139,7 @@ def restore(cluster: Cluster, name: str, report: Report) -> Outcome:
 
 def delete(cluster: Cluster, name: str) -> None:
     if about(cluster, name).whole:
-        Vagrant(cluster).snapshot("delete", name)
+        machines(cluster).snapshot("delete", name)
     shutil.rmtree(folder(cluster, name))
 
 

@@ -7,24 +7,26 @@
 
 The machine's host key is trusted when we meet a machine for the first time, that is: once for each machine that Vagrant
 made (known_hosts remembers Vagrant's id of it), and must be the same ever after. Only the cluster's key is offered.
+A host that was there already (provider ssh) is entered as its inventory says; its key is pinned by existing/trust.py.
 """
 
 import shlex
 import subprocess
 import time
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 
 import paramiko
 
 from labkit.cluster import Cluster, Machine
+from labkit.cluster_rules import EXISTING
 from labkit.provision.channel import Reader, Result
 from labkit.provision.errors import CommandFailed, TimedOut, Unreachable
 from labkit.provision.known_hosts import KnownHosts, PinOrRefuse
 from labkit.provision.libvirt import patience
-from labkit.provision.vagrant import endpoint
+from labkit.provision.login import Login, login
 
-USER = "vagrant"
 CONNECT_SECONDS = 5.0
 SSH_FAILED = 255
 """The exit code of the `ssh` program when there was no connection."""
@@ -40,6 +42,10 @@ class Ssh:
         self._client: paramiko.SSHClient | None = None
         self._closed = False
 
+    @cached_property
+    def login(self) -> Login:
+        return login(self.cluster, self.machine)
+
     def __enter__(self) -> "Ssh":
         return self
 
@@ -49,6 +55,10 @@ class Ssh:
     def close(self) -> None:
         """For good: what runs is cut off, and nothing more can be run."""
         self._closed = True
+        self._drop()
+
+    def hang_up(self) -> None:
+        """End this connection; the next command opens a new one."""
         self._drop()
 
     def _drop(self) -> None:
@@ -64,6 +74,9 @@ class Ssh:
                 raise Unreachable(self.machine.name, "an SSH connection", tail="it was closed")
             try:
                 self._client = self._open()
+            except paramiko.BadHostKeyException as exc:
+                why = f"it is not the key that {self._known_hosts().path} remembers"
+                raise Unreachable(self.machine.name, "checking its host key", "", None, why) from exc
             except (OSError, EOFError, paramiko.SSHException) as exc:
                 if time.monotonic() > deadline:
                     what = f"an SSH connection within {wait:g} s"
@@ -71,9 +84,12 @@ class Ssh:
                 time.sleep(0.2)
 
     def _why(self, exc: Exception) -> str:
-        host, port = endpoint(self.cluster, self.machine)
+        host, port = self.login.host, self.login.port
         if isinstance(exc, paramiko.ssh_exception.NoValidConnectionsError):
             return f"nothing listens on {host}:{port}: is the machine down? labkit up"
+        if isinstance(exc, paramiko.AuthenticationException):
+            key = self.login.key or "the keys of the SSH agent and of ~/.ssh"
+            return f"{host}:{port} does not let {self.login.user} in with {key}"
         return f"{host}:{port}: {exc or repr(exc)}"
 
     def _is_open(self) -> bool:
@@ -81,17 +97,19 @@ class Ssh:
         return transport is not None and transport.is_active()
 
     def _open(self) -> paramiko.SSHClient:
-        host, port = endpoint(self.cluster, self.machine)
+        known, entry = self._known_hosts(), self.login
         client = paramiko.SSHClient()
-        client.set_missing_host_key_policy(PinOrRefuse(self._known_hosts(), self._alias(), self._machine_id()))
+        client.set_missing_host_key_policy(PinOrRefuse(known, self._alias(), entry.machine_id))
+        if self.cluster.provider == EXISTING:
+            client.get_host_keys().add(*known.entry(self._alias(), entry.machine_id, entry.host, entry.port))
         try:
             client.connect(
-                host,
-                port,
-                username=USER,
-                pkey=paramiko.Ed25519Key.from_private_key_file(str(self._key())),
-                allow_agent=False,
-                look_for_keys=False,
+                entry.host,
+                entry.port,
+                username=entry.user,
+                key_filename=str(entry.key) if entry.key else None,
+                allow_agent=entry.key is None,
+                look_for_keys=entry.key is None,
                 timeout=CONNECT_SECONDS * self.patience,
                 banner_timeout=CONNECT_SECONDS * self.patience,
                 auth_timeout=CONNECT_SECONDS * self.patience,
@@ -125,7 +143,7 @@ class Ssh:
         assert transport
         try:
             channel = transport.open_session(timeout=CONNECT_SECONDS * self.patience)
-            channel.exec_command(as_user(command, user, timeout))
+            channel.exec_command(as_user(command, user, timeout, self.login.user))
             result = Reader(channel, on_line).finish(input, timeout + 6)
         except TimeoutError as exc:
             raise TimedOut(self.machine.name, what, timeout, command) from exc
@@ -152,25 +170,27 @@ class Ssh:
     def shell_command(self, command: str = "", user: str = "root", terminal: bool = False) -> list[str]:
         """The `ssh ...` that opens a terminal on the machine, or runs one command there (in a `terminal` of its own if
         it is one to talk to)."""
-        host, port = endpoint(self.cluster, self.machine)
+        entry = self.login
         options = {
             "HostKeyAlias": self._alias(),
             "UserKnownHostsFile": str(self._known_hosts().path),
             "StrictHostKeyChecking": "yes",
-            "IdentitiesOnly": "yes",
-            "IdentityAgent": "none",
+            **({"IdentitiesOnly": "yes", "IdentityAgent": "none"} if entry.key else {}),
             "LogLevel": "ERROR",
             "ServerAliveInterval": "10",  # a machine that is silent for half a minute is gone: the terminal says so
         }
         flags = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-        ran = f"sudo -n -H -u {user} bash -c {shlex.quote('cd; ' + command)}"
-        remote = ran if command else f"sudo -n -i -u {user}"
+        identity = ["-i", str(entry.key)] if entry.key else []
+        sudo = "" if entry.user == user == "root" else f"sudo -n -H -u {user} "
+        ran = f"{sudo}bash -c {shlex.quote('cd; ' + command)}"
+        login_shell = f"sudo -n -i -u {user}" if sudo else "exec bash -l"
         tty = ["-t"] if terminal or not command else []
-        return ["ssh", "-F", "none", *tty, "-i", str(self._key()), "-p", str(port), *flags, f"{USER}@{host}", remote]
+        return ["ssh", "-F", "none", *tty, *identity, "-p", str(entry.port), *flags, f"{entry.user}@{entry.host}",
+                ran if command else login_shell]  # fmt: skip
 
     def shell(self, command: str = "", user: str = "root") -> int:
         """Hand this terminal to the machine; the exit code of the shell or the command. Raises Unreachable."""
-        if self._known_hosts().pinned(self._alias(), self._machine_id()) is None:
+        if self._known_hosts().pinned(self._alias(), self.login.machine_id) is None:
             self.connect()  # pins it
         rc = subprocess.run(self.shell_command(command, user), check=False).returncode
         if rc == SSH_FAILED:
@@ -180,17 +200,11 @@ class Ssh:
     def _alias(self) -> str:
         return self.cluster.container(self.machine)
 
-    def _key(self) -> Path:
-        return self.cluster.state / "ssh" / "id_ed25519"
-
     def _known_hosts(self) -> KnownHosts:
         return KnownHosts(self.cluster.state / "ssh" / "known_hosts")
 
-    def _machine_id(self) -> str:
-        path = self.cluster.state / "vagrant" / "machines" / self.machine.name / self.cluster.provider / "id"
-        return path.read_text().strip() if path.exists() else "unknown"
 
-
-def as_user(command: str, user: str, timeout: float) -> str:
+def as_user(command: str, user: str, timeout: float, login_user: str = "") -> str:
     """The command as sshd gets it: as that user, and ended on the machine too when its time is up."""
-    return f"sudo -n -H -u {user} timeout -k 5 {timeout:g} sh -c {shlex.quote(command)}"
+    sudo = "" if login_user == user == "root" else f"sudo -n -H -u {user} "
+    return f"{sudo}timeout -k 5 {timeout:g} sh -c {shlex.quote(command)}"

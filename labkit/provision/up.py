@@ -1,6 +1,6 @@
 """`labkit up`: from whatever there is to a cluster whose nodes are Ready.
 
-    host        check the host, boot the machines (Vagrant; it builds their image), make certificates
+    host        check the host, boot the machines (Vagrant) or prepare those that are there (ssh), make certificates
     machines    all at once, each: facts -> plan -> commands over SSH; agents wait where they need the master
     cluster     the servers of GlusterFS join, where there is storage; the Service kube-dns; every node Ready
 
@@ -18,15 +18,16 @@ from labkit.api.errors import ApiError
 from labkit.api.types import Node
 from labkit.client.rest import Client
 from labkit.cluster import Cluster
+from labkit.cluster_rules import EXISTING
 from labkit.provision import admin, crew, host, journal, kube_system, libvirt, plan, registry, storage, wheels
 from labkit.provision.desired import desired
 from labkit.provision.errors import TimedOut
 from labkit.provision.pki import Pki
+from labkit.provision.provider import machines
 from labkit.provision.render import Sources
 from labkit.provision.report import HOST, Report
 from labkit.provision.ssh import Ssh
 from labkit.provision.status import readiness
-from labkit.provision.vagrant import Vagrant
 
 API_SECONDS = 60
 READY_SECONDS = 90
@@ -62,6 +63,7 @@ def up(cluster: Cluster, report: Report, decide: crew.Decide = plan.plan) -> Out
         storage.join(cluster, report)
         storage.admit(cluster, report)
     finish(cluster, report, outcome)
+    machines(cluster).settle()
     report.done(HOST)
     return outcome
 
@@ -70,8 +72,8 @@ def boot(cluster: Cluster, report: Report) -> bool:
     """The host's part: machines that run. Whether one had to be started."""
     report.step(HOST, "check the host")
     host.preflight(cluster, functools.partial(report.detail, HOST))
-    report.step(HOST, "boot the machines")
-    return Vagrant(cluster).up(on_line=functools.partial(report.detail, HOST))
+    report.step(HOST, "prepare the hosts" if cluster.provider == EXISTING else "boot the machines")
+    return machines(cluster).up(on_line=functools.partial(report.detail, HOST))
 
 
 def sources(cluster: Cluster) -> Sources:
@@ -120,9 +122,9 @@ async def _forget_nodes(cluster: Cluster, client: Client) -> list[str]:
 
 def forsaken(cluster: Cluster, nodes: list[Node]) -> list[str]:
     """Names of nodes whose address is of the machines' network and no machine's; those from elsewhere are not ours."""
-    machines, lived_in = ip_network(cluster.networks.machines), {machine.address for machine in cluster.machines}
+    network, lived_in = ip_network(cluster.networks.machines), {machine.address for machine in cluster.machines}
     addresses = [(node.metadata.name, address.address) for node in nodes for address in node.status.addresses]
-    ours = [(name, address) for name, address in addresses if _is_in(address, machines)]
+    ours = [(name, address) for name, address in addresses if _is_in(address, network)]
     return sorted({name for name, address in ours if address not in lived_in})
 
 

@@ -78,6 +78,9 @@ class Vagrant:
         self._cli("up", on_line, tag).up(vm_name=down[0] if len(down) == 1 else None)
         return True
 
+    def settle(self) -> None:
+        """Nothing to remember: a machine that we have made goes as a whole."""
+
     def halt(self, machines: Iterable[str] | None = None, on_line: OnLine | None = None) -> None:
         """Shut down (all, or those named); their disks stay."""
         states = self.status()

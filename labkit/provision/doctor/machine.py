@@ -16,10 +16,10 @@ from labkit.provision.doctor.finding import Finding, note, well, wrong
 from labkit.provision.errors import CommandFailed
 from labkit.provision.facts import Facts
 from labkit.provision.pki import Pki
+from labkit.provision.provider import machines
 from labkit.provision.render import Sources
 from labkit.provision.ssh import Ssh
 from labkit.provision.status import REACH_SECONDS
-from labkit.provision.vagrant import Vagrant
 
 CLOCK_SECONDS = 5
 """Certificates and leases are about time: a machine's may differ so much from the host's."""
@@ -52,7 +52,7 @@ class Vitals(msgspec.Struct, kw_only=True):
 def findings(cluster: Cluster) -> list[Finding]:
     """All machines at once. A cluster that was never up, or is halted, is no fault."""
     try:
-        states = Vagrant(cluster).status()
+        states = machines(cluster).status()
     except CommandFailed as exc:
         return [
             wrong("host", f"the machines' states are not known: {exc.tail.splitlines()[-1:] or exc}", "`labkit up`")

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labkit.cluster import Cluster, Machine
+from labkit.cluster_rules import EXISTING
 from labkit.provision.faults.target import Target, Unclear
 from labkit.provision.status import watched_units
 
@@ -68,6 +69,7 @@ def kill(cluster: Cluster, target: Target) -> Plan:
         return Plan(
             f"machine {target} is off", (_host(f"docker kill {cluster.container(target.machine)}"),), _up(cluster)
         )
+    _is_ours(cluster, target)
     off = "sh -c 'echo 1 > /proc/sys/kernel/sysrq; (sleep 1; echo o > /proc/sysrq-trigger) &'"
     return Plan(f"machine {target} is off", _on(target, off), _up(cluster))
 
@@ -95,7 +97,14 @@ def stop(cluster: Cluster, target: Target) -> Plan:
         return Plan(
             f"machine {target} is off", (_host(f"docker stop {cluster.container(target.machine)}"),), _up(cluster)
         )
+    _is_ours(cluster, target)
     return Plan(f"machine {target} is off", _on(target, "systemctl poweroff"), _up(cluster))
+
+
+def _is_ours(cluster: Cluster, target: Target) -> None:
+    """Raises Unclear for a host that was there already: nobody could switch it on again from here."""
+    if cluster.provider == EXISTING:
+        raise Unclear(f"{target} is somebody's host, which stays on: stop or kill one of its components")
 
 
 def _container(target: Target) -> str:
@@ -188,6 +197,8 @@ def skew(target: Target, seconds: int) -> Plan:
 
 def skew_machine(cluster: Cluster, machine: Machine, seconds: int) -> Plan:
     """The clock of a whole virtual machine; a reboot undoes it, too. Raises Unclear for a container."""
+    if cluster.provider == EXISTING:
+        raise Unclear(f"{machine.name} is somebody's host, whose clock is left alone: skew one of its components")
     if cluster.provider == "docker":
         services = ", ".join(unit for unit in watched_units(cluster, machine) if unit.startswith("kube"))
         raise Unclear(f"{machine.name} is a container and shares the host's clock, which is left alone: skew one of its"

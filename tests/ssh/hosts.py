@@ -1,0 +1,126 @@
+"""Hosts that somebody already has, as containers: Debian, systemd and sshd, settings of their own, nothing of labkit's.
+
+    master    no docker at all
+    agent1    docker runs there, with a daemon.json of its own and no containers
+    agent2    no docker; apt brings it
+
+What `up` has to install comes from a mirror that each host carries, since they have no way out.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from labkit.provision import image
+
+HERE = Path(__file__).parent
+NAME = "labkit-test-ssh"
+RANGE, FIRST = "172.31.77.0/24", 11
+ALWAYS = ("etcd-server", "docker-registry", "skopeo", "conntrack", "jq")
+"""What no host has: `up` brings what its role needs."""
+DOCKER = ("docker.io", "containerd", "runc")
+ALSO = ("glusterfs-server", "glusterfs-client", "nfs-common")
+"""What they lack and nobody needs."""
+PERL = ("perl", "perl-modules-5.36", "libperl5.36", "adduser", "debconf")
+CAPABILITIES = """AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE NET_RAW SETFCAP SETGID
+SETPCAP SETUID SYS_CHROOT SYS_ADMIN NET_ADMIN SYS_PTRACE"""
+"""What a container that runs systemd and docker needs, as in the Vagrantfile."""
+
+
+@dataclass
+class School:
+    """Three hosts on one network, and the key that opens them."""
+
+    key: Path
+    hosts: tuple[str, ...] = ("master", "agent1", "agent2")
+
+    def address(self, name: str) -> str:
+        return RANGE.replace("0/24", str(FIRST + self.hosts.index(name)))
+
+    def sh(self, name: str, command: str, timeout: float = 120, check: bool = True) -> str:
+        """As root on the host, past labkit."""
+        done = subprocess.run(
+            ["docker", "exec", "-i", f"{NAME}-{name}", "bash", "-c", command],
+            capture_output=True, text=True, timeout=timeout, check=False,
+        )  # fmt: skip
+        assert not check or done.returncode == 0, f"{name}: {command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def inventory(self, path: Path, **changed: dict[str, object]) -> Path:
+        entries: dict[str, dict[str, object]] = {}
+        for name in self.hosts:
+            host_key = " ".join(self.sh(name, "cat /etc/ssh/ssh_host_ed25519_key.pub").split()[:2])
+            roles = ["master" if name == "master" else "agent"]
+            entries[name] = {"address": self.address(name), "roles": roles, "user": "teacher",
+                             "identityFile": str(self.key), "hostKey": host_key}  # fmt: skip
+            entries[name] |= changed.get(name, {})
+        path.write_text(json.dumps(entries, indent=2))
+        return path
+
+
+def build(folder: Path) -> School:
+    """The images, the network, the hosts, booted."""
+    key = folder / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True, timeout=20)
+    image.ensure_image(lambda line: None)
+    base = image.tags()[0]
+    for variant, purged in {"bare": (*ALWAYS, *ALSO, *DOCKER), "docker": (*ALWAYS, *ALSO)}.items():
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            recipe = Path(scratch) / "host"
+            shutil.copytree(HERE / "host", recipe)
+            shutil.copy(f"{key}.pub", recipe / "key.pub")
+            (recipe / "purge.txt").write_text("\n".join(purged))
+            for target, packages in {"debs": purged, "perl": PERL}.items():
+                (recipe / target).mkdir()
+                for package in packages:
+                    for deb in (image.cache_dir() / "debs").glob(f"{package}_*.deb"):
+                        shutil.copy(deb, recipe / target)
+            docker("build", "--quiet", "--network", "none", "--build-arg", f"BASE={base}", "--tag", f"{NAME}:{variant}",
+                   str(recipe), timeout=600)  # fmt: skip
+    docker("network", "create", "--subnet", RANGE, "--internal", NAME)
+    school = School(key)
+    for name in school.hosts:
+        variant = "docker" if name == "agent1" else "bare"
+        docker(
+            "run", "--detach", "--name", f"{NAME}-{name}", "--hostname", name, "--network", NAME,
+            "--ip", school.address(name), "--memory", "1536m", "--cap-drop", "ALL",
+            *(word for capability in CAPABILITIES.split() for word in ("--cap-add", capability)),
+            "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined", "--device", "/dev/fuse",
+            "--cgroupns", "private", "--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp:exec",
+            "--volume", f"{NAME}-{name}:/var/lib", f"{NAME}:{variant}",
+        )  # fmt: skip
+    for name in school.hosts:
+        wait_for_boot(school, name)
+    return school
+
+
+def wait_for_boot(school: School, name: str, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while "active" not in (state := school.sh(name, "systemctl is-active ssh school", check=False)).split()[:1]:
+        assert time.monotonic() < deadline, f"{name} did not boot: {state}"
+        time.sleep(0.3)
+    school.sh(name, "timeout 60 systemctl is-system-running --wait || true")
+
+
+def remove() -> None:
+    """Also what a run that was ended has left."""
+    for listing, removal in (
+        (["ps", "--all", "--quiet", "--filter", f"name=^{NAME}-"], ["rm", "--force", "--volumes"]),
+        (["volume", "ls", "--quiet", "--filter", f"name=^{NAME}-"], ["volume", "rm", "--force"]),
+        (["network", "ls", "--quiet", "--filter", f"name=^{NAME}$"], ["network", "rm"]),
+        (["image", "ls", "--quiet", NAME], ["image", "rm", "--force"]),
+    ):
+        if found := docker(*listing).split():
+            docker(*removal, *dict.fromkeys(found), timeout=120)
+
+
+def docker(*words: str, timeout: float = 120) -> str:
+    done = subprocess.run(["docker", *words], capture_output=True, text=True, timeout=timeout, check=False,
+                          env=os.environ | {"DOCKER_BUILDKIT": "0"})  # fmt: skip
+    assert done.returncode == 0, f"docker {' '.join(words[:2])}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+    return done.stdout
