@@ -22,7 +22,7 @@ FOLDER = "/usr/share/labkit/images"
 
 def folder(progress: Callable[[str], None]) -> Path:
     """With a NAME.tar each. Raises CommandFailed where there is no docker and nothing kept."""
-    base, _ = image.tags()
+    base = image.tags().base
     kept = image.cache_dir() / "pod-images" / base.rpartition(":")[2]
     if kept.is_dir():
         return kept

@@ -68,7 +68,7 @@ def build(folder: Path) -> School:
     key = folder / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True, timeout=20)
     image.ensure_image(lambda line: None)
-    base = image.tags()[0]
+    base = image.tags().base
     for variant, purged in {"bare": (*ALWAYS, *ALSO, *DOCKER), "docker": (*ALWAYS, *ALSO)}.items():
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             recipe = Path(scratch) / "host"
