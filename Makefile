@@ -8,7 +8,7 @@ MINUTES ?= 10
 export LABKIT_CLUSTER := $(CLUSTER)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down destroy lab labs status test check wheel bench matrix fuzz chaos test-vm test-vm-docker venv unit cluster node kubectl e2e content record test-offline interrupts
+.PHONY: help up down destroy lab labs status test check wheel bench matrix fuzz chaos test-vm test-vm-docker venv unit cluster node kubectl e2e content record test-offline interrupts test-ssh
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ test-offline: $(VENV)/.dev  ## a bundle, and the cluster from it where there is 
 
 interrupts: $(VENV)/.dev  ## Ctrl-C after every step of `labkit up`, each time further on; at the end it must be a cluster like any other (3 minutes)
 	@$(BIN)/python -m tests.interrupts
+
+test-ssh: $(VENV)/.dev  ## three hosts that were there already, the lab on them, compared before and after (root, docker)
+	@$(BIN)/python -m pytest tests/ssh -x -s --no-header -p no:cacheprovider
 
 matrix: $(VENV)/.dev  ## every kubectl from 1.20 to the newest x every command: docs/kubectl-matrix.md
 	@$(BIN)/python -m tests.kubectl $(VERSIONS)

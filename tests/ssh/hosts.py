@@ -21,6 +21,9 @@ from labkit.provision import image
 HERE = Path(__file__).parent
 NAME = "labkit-test-ssh"
 RANGE, FIRST = "172.31.77.0/24", 11
+BRIDGE = "br-labkit-ssh"
+FENCE = ("DOCKER-USER", "-i", BRIDGE, "!", "-o", BRIDGE, "-j", "DROP")
+"""No packet of theirs leaves this computer. (docker's own --internal would drop those of pods, too.)"""
 ALWAYS = ("etcd-server", "docker-registry", "skopeo", "conntrack", "jq")
 """What no host has: `up` brings what its role needs."""
 DOCKER = ("docker.io", "containerd", "runc")
@@ -82,7 +85,9 @@ def build(folder: Path) -> School:
                         shutil.copy(deb, recipe / target)
             docker("build", "--quiet", "--network", "none", "--build-arg", f"BASE={base}", "--tag", f"{NAME}:{variant}",
                    str(recipe), timeout=600)  # fmt: skip
-    docker("network", "create", "--subnet", RANGE, "--internal", NAME)
+    docker("network", "create", "--subnet", RANGE, "--opt", f"com.docker.network.bridge.name={BRIDGE}",
+           "--opt", "com.docker.network.bridge.enable_ip_masquerade=false", NAME)  # fmt: skip
+    subprocess.run(["iptables", "-w", "-I", *FENCE], check=True, timeout=20)
     school = School(key)
     for name in school.hosts:
         variant = "docker" if name == "agent1" else "bare"
@@ -109,6 +114,10 @@ def wait_for_boot(school: School, name: str, seconds: float = 120) -> None:
 
 def remove() -> None:
     """Also what a run that was ended has left."""
+    while (
+        subprocess.run(["iptables", "-w", "-D", *FENCE], capture_output=True, timeout=20, check=False).returncode == 0
+    ):
+        pass
     for listing, removal in (
         (["ps", "--all", "--quiet", "--filter", f"name=^{NAME}-"], ["rm", "--force", "--volumes"]),
         (["volume", "ls", "--quiet", "--filter", f"name=^{NAME}-"], ["volume", "rm", "--force"]),

@@ -27,8 +27,8 @@ RECIPE = packages.LIST.parent
 INSTALL_SECONDS = 900
 DOCKER = (
     "set -e; systemctl enable --quiet docker; now=$(sha256sum </etc/docker/daemon.json);"
-    ' systemctl is-active --quiet docker && [ "$now" = "$(cat /run/labkit-docker 2>/dev/null)" ]'
-    ' || systemctl restart docker; echo "$now" >/run/labkit-docker'
+    f' systemctl is-active --quiet docker && [ "$now" = "$(cat {HOME}/docker 2>/dev/null)" ]'
+    f' || systemctl restart docker; echo "$now" >{HOME}/docker'
 )
 """docker reads its settings when it starts. A restart ends the pods, so only where they have changed."""
 
