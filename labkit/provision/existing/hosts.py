@@ -58,7 +58,8 @@ class Hosts:
             return [f"{ssh.machine.name} {problem.what}: {problem.mend}" for problem in found]
 
         if faults := [line for lines in self._each(one) for line in lines]:
-            raise CommandFailed("hosts", "look at the hosts: nothing was changed; that", tail="\n".join(faults))
+            faults.append("nothing was changed on any host")
+            raise CommandFailed("hosts", "the check of what may be changed there", tail="\n".join(faults))
 
     def settle(self) -> None:
         self._each(prepare.seal)
