@@ -29,7 +29,7 @@ def misfits(bundle: Bundle, arch: str, provider: str = "docker") -> list[str]:
         found += _no_box(bundle)
     elif provider not in ("docker", "ssh"):
         found.append(f"bundles are for machines of docker and libvirt and for hosts reached by ssh, not for {provider}")
-    elif provider == "docker" and _digest(manifest.image) != _digest(image.tags().node):
+    elif _digest(manifest.image) != _digest(image.tags().node):
         wanted = _digest(image.tags().node)
         found.append(f"its machines' image is {_digest(manifest.image)}, this labkit wants {wanted}")
     if _member(bundle, wheels_of(image.target(arch))) is None:
@@ -54,7 +54,7 @@ def unpack(bundle: Bundle, arch: str, provider: str, say: Say) -> None:
     _unpack_wheels(bundle, arch, say)
     if provider == "libvirt":
         _add_box(bundle, say)
-    elif provider == "docker" and not image.exists(image.tags().node):
+    elif not image.exists(image.tags().node):  # of hosts that are there already only the pods' images
         if packages := _member(bundle, PACKAGES):
             _build_image(bundle, packages, say)
         else:
