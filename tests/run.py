@@ -106,7 +106,8 @@ def run(layer: Layer, extra: list[str]) -> Outcome:
 
 
 def _pytest(layer: Layer, arguments: list[str]) -> Outcome:
-    command = [sys.executable, "-m", "pytest", f"tests/{layer.name}", "-rs", *arguments]
+    slowest = ["--durations=10", "--durations-min=3"]
+    command = [sys.executable, "-m", "pytest", f"tests/{layer.name}", "-rs", *slowest, *arguments]
     started = time.monotonic()
     text: list[str] = []
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
