@@ -235,8 +235,8 @@ def _docker_networks(cluster: Cluster) -> list[Network]:
 
 
 def _busy_ports(cluster: Cluster) -> dict[int, str]:
-    """Ports of machines that do not run, though somebody listens on them."""
-    running = {name for name, state in containers.states(cluster).items() if state == "running"}
+    """Ports of machines that do not run, though somebody listens on them. (A suspended machine keeps its own.)"""
+    running = {name for name, state in containers.states(cluster).items() if state in ("running", "paused")}
     known = boot.ports(cluster)
     given = {port: name for name, port in known.ssh.items() if name not in running}
     if known.apiserver and cluster.master.name not in running:

@@ -10,6 +10,7 @@ made (known_hosts remembers Vagrant's id of it), and must be the same ever after
 A host that was there already (provider ssh) is entered as its inventory says; its key is pinned by existing/trust.py.
 """
 
+import logging
 import shlex
 import subprocess
 import time
@@ -28,8 +29,11 @@ from labkit.provision.libvirt import patience
 from labkit.provision.login import Login, login
 
 CONNECT_SECONDS = 5.0
+logging.getLogger("paramiko").addHandler(logging.NullHandler())  # its threads' tracebacks: we say what went wrong
 SSH_FAILED = 255
 """The exit code of the `ssh` program when there was no connection."""
+SILENT = ("protocol banner", "No existing session")
+"""How paramiko says that somebody took the connection and did not speak."""
 
 
 class Ssh:
@@ -87,6 +91,8 @@ class Ssh:
         host, port = self.login.host, self.login.port
         if isinstance(exc, paramiko.ssh_exception.NoValidConnectionsError):
             return f"nothing listens on {host}:{port}: is the machine down? labkit up"
+        if isinstance(exc, paramiko.SSHException) and any(words in str(exc) for words in SILENT):
+            return f"{host}:{port} takes a connection and says nothing: is the machine suspended? labkit resume"
         if isinstance(exc, paramiko.AuthenticationException):
             key = self.login.key or "the keys of the SSH agent and of ~/.ssh"
             return f"{host}:{port} does not let {self.login.user} in with {key}"
@@ -177,6 +183,8 @@ class Ssh:
             "StrictHostKeyChecking": "yes",
             **({"IdentitiesOnly": "yes", "IdentityAgent": "none"} if entry.key else {}),
             "LogLevel": "ERROR",
+            # Also for the machine's greeting: a suspended one has none.
+            "ConnectTimeout": f"{2 * CONNECT_SECONDS * self.patience:.0f}",
             "ServerAliveInterval": "10",  # a machine that is silent for half a minute is gone: the terminal says so
         }
         flags = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]

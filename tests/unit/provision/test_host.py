@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from labkit.provision import kernel
+from labkit import cluster as clusters
+from labkit.provision import boot, containers, host_facts, kernel
 from labkit.provision.errors import CommandFailed
 from labkit.provision.host import can_start_docker, start_docker
 from labkit.provision.host_facts import HostFacts, Network, problems
@@ -141,3 +142,17 @@ def test_a_module_that_is_only_on_disk_is_missing(tmp_path: Path) -> None:
     write(tmp_path, "boot/config-6.1", b"CONFIG_FUSE_FS=m\n# CONFIG_NF_TABLES is not set\n")
     assert "fuse" in kernel.missing(tmp_path, "6.1")
     assert "nf_tables" in kernel.missing(tmp_path, "6.1")
+
+
+def test_a_suspended_machine_keeps_its_port_and_a_halted_ones_may_be_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LABKIT_HOME", str(tmp_path))
+    cluster = clusters.init("asleep")
+    states = {machine.name: "paused" for machine in cluster.machines}
+    monkeypatch.setattr(containers, "states", lambda of: states)
+    monkeypatch.setattr(boot, "ports", lambda of: boot.Ports(ssh={"master": 22001, "agent1": 22002}, apiserver=22003))
+    monkeypatch.setattr(boot, "is_free", lambda port: False)
+    assert host_facts._busy_ports(cluster) == {}
+    states["agent1"] = "stopped"
+    assert host_facts._busy_ports(cluster) == {22002: "agent1"}

@@ -5,6 +5,7 @@ import stat
 import subprocess
 from pathlib import Path
 
+import paramiko
 import pytest
 
 from labkit import cluster as clusters
@@ -78,3 +79,9 @@ def test_a_closed_connection_is_never_opened_again(ssh: Ssh) -> None:
     ssh.close()
     with pytest.raises(Unreachable, match="it was closed"):
         ssh.run("true")
+
+
+def test_a_machine_that_takes_the_connection_and_is_silent_may_be_suspended(ssh: Ssh) -> None:
+    for said in ("Error reading SSH protocol banner", "No existing session"):
+        assert "suspended? labkit resume" in ssh._why(paramiko.SSHException(said))
+    assert "ConnectTimeout=10" in ssh.shell_command()
