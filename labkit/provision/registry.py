@@ -45,8 +45,11 @@ def credentials(state: Path) -> Credentials:
 
 
 def push_command(image: str) -> str:
-    """What the master runs to put one of the machines' own images into the registry."""
+    """What the master runs to put one of the machines' own images into the registry.
+
+    Packed with little effort: a tenth larger, in 60 % of the time, which an emulated machine has a minute of.
+    """
     return (
-        f"skopeo copy --quiet --authfile {AUTH_FILE} --dest-cert-dir /etc/docker/registry/trust"
+        f"skopeo copy --quiet --dest-compress-level 1 --authfile {AUTH_FILE} --dest-cert-dir /etc/docker/registry/trust"
         f" docker-archive:/usr/share/labkit/images/{image}.tar docker://{PUSH}/library/{image}:latest"
     )
