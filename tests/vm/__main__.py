@@ -23,7 +23,7 @@ from tests.vm.typed import ROOT, Run
 
 TOOLS = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "labkit" / "tools"
 LIMIT = 900
-"""Seconds for all of it on two cores that nobody else uses."""
+"""Seconds that all of it is to take on two cores that nobody else uses."""
 STORIES = {"machines": three_machines, "docker": docker_inside}
 
 
@@ -48,7 +48,7 @@ def main() -> int:
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         seconds = time.monotonic() - began
-        run.write(f"\n{seconds:.0f} s in all (on two quiet cores: less than {LIMIT})\n")
+        run.write(f"\n{seconds:.0f} s in all (the goal for two quiet cores: {LIMIT})\n")
         run.write(f"{run.passed} passed, {run.failed} failed\n")
     return 1 if run.failed else 0
 
