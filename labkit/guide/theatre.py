@@ -33,6 +33,13 @@ STARTS_WITHIN = 15  # seconds that a shell may take to show its first prompt
 PANES = "LABKIT_PANES"  # in the guide's environment: it runs in a theatre, and this is the socket's name
 LAST = "LABKIT_LAST_WORDS"  # and this the file for what the terminal shows when it is over
 
+# In the guide's pane: $1 the socket, $2 the file for the exit code, $3 the one for last words, then the guide. One that
+# ends without a last word (no such cluster, a machine missing, a wrong option) has said why in the pane.
+_GUIDED = """socket=$1 ended=$2 last=$3; shift 3; "$@"; code=$?
+[ -s "$last" ] || tmux -L "$socket" capture-pane -J -p -S - -t "$TMUX_PANE" > "$last"
+echo $code > "$ended"; tmux -L "$socket" detach-client -s labkit"""
+_LINE_GONE = "\x1b[1A\x1b[2K"  # tmux's own "[detached ...]"
+
 LEFT = 1  # exit code when the learner left the theatre and not the guide
 _SETTINGS = (
     ("set-option", "-g", "status", "off"),
@@ -66,7 +73,7 @@ def play(cluster: str, arguments: list[str]) -> int:
     """Open the theatre and run the guide in it: `labkit` with these arguments. Its exit code."""
     socket = f"labkit-{cluster}-{os.getpid()}"
     columns, lines = shutil.get_terminal_size()
-    guide = shlex.join([sys.executable, "-m", "labkit.cli", *arguments])
+    guide = [sys.executable, "-m", "labkit.cli", *arguments]
     given = {PANES: socket} | {name: os.environ[name] for name in ("NO_COLOR", "LANG") if name in os.environ}
     with (
         tempfile.NamedTemporaryFile(prefix="labkit-last-") as last,
@@ -76,16 +83,17 @@ def play(cluster: str, arguments: list[str]) -> int:
         started = _tmux(
             socket, "-f", "/dev/null", "new-session", "-d", "-s", "labkit", "-x", str(columns), "-y", str(lines),
             *(word for name, value in given.items() for word in ("-e", f"{name}={value}")),
-            f"{guide}; echo $? > {ended.name}; tmux -L {socket} detach-client -s labkit",
+            "sh", "-c", _GUIDED, "sh", socket, ended.name, last.name, *guide,
         )  # fmt: skip
         if started.returncode:
             raise OSError(f"tmux: {started.stderr.strip()}")
         for setting in _SETTINGS:
             _tmux(socket, *setting)
-        subprocess.run(["tmux", "-L", socket, "attach", "-t", "labkit"], check=False)
+        shown = subprocess.run(["tmux", "-L", socket, "attach", "-t", "labkit"], check=False)
         _tmux(socket, "kill-server")
         said = ended.read().decode().strip()
-        print(last.read().decode(), end="")
+        over = "" if shown.returncode else _LINE_GONE
+        print(over + Path(last.name).read_text(encoding="utf-8", errors="replace").rstrip())
     return int(said) if said.isdigit() else LEFT
 
 

@@ -108,3 +108,22 @@ def test_a_side_view_comes_and_goes(socket: str, monkeypatch: pytest.MonkeyPatch
     assert len(subprocess.run(count, capture_output=True, text=True, check=True).stdout.splitlines()) == 3
     desk.view("pods")
     assert len(subprocess.run(count, capture_output=True, text=True, check=True).stdout.splitlines()) == 2
+
+
+def test_why_a_guide_could_not_begin_is_to_be_read_when_the_panes_are_gone(socket: str, tmp_path: Path) -> None:
+    tmux = ["tmux", "-L", socket]
+    guide = ["env", "-u", "TMUX", "-u", PANES, "LC_ALL=C.UTF-8", f"XDG_STATE_HOME={tmp_path}",
+             sys.executable, "-m", "labkit.cli", "lab", "redis-master", "--cluster", "nowhere"]  # fmt: skip
+    then = f"{shlex.join(guide)}; echo code $?; sleep 600"
+    subprocess.run([*tmux, "new-window", "-d", "-t", ":5", "sh", "-c", then], check=True)
+
+    def on_screen() -> str:
+        command = [*tmux, "capture-pane", "-J", "-p", "-t", ":5"]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+    end = time.monotonic() + 120
+    while "code " not in on_screen() and time.monotonic() < end:
+        time.sleep(0.2)
+    assert "there is no cluster 'nowhere'" in on_screen()
+    assert "code 2" in on_screen()
+    assert "detached" not in on_screen()

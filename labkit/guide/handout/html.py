@@ -11,6 +11,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 
 from labkit.guide.format import Ask, Check, Code, Hint, Lab, Note, Part, Picture, Question, Run, Step, Text
+from labkit.guide.handout.sheet import ticked_once, where
 from labkit.guide.pictures import bytes_of
 from labkit.guide.rewrite import spoken
 from labkit.guide.source import source_of
@@ -85,7 +86,7 @@ class _Page:
         return f"<details><summary>{self._words('hint')}</summary>{_block(hint.markdown)}</details>"
 
     def _parts(self, parts: Sequence[Part]) -> Iterator[str]:
-        for part in parts:
+        for part in parts if self._solutions else ticked_once(parts):
             yield self._part(part)
 
     def _part(self, part: Part) -> str:
@@ -106,9 +107,8 @@ class _Page:
                 done = f"<p class=quiet>☐ {self._words('checked')}</p>"
                 return done + (self._command(part) if self._solutions else "")
             case Picture():
-                return (
-                    f"<figure><figcaption><code>{escape(part.command)}</code></figcaption>{self._image(part)}</figure>"
-                )
+                drawn_by = f"{escape(part.caption)} · <code>{escape(part.command)}</code>"
+                return f"<figure class=drawn><figcaption>{drawn_by}</figcaption>{self._image(part)}</figure>"
 
     def _run(self, run: Run) -> str:
         if run.hidden and not self._solutions:
@@ -121,7 +121,8 @@ class _Page:
         answer = f"<pre class=output>{escape(output.rstrip())}</pre>" if output.strip() else ""
         return (
             f'<div class="run{" answered" if answer else ""}" data-copy="{escape(run.command, quote=True)}">'
-            f"<div class=where>{escape(str(run.place))}</div><pre class=typed>{escape(run.command)}</pre>{answer}</div>"
+            f"<div class=where>{escape(where(run.place, self._words))}</div>"
+            f"<pre class=typed>{escape(run.command)}</pre>{answer}</div>"
         )
 
     def _question(self, question: Question) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from labkit.guide.format import Ask, Check, Code, Lab, Part, Picture, Question, Run, Text
+from labkit.guide.handout.sheet import ticked_once, where
 from labkit.guide.source import source_of
 from labkit.guide.words import Words
 
@@ -26,7 +27,7 @@ def _blocks(lab: Lab, words: Words, solutions: bool) -> Iterator[str]:
 
 
 def _parts(lab: Lab, parts: Sequence[Part], words: Words, solutions: bool) -> Iterator[str]:
-    for part in parts:
+    for part in parts if solutions else ticked_once(parts):
         match part:
             case Text(markdown):
                 yield markdown.removeprefix(f"# {lab.title}").strip()
@@ -39,11 +40,11 @@ def _parts(lab: Lab, parts: Sequence[Part], words: Words, solutions: bool) -> It
             case Ask(name, text):
                 yield f"{text}\n\n`{name}` = ______________"
                 if solutions:
-                    yield _command(part.answer)
+                    yield _command(part.answer, words)
             case Check():
                 yield f"☐ {words('checked')}"
                 if solutions:
-                    yield _command(part)
+                    yield _command(part, words)
             case Picture():
                 yield f"`{part.command}`:\n\n![{part.caption}]({lab.name}-{part.file})"
 
@@ -54,13 +55,13 @@ def _run(run: Run, words: Words, solutions: bool) -> Iterator[str]:
         return
     if run.hidden:
         yield words("solution")
-    yield _command(run)
+    yield _command(run, words)
     if run.recorded:
         yield _fence(run.recorded.body)
 
 
-def _command(run: Run | Check) -> str:
-    return f"{run.place}:\n\n{_fence(run.command, 'sh')}"
+def _command(run: Run | Check, words: Words) -> str:
+    return f"{where(run.place, words)}:\n\n{_fence(run.command, 'sh')}"
 
 
 def _fence(body: str, language: str = "") -> str:

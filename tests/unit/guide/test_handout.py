@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from labkit.guide import catalog, lint
-from labkit.guide.format import LabError
+from labkit.guide.format import LabError, Picture
 from labkit.guide.handout import export, html, markdown, pdf
 from labkit.guide.parse import parse
 from tests.unit.guide.pages import PAGE, page
@@ -151,3 +151,19 @@ def _inflated(body: bytes) -> bytes:
         return zlib.decompress(body)
     except zlib.error:
         return body
+
+
+def test_places_are_spelled_and_checks_in_a_row_are_one_box() -> None:
+    lab = catalog.load(catalog.LABS, "redis-master", "en")
+    for text in (html.page(lab, "en"), markdown.page(lab, "en")):
+        assert "on the machine of the pod client" in text
+        assert "node-of:pod" not in text
+        boxes = re.split(r"☐ The check passes\.(?:</p>)?", text)[1:]
+        assert len(boxes) > len(lab.steps) / 2
+        assert all(box.strip() for box in boxes)
+
+
+def test_a_picture_says_what_it_shows() -> None:
+    lab = catalog.load(catalog.LABS, "redis-master", "zh")
+    caption = next(part.caption for step in lab.steps for part in step.parts if isinstance(part, Picture))
+    assert f"<figcaption>{caption} · <code>labkit packet" in html.page(lab, "zh")
