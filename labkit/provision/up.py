@@ -11,6 +11,7 @@ import asyncio
 import functools
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
@@ -21,7 +22,7 @@ from labkit.cluster import Cluster
 from labkit.cluster_rules import EXISTING
 from labkit.provision import admin, crew, host, journal, kube_system, libvirt, plan, registry, storage, wheels
 from labkit.provision.desired import desired
-from labkit.provision.errors import TimedOut
+from labkit.provision.errors import CommandFailed, TimedOut
 from labkit.provision.pki import Pki
 from labkit.provision.provider import machines
 from labkit.provision.render import Sources
@@ -53,6 +54,18 @@ def up(cluster: Cluster, report: Report, decide: crew.Decide = plan.plan) -> Out
 
     Raises CommandFailed: the machine, what failed, its last log lines.
     """
+    try:
+        outcome = _up(cluster, report, decide)
+    except CommandFailed:
+        with suppress(CommandFailed):  # what was done so far is ours, what somebody does from now on is not
+            machines(cluster).settle()
+        raise
+    machines(cluster).settle()
+    report.done(HOST)
+    return outcome
+
+
+def _up(cluster: Cluster, report: Report, decide: crew.Decide) -> Outcome:
     booted = boot(cluster, report)
     report.step(HOST, "certificates and components")
     prepared = sources(cluster)
@@ -63,8 +76,6 @@ def up(cluster: Cluster, report: Report, decide: crew.Decide = plan.plan) -> Out
         storage.join(cluster, report)
         storage.admit(cluster, report)
     finish(cluster, report, outcome)
-    machines(cluster).settle()
-    report.done(HOST)
     return outcome
 
 

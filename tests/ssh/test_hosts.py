@@ -21,6 +21,7 @@ import pytest
 from tests.ssh import hosts
 from tests.ssh.hosts import School
 
+pytestmark = pytest.mark.timeout(1800)
 SNAPSHOT = (Path(__file__).parent / "snapshot.sh").read_text()
 NAME = "ssh-test"
 CUT = "/run/systemd/system/lab-net.service.d/cut.conf"

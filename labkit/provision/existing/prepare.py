@@ -78,8 +78,12 @@ def open_ledger(ssh: Ssh, owner: str) -> None:
 
 
 def seal(ssh: Ssh) -> None:
-    """The last thing of a change: all that differs is known to be ours."""
-    ssh.run(f"{ON_MACHINE}python3 {PROGRAM} seal", timeout=120, what="remember what was changed")
+    """The last thing of a change: all that differs is known to be ours. Nothing where nothing was ever changed."""
+    ssh.run(
+        f"{ON_MACHINE}test ! -e {HOME}/ledger.json || python3 {PROGRAM} seal",
+        timeout=120,
+        what="remember what was changed",
+    )
 
 
 def undo(ssh: Ssh) -> str:
