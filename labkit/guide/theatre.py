@@ -34,8 +34,9 @@ PANES = "LABKIT_PANES"  # in the guide's environment: it runs in a theatre, and 
 LAST = "LABKIT_LAST_WORDS"  # and this the file for what the terminal shows when it is over
 
 # In the guide's pane: $1 the socket, $2 the file for the exit code, $3 the one for last words, then the guide. One that
-# ends without a last word (no such cluster, a machine missing, a wrong option) has said why in the pane.
-_GUIDED = """socket=$1 ended=$2 last=$3; shift 3; "$@"; code=$?
+# ends without a last word (no such cluster, a machine missing, a wrong option) has said why in the pane. A Ctrl-C is
+# the guide's alone.
+_GUIDED = """trap : INT; socket=$1 ended=$2 last=$3; shift 3; "$@"; code=$?
 [ -s "$last" ] || tmux -L "$socket" capture-pane -J -p -S - -t "$TMUX_PANE" > "$last"
 echo $code > "$ended"; tmux -L "$socket" detach-client -s labkit"""
 _LINE_GONE = "\x1b[1A\x1b[2K"  # tmux's own "[detached ...]"

@@ -13,7 +13,7 @@ import pytest
 
 from labkit.guide.machines import Machines
 from labkit.guide.places import Spot
-from labkit.guide.theatre import LAST, PANES, Theatre, farewell
+from labkit.guide.theatre import _GUIDED, LAST, PANES, Theatre, farewell
 from labkit.provision.errors import CommandFailed
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
@@ -127,3 +127,14 @@ def test_why_a_guide_could_not_begin_is_to_be_read_when_the_panes_are_gone(socke
     assert "there is no cluster 'nowhere'" in on_screen()
     assert "code 2" in on_screen()
     assert "detached" not in on_screen()
+
+
+def test_a_ctrl_c_is_the_guides_and_its_exit_code_is_still_told(socket: str, tmp_path: Path) -> None:
+    ended, last = tmp_path / "ended", tmp_path / "last"
+    guide = ["bash", "-c", "trap 'exit 130' INT; echo so far; while :; do sleep 0.1; done"]
+    pane = ["sh", "-c", _GUIDED, "sh", socket, str(ended), str(last), *guide]
+    subprocess.run(["tmux", "-L", socket, "split-window", "-d", *pane], check=True)
+    eventually(lambda: "so far" in shown(socket, 1))
+    subprocess.run(["tmux", "-L", socket, "send-keys", "-t", ":0.1", "C-c"], check=True)
+    eventually(lambda: ended.exists() and ended.read_text() == "130\n")
+    assert "so far" in last.read_text()
