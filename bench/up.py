@@ -16,6 +16,7 @@ from bench.rows import Row
 from tests.offline.room import INSIDE, room
 
 Say = Callable[[str], None]
+RANGE = "10.245.240.0/24"  # beside clusters of yours, which LABKIT_HOME here does not know of
 
 
 def rows(say: Say) -> list[Row]:
@@ -46,6 +47,7 @@ def from_bundle(folder: Path, say: Say) -> list[Row]:
 def virtual(home: str, say: Say) -> list[Row]:
     lab = Lab(home)
     lab.labkit("box", "build", within=2400)
+    lab.labkit("init", "--machines", RANGE)
     say("labkit up --provider libvirt")
     try:
         _, seconds = lab.labkit("up", "--provider", "libvirt", within=1800)
@@ -56,7 +58,7 @@ def virtual(home: str, say: Say) -> list[Row]:
 
 def from_image(home: str, say: Say) -> list[Row]:
     lab = Lab(home)
-    lab.labkit("init", "--agents", "2")
+    lab.labkit("init", "--agents", "2", "--machines", RANGE)
     say("the node image, if it is missing")
     lab.labkit("image", within=900)
     try:

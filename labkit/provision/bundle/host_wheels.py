@@ -7,6 +7,8 @@ pip judges a requirement such as `typing-extensions; python_version < "3.13"` by
 it fetches for another: what is missing then is found here and asked for by name.
 """
 
+import base64
+import hashlib
 import importlib.metadata
 import sys
 import tempfile
@@ -100,8 +102,10 @@ def packed_again(installed: importlib.metadata.Distribution, into: Path) -> Path
     record = []
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         for each in filter(_of_the_wheel, installed.files or ()):
-            file.writestr(zipfile.ZipInfo(str(each), EPOCH), each.read_binary())
-            record.append(f"{each},{each.hash.mode}={each.hash.value},{each.size}" if each.hash else f"{each},,")
+            content = each.read_binary()  # as it is now: somebody may have changed it
+            digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+            file.writestr(zipfile.ZipInfo(str(each), EPOCH), content, zipfile.ZIP_DEFLATED)
+            record.append(f"{each},sha256={digest},{len(content)}")
         about = f"{path.name.removesuffix('-py3-none-any.whl')}.dist-info/RECORD"
         file.writestr(zipfile.ZipInfo(about, EPOCH), "\n".join([*record, f"{about},,"]) + "\n")
     return path
