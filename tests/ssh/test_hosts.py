@@ -35,6 +35,7 @@ class Class:
         self.school, self.folder = school, folder
         self.inventory = school.inventory(folder / "hosts.json")
         self.env = os.environ | {"LABKIT_HOME": str(folder / "home"), "LABKIT_CLUSTER": NAME, "COLUMNS": "160"}
+        self.env["LABKIT_PATIENCE"] = "3"  # three hosts on one computer, which may have other things to do
         self.found = self.look()
 
     def start(self, *words: str) -> "subprocess.Popen[str]":
