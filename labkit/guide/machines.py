@@ -37,7 +37,7 @@ def files_of(lab: Lab) -> list[Path]:
     return [
         path
         for path in sorted(lab.path.parent.iterdir())
-        if path.is_file() and path.suffix not in (".md", ".svg") and path.name != "played.json"
+        if path.is_file() and path.suffix not in (".md", ".svg") and not path.name.startswith("played.")
     ]
 
 

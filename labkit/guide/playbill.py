@@ -13,14 +13,14 @@ from labkit.guide.vary import draw, varied
 PAGE = REPOSITORY / "docs" / "labs.md"
 _HEAD = """# The labs, played
 
-Made by `make labs`, which plays every lab by its own solution on a running cluster and writes this page: each check
-must fail before its step and pass after it. `make labs SKIP=1` plays each lab also once without each of its steps: a
+Made by `make labs` and `make labs IN=zh`, which play every lab by its own solution on a running cluster and write this
+page: so many checks failed before their step, and so many passed after it; all must. `make labs SKIP=1` plays each lab also once without each of its steps: a
 later check must fail and name the step that was left out.
 
-本页由 `make labs` 生成：在真实集群上用实验自带的答案把每个实验走一遍，每项检查都必须在做之前不通过、做之后通过。
+本页由 `make labs` 和 `make labs IN=zh` 生成：在真实集群上用实验自带的答案把每个实验走一遍，每项检查都必须在做之前不通过、做之后通过。
 
-| | lab | 实验 | minutes | steps | checks | play | failed before / passed after | a step left out is named |
-|---|---|---|---|---|---|---|---|---|
+| | lab | 实验 | minutes | steps | checks | English | before / after | 中文 | 前 / 后 | a step left out is named |
+|---|---|---|---|---|---|---|---|---|---|---|
 """
 _SHOWS = """
 ## Walkthroughs
@@ -56,22 +56,32 @@ def page() -> str:
 
 
 def _row(lab: Lab) -> str:
+    chinese = catalog.load(catalog.LABS, lab.name, "zh")
     found = played.load(lab.path)
     number = lab.path.parent.name.split("-")[0]
-    told = ["", "not played", "", ""] if found is None else _told(lab, found)
-    cells = [number, f"{lab.title} (`{lab.name}`)", catalog.load(catalog.LABS, lab.name, "zh").title,
-             str(lab.minutes), str(len(lab.steps)), *told]  # fmt: skip
+    checks = str(found.checks) if found else ""
+    cells = [number, f"{lab.title} (`{lab.name}`)", chinese.title, str(lab.minutes), str(len(lab.steps)), checks,
+             *_told(lab), *_told(chinese), _named(found)]  # fmt: skip
     return f"| {' | '.join(cells)} |\n"
 
 
-def _told(lab: Lab, found: Played) -> list[str]:
-    """checks, seconds, before/after, skipped."""
+def _told(lab: Lab) -> tuple[str, str]:
+    """seconds, before/after."""
+    found = played.load(lab.path)
+    if found is None:
+        return "not played", ""
     as_played = varied(lab, draw(lab, seed=""))
     older = " (an older text)" if found.digest != played.digest(as_played) else ""
     if found.trouble:
-        return [str(found.checks), f"**broken**{older}", "", ""]
-    named = f"{sum(skip.good for skip in found.skips)} of {len(found.skips)}" if found.skips else "not tried"
-    return [str(found.checks), f"{found.seconds:.0f} s{older}", f"{found.failed_before} / {found.passed_after}", named]
+        return f"**broken**{older}", ""
+    return f"{found.seconds:.0f} s{older}", f"{found.failed_before} / {found.passed_after}"
+
+
+def _named(found: Played | None) -> str:
+    """How many of the plays that left out a step had a later check name it."""
+    if found is None or not found.skips:
+        return "not tried"
+    return f"{sum(skip.good for skip in found.skips)} of {len(found.skips)}"
 
 
 def _skips(lab: Lab) -> Iterator[str]:

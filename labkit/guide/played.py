@@ -1,4 +1,5 @@
-"""played.json beside a lab: what became of it when it was last played by its own solution (`make labs`).
+"""played.json beside a lab, and played.zh.json: what became of it when it was last played by its own solution
+(`make labs`) from the English page and from the Chinese one.
 
     {"digest": "5e0c...",                     of the commands that were played (not of the prose)
      "seconds": 18.2,                         from the first reset to the last
@@ -17,8 +18,6 @@ import msgspec
 from labkit.guide.format import Check, Lab, Part, Run
 from labkit.guide.proof import Skipped
 from labkit.guide.rewrite import parts_of
-
-NAME = "played.json"
 
 
 class Played(msgspec.Struct, frozen=True):
@@ -52,7 +51,9 @@ def _typed(part: Part) -> str:
 
 def path_of(page: Path) -> Path | None:
     """None for a lab that is a single file: it has no folder to keep it in."""
-    return page.parent / NAME if page.name.startswith("lab.") else None
+    if not page.name.startswith("lab."):
+        return None
+    return page.with_name(page.name.replace("lab.", "played.", 1)).with_suffix(".json")
 
 
 def load(page: Path) -> Played | None:

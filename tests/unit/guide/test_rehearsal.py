@@ -127,6 +127,11 @@ def test_what_was_found_is_kept_beside_the_lab(tmp_path: Path) -> None:
     played.save(path, Played("other commands", 4.0, 2, 2, 2))
     assert (new := played.load(path))
     assert new.skips == ()
+    chinese = tmp_path / "lab.zh.md"
+    assert played.load(chinese) is None
+    played.save(chinese, skipped)
+    assert {each.name for each in tmp_path.iterdir()} == {"played.json", "played.zh.json"}
+    assert played.load(tmp_path / "alone.md") is None
 
 
 def test_the_digest_is_of_commands_not_of_prose() -> None:
