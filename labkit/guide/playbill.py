@@ -14,10 +14,11 @@ PAGE = REPOSITORY / "docs" / "labs.md"
 _HEAD = """# The labs, played
 
 Made by `make labs` and `make labs IN=zh`, which play every lab by its own solution on a running cluster and write this
-page: so many checks failed before their step, and so many passed after it; all must. `make labs SKIP=1` plays each lab also once without each of its steps: a
-later check must fail and name the step that was left out.
+page: so many checks failed before their step, and so many passed after it; all must. `make labs SKIP=1` plays each lab
+also once without each of its steps: a later check must fail and name the step that was left out.
 
-本页由 `make labs` 和 `make labs IN=zh` 生成：在真实集群上用实验自带的答案把每个实验走一遍，每项检查都必须在做之前不通过、做之后通过。
+本页由 `make labs` 和 `make labs IN=zh` 生成：在真实集群上用实验自带的答案把每个实验走一遍，每项检查都必须
+在做之前不通过、做之后通过。
 
 | | lab | 实验 | minutes | steps | checks | English | before / after | 中文 | 前 / 后 | a step left out is named |
 |---|---|---|---|---|---|---|---|---|---|---|
