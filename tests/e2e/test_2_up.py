@@ -23,6 +23,7 @@ from pathlib import Path
 import paramiko
 import pytest
 
+from labkit.provision.venv import STAMPS, VENV
 from tests.e2e.conftest import Lab, docker
 
 CLUSTER = "e2epy"
@@ -108,6 +109,7 @@ def host(tmp_path_factory: pytest.TempPathFactory, lab: Lab) -> Iterator[Host]:
     path.write_text(json.dumps(cluster))
     try:
         host.interrupted = host.interrupted_after("files")
+        host.on(f"rm -rf {VENV} {STAMPS}/lock")  # as on a machine whose image or box came without the dependencies
         host.printed = host.labkit("up", within=700)
         yield host
     finally:

@@ -52,7 +52,7 @@ class Component:
         """The lines with all of these fields."""
         return [line for line in self.lines if fields.items() <= line.items()]
 
-    async def stop(self, number: int = signal.SIGTERM, within: float = 5.0) -> int:
+    async def stop(self, number: int = signal.SIGTERM, within: float = 20.0) -> int:
         """Its exit code after the signal; what does not end in time fails the test and is killed."""
         try:
             if self.process.returncode is None:
