@@ -54,9 +54,9 @@ class Machines:
     def booted(self) -> None:
         for machine in self.cluster.machines:
             state = self.sh(machine.name, "timeout 60 systemctl is-system-running --wait", rc=None)
-            assert state == "running", (
-                f"{machine.name}: {state}\n{self.sh(machine.name, 'systemctl --failed', rc=None)}"
-            )
+            if state != "running":
+                why = "systemctl --failed; journalctl -b -p 3 -n 30; journalctl -b -u etcd -n 20 --no-pager"
+                raise AssertionError(f"{machine.name}: {state}\n{self.sh(machine.name, why, rc=None)}")
 
     def docker_runs(self, machine: str) -> None:
         self.sh(machine, "timeout 40 sh -c 'until docker info >/dev/null 2>&1; do sleep 0.2; done'")
@@ -290,6 +290,32 @@ def test_a_restart_of_lab_net_leaves_docker_and_its_pods_alone(machines: Machine
     )
     assert machines.sh("agent1", "iptables-save | grep -v '^#' | sed 's/\\[.*//'; ip route; cat /etc/hosts") == rules
     assert machines.sh("agent1", "docker inspect -f '{{.State.Running}}' talk") == "true"
+
+
+READER_OF_HOSTS = """
+import subprocess, threading
+stop, reads, empty = False, 0, 0
+def look():
+    global reads, empty
+    while not stop:
+        reads += 1
+        empty += "localhost" not in open("/etc/hosts").read()
+thread = threading.Thread(target=look)
+thread.start()
+for lines in range(10):  # docker's own text, shorter and longer than ours
+    open("/etc/hosts", "r+").write("127.0.0.1\\tlocalhost\\n::1\\tip6\\n" * (1 + 2 * lines))
+    subprocess.run("/usr/local/sbin/lab-net", check=True)
+stop = True
+thread.join()
+print(reads > 100, empty)
+"""
+
+
+def test_localhost_has_an_address_while_the_names_are_written(machines: Machines) -> None:
+    wanted = machines.sh("master", "cat /etc/hosts /etc/resolv.conf")
+    assert machines.sh("master", f"python3 -c {quoted(READER_OF_HOSTS)}") == "True 0"
+    assert machines.sh("master", "cat /etc/hosts /etc/resolv.conf") == wanted
+    assert machines.sh("master", "ls /etc/*.lab", rc=None).startswith("ls: cannot access")
 
 
 def test_routes_and_data_survive_halt_and_a_killed_machine(machines: Machines) -> None:

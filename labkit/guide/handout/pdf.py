@@ -4,8 +4,12 @@ a font of the system (Debian: fonts-wqy-microhei, fonts-noto-cjk or fonts-droid-
 import importlib
 import shutil
 import subprocess
+import sys
 
-EXTRA = "pip install 'labkit[handout]', and of the system libpango-1.0-0, libpangoft2-1.0-0 and fonts-wqy-microhei"
+EXTRA = (  # of its own name: on the public index `labkit` is somebody else's package
+    f"{sys.executable} -m pip install 'weasyprint>=66,<70', and of the system libpango-1.0-0, libpangoft2-1.0-0 and"
+    " fonts-wqy-microhei"
+)
 
 
 class CannotPrint(Exception):

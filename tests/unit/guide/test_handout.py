@@ -129,7 +129,7 @@ def test_without_weasyprint_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyP
         raise ImportError(f"No module named {name!r}")
 
     monkeypatch.setattr("importlib.import_module", absent)
-    with pytest.raises(pdf.CannotPrint, match=r"labkit\[handout\]"):
+    with pytest.raises(pdf.CannotPrint, match=r"-m pip install .weasyprint"):
         pdf.printed("", "en")
 
 
