@@ -15,6 +15,7 @@ class Run:
     """Commands go through a shell here, or through `ssh` on another computer."""
 
     def __init__(self, transcript: Path, environment: dict[str, str]) -> None:
+        transcript.parent.mkdir(parents=True, exist_ok=True)
         self.file = transcript.open("w")
         self.environment = os.environ | environment
         self.passed = self.failed = 0
