@@ -86,7 +86,7 @@ def guide() -> None:
         time.sleep(6)  # the shell on the machine
         session.press("n")
         session.until("a/b/c/d")
-        session.press("b", "Enter")
+        session.press("b")
         session.until("get rc,pods")
         session.press("n")
         session.until("pkg/kubelet")

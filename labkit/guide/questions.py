@@ -1,9 +1,9 @@
 """Quizzes, judged at once, and predictions, judged by what the next command prints."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from labkit.guide.format import Question
-from labkit.guide.keys import Quit
+from labkit.guide.keys import Keys
 from labkit.guide.screen import Screen
 from labkit.guide.words import Words
 
@@ -15,27 +15,26 @@ def asked(question: Question) -> str:
 
 
 class Questions:
-    def __init__(self, screen: Screen, words: Words) -> None:
-        self._screen, self._words = screen, words
+    def __init__(self, screen: Screen, words: Words, keys: Keys) -> None:
+        self._screen, self._words, self._keys = screen, words, keys
         self._predicted: dict[int, str] = {}  # line of the question -> letter
 
-    def ask(self, question: Question) -> None:
-        """Until a quiz is answered right, or a prediction is made. Raises Quit."""
+    def ask(self, question: Question, hint: Callable[[], None]) -> None:
+        """Until a quiz is answered right, or a prediction is made: one key each. Raises Quit, StartOver."""
         self._screen.markdown(asked(question))
         letters = "/".join(question.choices)
-        while True:
-            given = self._screen.ask(self._words("answer?", letters=letters)).lower()[:1]
-            if given == "q":
-                raise Quit
-            if question.kind == "predict" and given in question.choices:
-                self._predicted[question.line] = given
-                return
-            if given == question.right:
-                self._screen.say(self._words("right"), "good")
+        while (given := self._keys.press("answer?", {*question.choices, "h"}, letters=letters)) != question.right:
+            if given == "h":
+                hint()
+            elif question.kind == "predict":
                 break
-            if given:
-                self._screen.say(self._words("wrong"), "bad")
-        if question.kind == "quiz":
+            else:
+                self._screen.say(self._words("wrong", given=given), "bad")
+        if question.kind == "predict":
+            self._predicted[question.line] = given
+            self._screen.say(self._words("noted", given=given), "quiet")
+        else:
+            self._screen.say(self._words("right", given=given), "good")
             self._screen.markdown(question.why)
 
     def judge(self, predictions: Sequence[Question]) -> None:

@@ -34,7 +34,7 @@ class Tutor:
         self._save = save
         self._coach = Coach(lab, stage, screen, words)
         self._keys = Keys(screen, words, self._shell, self._view, labs)
-        self._questions = Questions(screen, words)
+        self._questions = Questions(screen, words, self._keys)
 
     def lead(self, progress: Progress) -> None:
         """Until the end of the page. Raises Quit."""
@@ -111,7 +111,7 @@ class Tutor:
                 return self._learners_turn(part, progress)
             return self._run(part, progress)
         elif isinstance(part, Question):
-            self._questions.ask(part)
+            return self._question(part, progress)
         elif isinstance(part, Ask):
             return self._ask(part, progress)
         elif isinstance(part, Check):
@@ -156,7 +156,9 @@ class Tutor:
             spot = self._spot(run.place)
             if spot:
                 self._command(run, spot, progress)
-            typed = self._keys.press(prompt, {"", "k"} | ({"b"} if root else set()), run.place)
+            keys = {"", "k", "h"} | ({"b"} if root else set())
+            while (typed := self._keys.press(prompt, keys, run.place)) == "h":
+                progress = self._helped(typed, progress)
             if typed == "b" and root:
                 return self._back_to(root, progress)
             if typed == "k":
@@ -179,7 +181,7 @@ class Tutor:
         if spot:
             self._desk.at(spot)
         watch = partial(self._passes, check, progress) if check else None
-        while typed := self._keys.press("your-turn", {"", "h", "s"}, solution.place, watch):
+        while (typed := self._keys.press("your-turn", {"", "c", "h", "s"}, solution.place, watch)) in ("h", "s"):
             progress = self._helped(typed, progress)
         return engine.advance(self._lab, progress)
 
@@ -205,6 +207,14 @@ class Tutor:
         if outcome.rc:
             self._screen.say(self._words("exit", rc=outcome.rc), "quiet")
 
+    def _question(self, question: Question, progress: Progress) -> Progress:
+        def hint() -> None:
+            nonlocal progress
+            progress = self._helped("h", progress)
+
+        self._questions.ask(question, hint)
+        return engine.advance(self._lab, progress)
+
     def _ask(self, ask: Ask, progress: Progress) -> Progress:
         self._screen.markdown(ask.text)
         self._screen.say(self._words("find?"), "quiet")
@@ -216,7 +226,9 @@ class Tutor:
                 self._shell(ask.answer.place)
             elif given == "h":
                 progress = self._helped(given, progress)
-            elif given:
+            elif given in ("", "?"):
+                self._screen.say(self._words("find?"), "quiet")
+            else:
                 return engine.advance(self._lab, progress, (ask.name, given))
 
     def _check(self, check: Check, progress: Progress) -> Progress:

@@ -63,8 +63,49 @@ def test_the_output_then_the_verdict_on_the_prediction() -> None:
 
 def test_a_wrong_quiz_answer_is_asked_again() -> None:
     lesson = Lesson([*STEP_ONE, "b", "a", "2", "q"]).run()
-    assert "Not that one" in lesson.screen.text
+    assert "Not b." in lesson.screen.text
     assert "Nothing is free." in lesson.screen.text
+
+
+def test_a_question_is_answered_by_one_key_and_the_other_keys_are_those_of_everywhere() -> None:
+    lesson = Lesson([*STEP_ONE, "", "h", "t", "b", "s", "a", "q"]).run()
+    assert lesson.last.answers == {}
+    assert lesson.last.part == 1  # behind the quiz
+    assert lesson.stage.shells == ["master"]
+    told = ["An answer first", "There are no more hints", "Not b.", "There is no solution to show", "a is right."]
+    places = [lesson.screen.text.index(each) for each in told]
+    assert places == sorted(places)
+    assert not Lesson([*INTRO, "q"]).run().finished
+
+
+def test_a_key_that_does_nothing_here_is_told_so_and_changes_nothing() -> None:
+    lesson = Lesson(["c", "h", "s", "x", "k", "q"]).run()
+    text = lesson.screen.text
+    assert text.count("There is nothing to check here yet.") == 1
+    assert text.count("There is no hint here") == 1
+    assert text.count("There is no solution to show here") == 1
+    assert text.count("That key does nothing here.") == 2
+    assert text.count("n goes on") == 1  # the prompt still stands above
+    assert lesson.saved == []
+
+
+def test_a_hint_is_given_before_the_command_is_run_too() -> None:
+    lesson = Lesson([*INTRO, "b", "h", "c", "q"]).run()
+    assert "Look for the *switch*." in lesson.screen.text
+    assert "There is nothing to check here yet." in lesson.screen.text
+    assert lesson.last.hints == 1
+    assert not lesson.last.passed
+
+
+def test_work_of_ones_own_is_checked_by_c() -> None:
+    lesson = Lesson([*STEP_ONE, "a", "2", "c", "q"]).run()
+    assert "Not passed yet." in lesson.screen.text
+
+
+def test_a_finding_that_is_empty_asks_again_and_says_how() -> None:
+    lesson = Lesson([*STEP_ONE, "a", "", "?", "2", "q"]).run()
+    assert lesson.screen.text.count("Type what you found") == 3
+    assert lesson.last.answers == {"BRIGHT": "2"}
 
 
 def test_quit_keeps_the_place_and_resuming_shows_what_came_before() -> None:
