@@ -71,6 +71,7 @@ class Class:
 def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Class]:
     if os.geteuid() or not shutil.which("docker"):
         pytest.skip("needs root and docker")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets its background jobs ignore it, and theirs
     folder = tmp_path_factory.mktemp("ssh")
     hosts.remove()
     try:
