@@ -27,7 +27,9 @@ def _chapter(title: str, handouts: Sequence[Handout], words: Words) -> Iterator[
     yield f"<h2>{escape(title)}</h2>"
     for lab, paths in handouts:
         goals = "".join(f"<li>{inline(goal)}</li>" for goal in lab.objectives)
-        ways = " · ".join(f'<a href="{escape(path.name)}">{path.suffix[1:]}</a>' for path in paths)
-        about = f"{words('minutes', n=lab.minutes)} · {ways}"
+        best = next((path for path in paths if path.suffix == ".html"), paths[0])
+        ways = [f'<a href="{escape(path.name)}">{path.suffix[1:]}</a>' for path in paths]
+        about = " · ".join([words("minutes", n=lab.minutes), *(ways if len(ways) > 1 else [])])
         number = lab.path.parent.name.split("-")[0] if lab.path.name.startswith("lab.") else ""
-        yield f"<h3>{number} {escape(lab.title)}</h3><p class=quiet>{about}</p><ul>{goals}</ul>"
+        title = f'{number} <a href="{escape(best.name)}">{escape(lab.title)}</a>'
+        yield f"<h3>{title}</h3><p class=quiet>{about}</p><ul>{goals}</ul>"
