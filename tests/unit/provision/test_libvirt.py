@@ -2,6 +2,7 @@
 
 import os
 import platform
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -171,3 +172,18 @@ def test_only_what_we_started_is_ended(fake: Path, monkeypatch: pytest.MonkeyPat
     libvirt.stop()
     assert [os.waitpid(pid, 0)[0] for pid in pids] == pids
     assert not list((fake / "home").glob("*.pid"))
+
+
+def test_the_emulator_is_given_its_cache_and_all_else_as_it_was(tmp_path: Path) -> None:
+    script = (Path(libvirt.__file__).parent.parent / "templates/box/qemu-tcg").read_text()
+    assert script.count('exec "/usr/bin/qemu-system-$(uname -m)" "$@"') == 1
+    spy = script.replace('exec "/usr/bin/qemu-system-$(uname -m)"', "printf '%s|'")
+    for memory_kb, cache in ((3_000_000, 128), (20_000_000, 512)):
+        meminfo = tmp_path / "meminfo"
+        meminfo.write_text(f"MemTotal: 1 kB\nMemAvailable:   {memory_kb} kB\n")
+        words = ["-accel", "tcg", "-m", "768", "-append", "a b"]
+        done = subprocess.run(
+            ["sh", "-c", spy.replace("/proc/meminfo", str(meminfo)), "qemu", *words],
+            capture_output=True, text=True, timeout=20, check=True,
+        )  # fmt: skip
+        assert done.stdout == f"-accel|tcg,thread=multi,tb-size={cache}|-m|768|-append|a b|"
