@@ -14,14 +14,15 @@ TRIES, APART = 3, 2  # journals and rules may lag behind what the page has just 
 
 def draw(picture: Picture, page: Path, cluster: str, began: float) -> str:
     """Draw it beside the page. Where nothing comes of it the old one stays, and why is returned. `began`: when the play
-    did, by the monotonic clock; a story is told of this play, not of all that the journals remember."""
+    did, in seconds since 1970; a story is told of this play, not of all that the journals remember. (A time "so long
+    ago" would be counted from when a journal is read, which may be seconds later: the beginning would be missing.)"""
     said = ""
     with tempfile.TemporaryDirectory(prefix="labkit-picture-") as folder:
         drawn = Path(folder) / picture.file
         for _ in range(TRIES):
             words = [*shlex.split(picture.command)[1:], "--svg", str(drawn), "--cluster", cluster]
             if words[0] == "story":
-                words += ["--since", f"{time.monotonic() - began:.0f} sec ago"]
+                words += ["--since", f"@{began:.3f}"]
             command = [sys.executable, "-m", "labkit.cli", *words]
             done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
             if drawn.is_file() and is_drawn(svg := drawn.read_text(encoding="utf-8")):

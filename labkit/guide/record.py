@@ -62,7 +62,7 @@ def record(page: Path, name: str, cluster_name: str, dry_run: bool) -> Recorded:
     lab = parse(page, name)
     lab = varied(lab, drawn_values(lab, seed=""))
     printed: dict[str, str] = {}
-    drifted, started, troubles = 0, time.monotonic(), list[str]()
+    drifted, troubles = 0, list[str]()
 
     def typed(run: Run, outcome: Outcome) -> None:
         nonlocal drifted
@@ -84,6 +84,7 @@ def record(page: Path, name: str, cluster_name: str, dry_run: bool) -> Recorded:
         if missing := lacking(stage, lab, Words("en")):
             raise CommandFailed("master", "; ".join(missing))
         acts.reset(stage, lab)
+        started = time.time()
         try:
             good = prove(stage, lab, lambda verdict: None, typed, drawn)
         finally:

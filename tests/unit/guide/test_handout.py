@@ -1,13 +1,14 @@
 """Handouts: what is in them, what is left out, and that a PDF has its letters."""
 
 import re
+import subprocess
 import zlib
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from labkit.guide import catalog, lint
+from labkit.guide import catalog, lint, pictures
 from labkit.guide.format import LabError, Picture
 from labkit.guide.handout import export, html, markdown, pdf
 from labkit.guide.parse import parse
@@ -77,6 +78,24 @@ def test_pictures_come_along(tmp_path: Path) -> None:
     out.mkdir()
     assert "![The way of a lamp](lamp-lamp.svg)" in export.write(lab, "md", out, "en", False).read_text()
     assert (out / "lamp-lamp.svg").read_text().startswith("<svg")
+
+
+def test_a_story_is_told_from_the_moment_on_at_which_the_play_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not "so many seconds ago": on a busy computer its beginning would be missing."""
+    path, asked = with_picture(tmp_path), list[list[str]]()
+
+    def drawn(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        asked.append(command)
+        Path(command[command.index("--svg") + 1]).write_text("<svg><circle/></svg>")
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", drawn)
+    picture = next(part for step in parse(path, "lamp").steps for part in step.parts if isinstance(part, Picture))
+    assert pictures.draw(picture, path, "lab", began=1_700_000_000.25) == ""
+    assert asked[0][-2:] == ["--since", "@1700000000.250"]
+    assert "<circle/>" in (tmp_path / "lamp.svg").read_text()
 
 
 @pytest.mark.parametrize(("svg", "said"), [("<svg/>", "nothing is drawn in lamp.svg"), ("", "there is no lamp.svg")])
