@@ -16,7 +16,7 @@ CACHE = image.cache_dir() / "debs"
 TRACES = (
     "docker ps --all --format '{{.Names}}'; docker network ls --format '{{.Name}}'; docker volume ls --quiet; "
     "ip -brief link | cut -d' ' -f1; ip route; "
-    "sudo iptables-save | grep -v -e '^#' -e '^:'; ls -A /sys/fs/cgroup/system.slice | grep docker-"
+    "sudo iptables-save | grep -v -e '^#' -e '^:'; ls -A /sys/fs/cgroup/system.slice | grep docker- || true"
 )
 """What a cluster may leave on a host."""
 
