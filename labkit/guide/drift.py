@@ -9,6 +9,7 @@ import re
 
 # In this order: what a later pattern would take apart comes first.
 _CHANGING = [
+    (r"(?<=\.)[0-9a-f]{8}_\S*", "HASH"),  # of a container's spec, in its name, with its pod behind it
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "UID"),
     (r"\b\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:?\d{2})?)?", "TIME"),
     (r"\b[A-Z][a-z]{2},? +(\d{1,2} +)?[A-Z]?[a-z]* *\d{1,2}( \d{4})? \d{2}:\d{2}:\d{2}( [A-Z]{3}| \d{4})?\b", "TIME"),

@@ -92,6 +92,7 @@ POD = "redis-master-j8qop   1/1   Running   0   12s   10.244.3.2   agent2"
     ("recorded", "printed"),
     [
         (POD, "redis-master-x7f2k   0/1   ContainerCreating   0   1m30s   <none>   agent1"),
+        ("k8s_POD.b3ff1f63_web-jvwnc_default_774db7bb-41bc", "k8s_POD.98c76adf_web-3ryt1_default_af88e763-23bf"),
         ("port 34273, 2026-11-22T15:37:25Z", "port 41000, 2026-11-23T01:02:03.5Z"),
         ("uid b136a396-092f-4887-bacf-697b98689160", "uid 00000000-092f-4887-bacf-697b98689160"),
         ("one\ntwo\n", "two\n\none"),
@@ -106,6 +107,7 @@ def test_ages_names_and_ports_are_no_drift(recorded: str, printed: str) -> None:
     ("recorded", "printed", "lines"),
     [
         (POD, POD.replace("Running", "Error"), 2),
+        ("k8s_POD.b3ff1f63_show  Up", "k8s_store.98c76adf_show  Up", 2),
         ("service/web created", "service/web configured", 2),
         ("a\nb", "a", 1),
         ("a", "", 1),
