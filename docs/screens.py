@@ -5,13 +5,16 @@ Each is a real session: labkit runs in a terminal of tmux, keys are pressed, wha
 file. What a session makes on the cluster it removes again.
 """
 
+import html
 import os
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -24,7 +27,7 @@ class Session:
 
     def __init__(self, columns: int, lines: int, *words: str) -> None:
         self._columns = columns
-        self._socket = f"labkit-screens-{os.getpid()}"
+        self._socket = f"labkit-screens-{os.getpid()}-{id(self)}"  # one that just ended may still hold its own
         env = {name: os.environ[name] for name in ("LABKIT_CLUSTER", "PYTHONPATH") if name in os.environ}
         env |= {"LC_ALL": "C.UTF-8", "TERM": "xterm-256color"}
         command = [
@@ -58,7 +61,7 @@ class Session:
         with Path(os.devnull).open("w") as nowhere:
             console = Console(record=True, width=self._columns, file=nowhere, force_terminal=True, legacy_windows=False)
             console.print(Text.from_ansi(text), soft_wrap=True)
-        (DOCS / name).write_text(console.export_svg(title=title), encoding="utf-8")
+        (DOCS / name).write_text(unsqueezed(console.export_svg(title=title)), encoding="utf-8")
         print(DOCS / name)
 
     def close(self) -> None:
@@ -66,6 +69,16 @@ class Session:
 
     def _tmux(self, *words: str) -> str:
         return subprocess.run(["tmux", "-L", self._socket, *words], capture_output=True, text=True, check=False).stdout
+
+
+def unsqueezed(svg: str) -> str:
+    """rich (15) counts a Chinese character as one column where it says how wide a piece of text is; it takes two."""
+
+    def counted(found: re.Match[str]) -> str:
+        text = html.unescape(found[3])
+        return f'textLength="{float(found[1]) / len(text) * cell_len(text):g}"{found[2]}>{found[3]}<'
+
+    return re.sub(r'textLength="([\d.]+)"([^>]*)>([^<]+)<', counted, svg)
 
 
 def labs() -> None:
