@@ -153,3 +153,9 @@ def test_containers_are_as_they_were(cluster: Cluster) -> None:
     master = machines(cluster, "docker")["master"]
     assert master["docker"]["image"] == "labkit-node:1"
     assert "box" not in master
+
+
+def test_a_slow_computer_is_waited_for(cluster: Cluster) -> None:
+    for patience, seconds in (("", 120), ("6", 720), ("0.1", 120), ("soon", 120)):
+        done = evaluate(cluster, "docker", LABKIT_PATIENCE=patience)
+        assert json.loads(done.stdout)["vm"]["boot_timeout"] == seconds
