@@ -61,7 +61,7 @@ def configure(root: Path, key: str) -> None:
         echo '/dev/vda / ext4 defaults 0 0' >/etc/fstab
         echo '/dev/vdb /mnt ext4 ro,nofail 0 0' >>/etc/fstab
         echo '{USER} ALL=(ALL) NOPASSWD:ALL' >/etc/sudoers.d/{USER}
-        printf '[Match]\\nType=ether\\n[Network]\\nDHCP=ipv4\\n' >/etc/systemd/network/10-ethernet.network
+        printf '[Match]\\nName=eth0\\n[Network]\\nDHCP=ipv4\\n' >/etc/systemd/network/10-ethernet.network
     """
     subprocess.run(["chroot", str(root), "sh", "-ec", script], check=True, timeout=120)
     (root / f"home/{USER}/.ssh/authorized_keys").write_text(key)
