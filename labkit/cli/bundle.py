@@ -10,6 +10,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from rich.table import Table
 
 from labkit.cli.terminal import DEFAULT_CLUSTER, Name, err, fail, out, reporting, use_mirrors
+from labkit.cluster import Cluster
+from labkit.cluster_rules import EXISTING
 
 if TYPE_CHECKING:
     from labkit.provision.bundle.archive import Bundle
@@ -115,17 +117,19 @@ def fetch(
     _show(path)
 
 
-def unpack(file: Path, trust: str, provider: str) -> None:
+def unpack(file: Path, trust: str, cluster: Cluster) -> None:
     """For `labkit up --bundle`: what it carries goes where `up` looks for it, if its maker is believed."""
     from labkit.provision import wheels
     from labkit.provision.bundle.archive import open_bundle
     from labkit.provision.bundle.use import unpack as put
+    from labkit.provision.existing import from_bundle
 
     bundle = open_bundle(file)
     _believe(bundle.fingerprint, trust, file)
     with reporting("what was unpacked is kept; run the same again") as report:
         report.step("host", f"unpack {file.name}")
-        put(bundle, wheels.architecture(), provider, lambda line: report.detail("host", line))
+        keep = from_bundle.archive(cluster) if cluster.provider == EXISTING else None
+        put(bundle, wheels.architecture(), cluster.provider, lambda line: report.detail("host", line), keep)
         report.done("host")
 
 

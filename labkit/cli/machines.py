@@ -90,7 +90,7 @@ def up(
     """
     cluster = inventory.load(name, provider, inventory_)
     if bundle_:
-        bundle.unpack(bundle_, trust, cluster.provider)
+        bundle.unpack(bundle_, trust, cluster)
     with reporting("everything done so far is kept; `labkit up` goes on from here", cluster) as report:
         from labkit.provision.up import up as bring_up
 

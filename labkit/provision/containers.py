@@ -27,11 +27,26 @@ def ids(cluster: Cluster) -> dict[str, str]:
 
 def published_ports(cluster: Cluster) -> dict[str, dict[int, int]]:
     """Machine -> {its port: port of 127.0.0.1}, as the containers were made, running or not."""
+    return {name: _bindings(one) for name, one in _described(cluster).items()}
+
+
+def resize(cluster: Cluster, say: Callable[[str], None]) -> bool:
+    """Give each machine the memory that cluster.json says, while it runs; whether one had another limit."""
+    limits = {name: one["HostConfig"].get("Memory", 0) for name, one in _described(cluster).items()}
+    # No limit: a kernel without memory control groups gives none.
+    changed = [each for each in cluster.machines if limits.get(each.name, 0) not in (0, each.memory_mb << 20)]
+    for machine in changed:
+        say(f"{machine.name} may use {machine.memory_mb} MB of memory from now on")
+        # Twice that with swap, as docker itself decides when it makes one.
+        sizes = ("--memory", f"{machine.memory_mb}m", "--memory-swap", f"{2 * machine.memory_mb}m")
+        _docker("update", *sizes, cluster.container(machine))
+    return bool(changed)
+
+
+def _described(cluster: Cluster) -> dict[str, dict[str, Any]]:
+    """Machine -> what docker knows of its container."""
     found = ids(cluster)
-    if not found:
-        return {}
-    described = json.loads(_docker("inspect", *found.values()))
-    return {name: _bindings(one) for name, one in zip(found, described, strict=True)}
+    return dict(zip(found, json.loads(_docker("inspect", *found.values())), strict=True)) if found else {}
 
 
 def stop(cluster: Cluster, machines: Iterable[str]) -> None:

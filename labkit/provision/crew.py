@@ -123,7 +123,18 @@ def act(ssh: Ssh, action: plan.Action) -> None:
     try:
         ssh.run(ON_MACHINE + action.command, timeout=action.timeout, input=action.input(), what=action.title)
     except CommandFailed as exc:
-        words = journal.last_words(ssh, action.units)
-        if not words:
+        words, shortage = journal.last_words(ssh, action.units), _shortage(ssh)
+        if not words and not shortage:
             raise
-        raise CommandFailed(ssh.machine.name, action.title, action.command, exc.rc, words) from exc
+        said = f"{words or exc.tail}\n{shortage}"
+        raise CommandFailed(ssh.machine.name, exc.what, action.command, exc.rc, said) from exc
+
+
+def _shortage(ssh: Ssh) -> str:
+    """What a command that failed, or took too long, does not know; empty when nothing is short, or nobody answers."""
+    try:
+        now = facts.gather(ssh, [], [], wait_for_boot=False)
+    except CommandFailed:
+        return ""
+    used, allowed = now.memory_used >> 20, now.memory_allowed >> 20
+    return f"{ssh.machine.name} is out of memory: it uses {used} of {allowed} MB" if now.short_of_memory else ""

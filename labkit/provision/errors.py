@@ -14,14 +14,32 @@ TAIL_LINES = 12
 """How many of a command's last lines are worth showing."""
 
 
+KILLED = 137
+"""The exit code that a shell tells of a child that was sent SIGKILL; our own child's is -9."""
+_SOMEBODY_KILLED_IT = "it was killed: the kernel does that when memory runs out"
+
+_MEMORY = (
+    "memory ran out there: end other programs, run fewer pods, or raise the machine's memoryMB in cluster.json"
+    " (`labkit doctor` says how much is used)"
+)
+_DISK = "make room on the disk: `labkit doctor` says where it is short"
 EXHAUSTED = {
-    "no space left on device": "make room on the disk: `labkit doctor` says where it is short",
-    "disk quota exceeded": "make room on the disk: `labkit doctor` says where it is short",
-    "cannot allocate memory": "end other programs: memory ran out (`labkit doctor` says how much is free)",
-    "out of memory": "end other programs: memory ran out (`labkit doctor` says how much is free)",
+    "no space left on device": _DISK,
+    "disk quota exceeded": _DISK,
+    "cannot allocate memory": _MEMORY,
+    "out of memory": _MEMORY,
+    "oom-kill": _MEMORY,
+    "oom killer": _MEMORY,
+    "status=9/kill": _MEMORY,  # systemd's word of a service where it is not told by whom (cgroup v1)
+    _SOMEBODY_KILLED_IT: _MEMORY,
     "too many open files": "raise the limit of files: `labkit doctor` says how",
 }
 """What a program says when the host runs out of something half-way, and the mend."""
+
+
+def with_reason(printed: str, rc: int) -> str:
+    """What a command printed, which says nothing of its sudden end."""
+    return f"{printed.rstrip()}\n{_SOMEBODY_KILLED_IT}" if rc in (KILLED, -9) else printed
 
 
 def without_passwords(text: str) -> str:

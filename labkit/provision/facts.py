@@ -13,6 +13,8 @@ from labkit.provision.wheels import Target
 LOOK_SECONDS = 30
 BOOT_SECONDS = 40
 """A machine that has just booted is looked at when its units have started by themselves, or after so long."""
+FULL = 0.9
+"""Of the memory that a machine may use."""
 LOOK = Path(__file__).parent / "look.py"
 
 
@@ -55,6 +57,11 @@ class Facts(msgspec.Struct, rename="camel"):
     pushed: list[str] = []
     memory_used: int = 0
     memory_allowed: int = 0
+
+    @property
+    def short_of_memory(self) -> bool:
+        """The kernel is about to end processes there, or has begun."""
+        return 0 < self.memory_allowed * FULL < self.memory_used
 
     @property
     def target(self) -> Target:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 from labkit.cluster import Cluster, state_root
+from labkit.cluster_rules import VIRTUAL
 from labkit.provision import kernel, libvirt
 from labkit.provision.errors import CommandFailed
 from labkit.provision.host_facts import HostFacts, docker_answers, look, problems
@@ -38,10 +39,12 @@ def preflight(cluster: Cluster, progress: Progress = lambda line: None) -> None:
 
 
 def can_start_docker(facts: HostFacts) -> bool:
-    """Only where nobody else looks after services: as root on a machine that systemd does not run."""
-    return (
-        not facts.docker_running and facts.has("docker") and facts.has("dockerd") and facts.root and not facts.systemd
-    )
+    """Only where nobody else looks after services: as root on a machine that systemd does not run.
+
+    Virtual machines have no use for it; for hosts that are there already it makes the pods' images.
+    """
+    there = facts.has("docker") and facts.has("dockerd") and not facts.docker_running
+    return facts.provider not in VIRTUAL and there and facts.root and not facts.systemd
 
 
 def start_docker(progress: Progress) -> None:

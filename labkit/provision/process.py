@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from labkit.provision.errors import TAIL_LINES, CommandFailed, TimedOut
+from labkit.provision.errors import TAIL_LINES, CommandFailed, TimedOut, with_reason
 
 OnLine = Callable[[str], None]
 Process = subprocess.Popen[str]
@@ -47,7 +47,7 @@ def run(
     if late.is_set():
         raise TimedOut("host", what, timeout, text, tail)
     if rc != 0:
-        raise CommandFailed("host", what, text, rc, tail)
+        raise CommandFailed("host", what, text, rc, with_reason(tail, rc))
     return "\n".join(printed)
 
 

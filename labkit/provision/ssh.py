@@ -23,13 +23,15 @@ import paramiko
 from labkit.cluster import Cluster, Machine
 from labkit.cluster_rules import EXISTING
 from labkit.provision.channel import Reader, Result
-from labkit.provision.errors import CommandFailed, TimedOut, Unreachable
+from labkit.provision.errors import KILLED, CommandFailed, TimedOut, Unreachable, with_reason
 from labkit.provision.known_hosts import KnownHosts, PinOrRefuse
 from labkit.provision.libvirt import patience
 from labkit.provision.login import Login, login
 
 CONNECT_SECONDS = 5.0
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # its threads' tracebacks: we say what went wrong
+ENDED = 124
+"""The exit code of `timeout` when the time was up; KILLED when the command did not listen to that."""
 SSH_FAILED = 255
 """The exit code of the `ssh` program when there was no connection."""
 SILENT = ("protocol banner", "No existing session")
@@ -140,13 +142,14 @@ class Ssh:
 
         timeout: seconds, more of them on a machine whose processor is emulated.
         Raises TimedOut after that (the command is ended on the machine as well), CommandFailed when `check` and it
-        exits otherwise than 0. `on_line` hears each line of stdout as it comes.
+        exits otherwise than 0, or was killed. `on_line` hears each line of stdout as it comes.
         """
         what, timeout = what or command, timeout * self.patience
         self.connect()
         assert self._client
         transport = self._client.get_transport()
         assert transport
+        began = time.monotonic()
         try:
             channel = transport.open_session(timeout=CONNECT_SECONDS * self.patience)
             channel.exec_command(as_user(command, user, timeout, self.login.user))
@@ -156,10 +159,11 @@ class Ssh:
         except (OSError, EOFError, paramiko.SSHException) as exc:
             self._drop()
             raise Unreachable(self.machine.name, what, command, None, f"the connection was lost: {exc}") from exc
-        if result.rc in (124, 137):
-            raise TimedOut(self.machine.name, what, timeout, command, result.out + result.err)
+        said = result.out + result.err
+        if result.rc == ENDED or (result.rc == KILLED and time.monotonic() - began >= timeout):
+            raise TimedOut(self.machine.name, what, timeout, command, said)
         if check and result.rc:
-            raise CommandFailed(self.machine.name, what, command, result.rc, result.out + result.err)
+            raise CommandFailed(self.machine.name, what, command, result.rc, with_reason(said, result.rc))
         return result
 
     def put(self, content: bytes | Path, remote: str, mode: int = 0o644, owner: str = "root:root") -> None:

@@ -60,13 +60,14 @@ class Vagrant:
             boot.adopt_ports(self.cluster, containers.published_ports(self.cluster))
             fence.put_up(self.cluster)
         boot.prepare(self.cluster)
-        removed = docker and containers.remove_surplus(self.cluster, say)
+        changed = docker and containers.remove_surplus(self.cluster, say)
+        changed |= docker and containers.resize(self.cluster, say)
         states = self.status()
         if self._wake(states, on_line):
-            removed, states = True, self.status()
+            changed, states = True, self.status()
         down = [name for name in machines or states if states[name] != "running"]
         if not down:
-            return removed
+            return changed
         if docker:
             self._remember_containers()
         if self.cluster.provider == "libvirt":

@@ -19,11 +19,7 @@ from pathlib import Path
 from labkit.provision import image
 
 HERE = Path(__file__).parent
-NAME = "labkit-test-ssh"
-RANGE, FIRST = "172.31.77.0/24", 11
-BRIDGE = "br-labkit-ssh"
-FENCE = ("DOCKER-USER", "-i", BRIDGE, "!", "-o", BRIDGE, "-j", "DROP")
-"""No packet of theirs leaves this computer. (docker's own --internal would drop those of pods, too.)"""
+FIRST = 11
 ALWAYS = ("etcd-server", "docker-registry", "skopeo", "conntrack", "jq")
 """What no host has: `up` brings what its role needs."""
 DOCKER = ("docker.io", "containerd", "runc")
@@ -35,20 +31,38 @@ SETPCAP SETUID SYS_CHROOT SYS_ADMIN NET_ADMIN SYS_PTRACE"""
 """What a container that runs systemd and docker needs, as in the Vagrantfile."""
 
 
+@dataclass(frozen=True)
+class Place:
+    """What docker and the kernel call it, so that two schools may be on one computer. bridge: 15 letters at most."""
+
+    name: str = "labkit-test-ssh"
+    range: str = "172.31.77.0/24"
+    bridge: str = "br-labkit-ssh"
+
+    @property
+    def fence(self) -> tuple[str, ...]:
+        """No packet of theirs leaves this computer. (docker's own --internal would drop those of pods, too.)"""
+        return ("DOCKER-USER", "-i", self.bridge, "!", "-o", self.bridge, "-j", "DROP")
+
+
+PLACE = Place()
+
+
 @dataclass
 class School:
     """Three hosts on one network, and the key that opens them."""
 
     key: Path
     hosts: tuple[str, ...] = ("master", "agent1", "agent2")
+    place: Place = PLACE
 
     def address(self, name: str) -> str:
-        return RANGE.replace("0/24", str(FIRST + self.hosts.index(name)))
+        return self.place.range.replace("0/24", str(FIRST + self.hosts.index(name)))
 
     def sh(self, name: str, command: str, timeout: float = 120, check: bool = True) -> str:
         """As root on the host, past labkit."""
         done = subprocess.run(
-            ["docker", "exec", "-i", f"{NAME}-{name}", "bash", "-c", command],
+            ["docker", "exec", "-i", f"{self.place.name}-{name}", "bash", "-c", command],
             capture_output=True, text=True, timeout=timeout, check=False,
         )  # fmt: skip
         assert not check or done.returncode == 0, f"{name}: {command}: {done.stdout}{done.stderr}"
@@ -66,8 +80,9 @@ class School:
         return path
 
 
-def build(folder: Path) -> School:
+def build(folder: Path, hosts: tuple[str, ...] = School.hosts, place: Place = PLACE) -> School:
     """The images, the network, the hosts, booted."""
+    bridge = place.bridge
     key = folder / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True, timeout=20)
     image.ensure_image(lambda line: None)
@@ -83,21 +98,21 @@ def build(folder: Path) -> School:
                 for package in packages:
                     for deb in (image.cache_dir() / "debs").glob(f"{package}_*.deb"):
                         shutil.copy(deb, recipe / target)
-            docker("build", "--quiet", "--network", "none", "--build-arg", f"BASE={base}", "--tag", f"{NAME}:{variant}",
-                   str(recipe), timeout=600)  # fmt: skip
-    docker("network", "create", "--subnet", RANGE, "--opt", f"com.docker.network.bridge.name={BRIDGE}",
-           "--opt", "com.docker.network.bridge.enable_ip_masquerade=false", NAME)  # fmt: skip
-    subprocess.run(["iptables", "-w", "-I", *FENCE], check=True, timeout=20)
-    school = School(key)
+            docker("build", "--quiet", "--network", "none", "--build-arg", f"BASE={base}",
+                   "--tag", f"{place.name}:{variant}", str(recipe), timeout=600)  # fmt: skip
+    docker("network", "create", "--subnet", place.range, "--opt", f"com.docker.network.bridge.name={bridge}",
+           "--opt", "com.docker.network.bridge.enable_ip_masquerade=false", place.name)  # fmt: skip
+    subprocess.run(["iptables", "-w", "-I", *place.fence], check=True, timeout=20)
+    school = School(key, hosts, place)
     for name in school.hosts:
         variant = "docker" if name == "agent1" else "bare"
         docker(
-            "run", "--detach", "--name", f"{NAME}-{name}", "--hostname", name, "--network", NAME,
+            "run", "--detach", "--name", f"{place.name}-{name}", "--hostname", name, "--network", place.name,
             "--ip", school.address(name), "--memory", "1536m", "--cap-drop", "ALL",
             *(word for capability in CAPABILITIES.split() for word in ("--cap-add", capability)),
             "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined", "--device", "/dev/fuse",
             "--cgroupns", "private", "--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp:exec",
-            "--volume", f"{NAME}-{name}:/var/lib", f"{NAME}:{variant}",
+            "--volume", f"{place.name}-{name}:/var/lib", f"{place.name}:{variant}",
         )  # fmt: skip
     for name in school.hosts:
         wait_for_boot(school, name)
@@ -112,17 +127,16 @@ def wait_for_boot(school: School, name: str, seconds: float = 120) -> None:
     school.sh(name, "timeout 60 systemctl is-system-running --wait || true")
 
 
-def remove() -> None:
+def remove(place: Place = PLACE) -> None:
     """Also what a run that was ended has left."""
-    while (
-        subprocess.run(["iptables", "-w", "-D", *FENCE], capture_output=True, timeout=20, check=False).returncode == 0
-    ):
+    unfence = ["iptables", "-w", "-D", *place.fence]
+    while subprocess.run(unfence, capture_output=True, timeout=20, check=False).returncode == 0:
         pass
     for listing, removal in (
-        (["ps", "--all", "--quiet", "--filter", f"name=^{NAME}-"], ["rm", "--force", "--volumes"]),
-        (["volume", "ls", "--quiet", "--filter", f"name=^{NAME}-"], ["volume", "rm", "--force"]),
-        (["network", "ls", "--quiet", "--filter", f"name=^{NAME}$"], ["network", "rm"]),
-        (["image", "ls", "--quiet", NAME], ["image", "rm", "--force"]),
+        (["ps", "--all", "--quiet", "--filter", f"name=^{place.name}-"], ["rm", "--force", "--volumes"]),
+        (["volume", "ls", "--quiet", "--filter", f"name=^{place.name}-"], ["volume", "rm", "--force"]),
+        (["network", "ls", "--quiet", "--filter", f"name=^{place.name}$"], ["network", "rm"]),
+        (["image", "ls", "--quiet", place.name], ["image", "rm", "--force"]),
     ):
         if found := docker(*listing).split():
             docker(*removal, *dict.fromkeys(found), timeout=120)

@@ -5,6 +5,7 @@ What is there already is left alone; what broke off is done again.
 """
 
 import contextlib
+import shutil
 import subprocess
 import tempfile
 import zipfile
@@ -45,17 +46,23 @@ def _no_box(bundle: Bundle) -> list[str]:
     return []
 
 
-def unpack(bundle: Bundle, arch: str, provider: str, say: Say) -> None:
-    """Raises BundleError (not what was signed, not for this labkit) or CommandFailed (docker, Vagrant, no space)."""
+def unpack(bundle: Bundle, arch: str, provider: str, say: Say, keep: Path | None = None) -> None:
+    """keep: a folder to be, where Debian's packages stay for hosts that are there already.
+
+    Raises BundleError (not what was signed, not for this labkit) or CommandFailed (docker, Vagrant, no space).
+    """
     if trouble := misfits(bundle, arch, provider):
         raise BundleError(
             f"{bundle.path}: {'; '.join(trouble)}. The labkit that made it is inside: `tar xf FILE host.zip README.txt`"
         )
     _unpack_wheels(bundle, arch, say)
+    packages = _member(bundle, PACKAGES)
+    if packages and keep:
+        _keep(bundle, packages, keep, say)
     if provider == "libvirt":
         _add_box(bundle, say)
     elif not image.exists(image.tags().node):  # of hosts that are there already only the pods' images
-        if packages := _member(bundle, PACKAGES):
+        if packages:
             _build_image(bundle, packages, say)
         else:
             _load_image(bundle, say)
@@ -76,6 +83,18 @@ def _build_image(bundle: Bundle, member: Member, say: Say) -> None:
     with _unzipped(bundle, member, image.cache_dir()) as archive:
         archive.parent.chmod(0o755)
         image.ensure_image(say, f"file://{archive}")
+
+
+def _keep(bundle: Bundle, member: Member, folder: Path, say: Say) -> None:
+    """The archive is there whole, or not at all; of another bundle's nothing is left."""
+    stamp = Path("made-from")
+    if (folder / stamp).exists() and (folder / stamp).read_text() == member.sha256:
+        return
+    say("unpacking Debian's packages for the hosts")
+    with _unzipped(bundle, member, folder.parent) as archive:
+        (archive / stamp).write_text(member.sha256)
+        shutil.rmtree(folder, ignore_errors=True)
+        archive.rename(folder)
 
 
 def _add_box(bundle: Bundle, say: Say) -> None:

@@ -116,10 +116,11 @@ def judge(cluster: Cluster, machine: Machine, now: Vitals, found: Facts) -> Iter
         if size and free < size * (1 - FULL):
             yield wrong(name, f"its {what} is {100 - 100 * free // size} % full",
                         f"`labkit ssh {name} 'du -xhd2 /var | sort -h | tail'` shows by what")  # fmt: skip
-    if found.memory_allowed and found.memory_used > FULL * found.memory_allowed:
+    if found.short_of_memory:
         used, allowed = found.memory_used >> 20, found.memory_allowed >> 20
         yield wrong(name, f"uses {used} of {allowed} MB of memory: the kernel will end processes there",
-                    f"run fewer pods, or raise its memoryMB in {cluster.state / 'cluster.json'}")  # fmt: skip
+                    "run fewer pods, or raise its memoryMB in "
+                    f"{cluster.state / 'cluster.json'}, then `labkit up`")  # fmt: skip
     for unit in now.failed:
         yield wrong(name, f"{unit} has failed", f"`labkit logs {unit.removesuffix('.service')} -m {name}` says why;"
                     f" `labkit ssh {name} systemctl restart {unit}`", "start-unit", name, unit)  # fmt: skip

@@ -6,6 +6,7 @@
     checks.py      what of that forbids to touch it                            decide (pure)
     on_host/       runs on a host: remembers it as it was found, undoes        look, decide, act
     prepare.py     packages, files, network: from a host to a machine          act
+    from_bundle.py Debian packages for hosts that cannot fetch any              act
     hosts.py       their life, as Vagrant's twin: up, halt, destroy, status
 
 Nothing is changed on any host before all of them have passed the checks, and the first thing that is written on a host

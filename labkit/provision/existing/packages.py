@@ -8,6 +8,8 @@ from labkit.cluster import Machine
 LIST = Path(__file__).resolve().parents[2] / "templates" / "host" / "packages.txt"
 ARCHIVES = "/var/lib/labkit/archives"
 """Where apt puts what it fetches: its own cache stays as it was."""
+SECONDS = 900
+"""For fetching and installing."""
 
 
 @dataclass(frozen=True)
@@ -25,17 +27,22 @@ def wanted(machine: Machine, text: str = "") -> list[Package]:
     return [package for package in listed if package.role in ("all", *machine.roles)]
 
 
-def install(machine: Machine) -> str:
+def missing(machine: Machine) -> str:
+    """The command that prints the packages whose programs are not there, a line each."""
+    checks = (f"command -v {each.program} >/dev/null || echo {each.name}" for each in wanted(machine))
+    return "\n".join(checks)
+
+
+def install(machine: Machine, options: str = "") -> str:
     """The command that installs what is missing, or does nothing. Nothing that it installs starts by itself.
 
-    apt's lists are fetched anew only where they do not have it. A policy-rc.d that was there comes back.
+    options: of apt-get. apt's lists are fetched anew only where they do not have it. A policy-rc.d that was there comes
+    back.
     """
-    checks = "\n".join(
-        f'command -v {package.program} >/dev/null || missing="$missing {package.name}"' for package in wanted(machine)
-    )
     return f"""set -e
-missing=
-{checks}
+missing=$({missing(machine)}
+)
+missing=$(echo $missing)
 [ -n "$missing" ] || exit 0
 export DEBIAN_FRONTEND=noninteractive
 policy=/usr/sbin/policy-rc.d
@@ -45,9 +52,11 @@ restore() {{ rm -rf $policy {ARCHIVES}; [ ! -e $policy.labkit ] || mv $policy.la
 trap restore EXIT
 printf '#!/bin/sh\\nexit 101\\n' >$policy
 chmod 755 $policy
-get() {{ apt-get -q -y -o DPkg::Lock::Timeout=120 -o Dir::Cache::archives={ARCHIVES} \\
+get() {{ apt-get -q -y {options} -o DPkg::Lock::Timeout=120 -o Dir::Cache::archives={ARCHIVES} \\
   -o Dpkg::Options::=--force-confold install --no-install-recommends $missing; }}
-get >/run/labkit-apt.log 2>&1 || {{ apt-get -q update && get; }} >/run/labkit-apt.log 2>&1 ||
+get >/run/labkit-apt.log 2>&1 || {{ apt-get -q {options} update && get; }} >/run/labkit-apt.log 2>&1 ||
   {{ tail -n 8 /run/labkit-apt.log
-     echo "these packages are needed:$missing (Ubuntu: most are in universe; kubectl from anywhere)"; exit 1; }}
+     echo "these packages are needed: $missing"
+     echo "(Ubuntu: most are in universe, kubectl from anywhere; no network: a bundle made with --packages)"
+     exit 1; }}
 """

@@ -16,7 +16,7 @@ import labkit
 from labkit.cluster import Cluster, Machine
 from labkit.provision import pod_images
 from labkit.provision.boot import node_conf
-from labkit.provision.existing import inventory, network, packages
+from labkit.provision.existing import from_bundle, inventory, network, packages
 from labkit.provision.lock import ON_MACHINE
 from labkit.provision.ssh import Ssh
 
@@ -24,7 +24,6 @@ HOME = "/var/lib/labkit"
 PROGRAM = f"{HOME}/host.pyz"
 STAMP = f"{HOME}/prepared"
 RECIPE = packages.LIST.parent
-INSTALL_SECONDS = 900
 DOCKER = (
     "set -e; systemctl enable --quiet docker; now=$(sha256sum </etc/docker/daemon.json);"
     f' systemctl is-active --quiet docker && [ "$now" = "$(cat {HOME}/docker 2>/dev/null)" ]'
@@ -48,7 +47,8 @@ def prepare(ssh: Ssh, images: Path, say: Say = lambda line: None) -> bool:
     if ready:
         return False
     say("install packages")
-    ssh.run(ON_MACHINE + packages.install(machine), timeout=INSTALL_SECONDS, what="install packages")
+    if not from_bundle.install(ssh):
+        ssh.run(ON_MACHINE + packages.install(machine), timeout=packages.SECONDS, what="install packages")
     if machine.is_master:
         say("send the pods' images")
         send_images(ssh, images)
@@ -93,7 +93,7 @@ def undo(ssh: Ssh) -> str:
         ssh.run(f"test -e {HOME}/owner || rm -rf {HOME}", timeout=15)  # cut off before it was remembered
         return ""
     ssh.put(program(), PROGRAM, mode=0o700)
-    return ssh.run(f"{ON_MACHINE}python3 {PROGRAM} undo", timeout=INSTALL_SECONDS, what="bring it back").out
+    return ssh.run(f"{ON_MACHINE}python3 {PROGRAM} undo", timeout=packages.SECONDS, what="bring it back").out
 
 
 def program() -> bytes:

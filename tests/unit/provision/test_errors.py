@@ -2,7 +2,7 @@
 
 import pytest
 
-from labkit.provision.errors import CommandFailed
+from labkit.provision.errors import CommandFailed, with_reason
 
 
 @pytest.mark.parametrize(
@@ -10,6 +10,9 @@ from labkit.provision.errors import CommandFailed
     [
         ("tar: opt/labkit: Cannot write: No space left on device", "make room on the disk"),
         ("docker: Error response from daemon: ... cannot allocate memory", "memory ran out"),
+        ("etcd.service: Failed with result 'oom-kill'.", "raise the machine's memoryMB"),
+        ("etcd.service: Main process exited, code=killed, status=9/KILL", "raise the machine's memoryMB"),
+        (with_reason("Installing collected packages", 137).splitlines()[-1], "raise the machine's memoryMB"),
         ("accept4: too many open files", "raise the limit of files"),
     ],
 )
@@ -18,6 +21,11 @@ def test_a_host_that_runs_out_of_something_is_told_what_and_that_nothing_is_lost
     assert f"  | {tail}" in said
     assert mend in said
     assert "it goes on where it stopped" in said
+
+
+def test_what_was_killed_says_nothing_of_it_itself() -> None:
+    assert with_reason("half a line", 1) == "half a line"
+    assert with_reason("half a line\n", -9).startswith("half a line\nit was killed: the kernel")
 
 
 def test_other_failures_get_no_such_advice() -> None:

@@ -83,7 +83,7 @@ def test_virtual_machines_do_not_care_about_docker() -> None:
 @pytest.mark.parametrize(
     ("changes", "start"),
     [({}, True), ({"root": False}, False), ({"systemd": True}, False), ({"docker_running": True}, False),
-     ({"programs": frozenset({"docker"})}, False)],
+     ({"programs": frozenset({"docker"})}, False), ({"provider": "libvirt"}, False), ({"provider": "ssh"}, True)],
 )  # fmt: skip
 def test_docker_is_started_only_as_root_where_nobody_else_would(changes: dict[str, object], start: bool) -> None:
     down = msgspec.structs.replace(WELL, root=True, systemd=False, docker_running=False)

@@ -31,6 +31,7 @@ case "$1" in
 ps) cat "$FAKE/containers" 2>/dev/null ;;
 image) echo some-id ;;
 rm) echo "$*" >>"$FAKE/removed" ;;
+update) echo "$*" >>"$FAKE/updated" ;;
 inspect)
   separator='['
   for _ in "$@"; do [ "$_" = inspect ] || { echo "$separator"; cat "$FAKE/described"; separator=','; }; done
@@ -151,6 +152,18 @@ def test_lost_ports_are_those_of_the_containers(fake: Path, cluster: Cluster) ->
     known(fake, master="running", agent1="running", agent2="running")
     vagrant.Vagrant(cluster).up()
     assert boot.ports(cluster).ssh == {"master": 22042, "agent1": 22042, "agent2": 22042}
+
+
+def test_a_machine_gets_another_limit_of_memory_while_it_runs(fake: Path, cluster: Cluster) -> None:
+    known(fake, master="running", agent1="running", agent2="running")
+    described = json.loads((fake / "described").read_text())
+    described["HostConfig"]["Memory"] = 1024 << 20  # an agent's; the master has 2048
+    (fake / "described").write_text(json.dumps(described))
+    assert [machine.memory_mb for machine in cluster.machines] == [2048, 1024, 1024]
+    told: list[str] = []
+    assert vagrant.Vagrant(cluster).up(on_line=told.append) is True
+    assert (fake / "updated").read_text() == "update --memory 2048m --memory-swap 4096m lab-master\n"
+    assert told == ["master may use 2048 MB of memory from now on"]
 
 
 def test_destroy_leaves_the_cluster_but_nothing_of_its_machines(fake: Path, cluster: Cluster) -> None:

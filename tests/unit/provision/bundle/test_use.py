@@ -95,3 +95,20 @@ def test_from_packages_the_image_is_built_out_of_a_mirror_of_files(
     use.unpack(open_bundle(path), "x86_64", "docker", lambda line: None)
     assert seen == ["etcd3-0.12.0-py3-none-any.whl"]
     assert not list((tmp_path / "cache/labkit").iterdir())
+
+
+def test_debians_packages_stay_for_hosts_that_are_there_already(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABKIT_WHEELS", str(tmp_path / "wheels"))
+    monkeypatch.setattr(image, "exists", lambda tag: True)
+    keep = tmp_path / "class/debian"
+    path = make(image=image.tags().node, **{wheels_of(TARGET): zipped(), PACKAGES: zipped()})
+    for _ in range(2):  # the second finds it there
+        use.unpack(open_bundle(path), "x86_64", "ssh", lambda line: None, keep)
+        assert sorted(each.name for each in keep.iterdir()) == ["etcd3-0.12.0-py3-none-any.whl", "made-from"]
+    (keep / "made-from").write_text("another bundle")
+    (keep / "old.deb").touch()
+    use.unpack(open_bundle(path), "x86_64", "ssh", lambda line: None, keep)
+    assert not (keep / "old.deb").exists()
+    assert [each.name for each in keep.parent.iterdir()] == ["debian"]

@@ -9,9 +9,9 @@ import pytest
 
 from labkit import cluster as clusters
 from labkit.cluster import Cluster, ClusterError, write_private
-from labkit.provision import boot
+from labkit.provision import boot, tree
 from labkit.provision.errors import CommandFailed, Unreachable
-from labkit.provision.existing import hosts, inventory, packages, prepare, trust
+from labkit.provision.existing import from_bundle, hosts, inventory, packages, prepare, trust
 from labkit.provision.existing.inventory import Host
 from labkit.provision.known_hosts import KnownHosts
 from labkit.provision.login import login
@@ -40,8 +40,30 @@ def test_packages_by_role(cluster: Cluster) -> None:
     assert "etcd-server" not in names["agent1"]
 
 
+def test_a_bundle_made_from_packages_has_all_that_a_host_may_need(cluster: Cluster) -> None:
+    carried = tree.listed("packages.txt")
+    assert {each.name for machine in cluster.machines for each in packages.wanted(machine)} <= set(carried)
+
+
+def test_of_a_bundles_packages_only_those_go_to_a_host_that_apt_asks_for(cluster: Cluster) -> None:
+    source = from_bundle.archive(cluster)
+    git = source / "pool/main/g/git/git_2.39.5-0+deb12u2_amd64.deb"
+    git.parent.mkdir(parents=True)
+    git.touch()
+    path = str(git.relative_to(source)).replace("+", "%2b")
+    asked = f"'file:{from_bundle.PLACE}/{path}' {git.name} 7256884 SHA256:0a\n"
+    assert from_bundle.wanted("agent1", asked, source) == [git]
+    with pytest.raises(CommandFailed, match=r"the bundle has no git_3_amd64\.deb: make it again"):
+        from_bundle.wanted("agent1", asked.replace("git_2.39.5-0%2bdeb12u2", "git_3"), source)
+
+
 def test_scripts_are_scripts(cluster: Cluster) -> None:
-    scripts = [packages.install(cluster.master), (prepare.RECIPE / "lab-net").read_text(), prepare.DOCKER]
+    scripts = [
+        packages.install(cluster.master),
+        packages.missing(cluster.master),
+        (prepare.RECIPE / "lab-net").read_text(),
+        prepare.DOCKER,
+    ]
     for script in scripts:
         done = subprocess.run(["sh", "-n"], input=script, text=True, capture_output=True, timeout=20, check=False)
         assert done.returncode == 0, done.stderr
