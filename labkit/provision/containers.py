@@ -12,6 +12,8 @@ from labkit.cluster import Cluster
 from labkit.provision.process import run
 
 EXISTS = ("running", "stopped", "paused", "restarting")
+Described = dict[str, dict[str, Any]]
+"""Machine -> its container as `docker inspect` prints it."""
 _WORDS = {"exited": "stopped", "dead": "stopped", "created": "half_made"}
 
 
@@ -25,14 +27,20 @@ def ids(cluster: Cluster) -> dict[str, str]:
     return {name: identity for name, identity, word in _list(cluster) if word != "created"}
 
 
-def published_ports(cluster: Cluster) -> dict[str, dict[int, int]]:
-    """Machine -> {its port: port of 127.0.0.1}, as the containers were made, running or not."""
-    return {name: _bindings(one) for name, one in _described(cluster).items()}
+def described(cluster: Cluster) -> Described:
+    """All that docker knows of them, running or not."""
+    found = ids(cluster)
+    return dict(zip(found, json.loads(_docker("inspect", *found.values())), strict=True)) if found else {}
 
 
-def resize(cluster: Cluster, say: Callable[[str], None]) -> bool:
+def published_ports(found: Described) -> dict[str, dict[int, int]]:
+    """Machine -> {its port: port of 127.0.0.1}, as the containers were made."""
+    return {name: _bindings(one) for name, one in found.items()}
+
+
+def resize(cluster: Cluster, found: Described, say: Callable[[str], None]) -> bool:
     """Give each machine the memory that cluster.json says, while it runs; whether one had another limit."""
-    limits = {name: one["HostConfig"].get("Memory", 0) for name, one in _described(cluster).items()}
+    limits = {name: one["HostConfig"].get("Memory", 0) for name, one in found.items()}
     # No limit: a kernel without memory control groups gives none.
     changed = [each for each in cluster.machines if limits.get(each.name, 0) not in (0, each.memory_mb << 20)]
     for machine in changed:
@@ -41,12 +49,6 @@ def resize(cluster: Cluster, say: Callable[[str], None]) -> bool:
         sizes = ("--memory", f"{machine.memory_mb}m", "--memory-swap", f"{2 * machine.memory_mb}m")
         _docker("update", *sizes, cluster.container(machine))
     return bool(changed)
-
-
-def _described(cluster: Cluster) -> dict[str, dict[str, Any]]:
-    """Machine -> what docker knows of its container."""
-    found = ids(cluster)
-    return dict(zip(found, json.loads(_docker("inspect", *found.values())), strict=True)) if found else {}
 
 
 def stop(cluster: Cluster, machines: Iterable[str]) -> None:

@@ -14,7 +14,7 @@ LOOK_SECONDS = 30
 BOOT_SECONDS = 40
 """A machine that has just booted is looked at when its units have started by themselves, or after so long."""
 FULL = 0.9
-"""Of the memory that a machine may use."""
+"""Of a disk, or of the memory that a machine may use."""
 LOOK = Path(__file__).parent / "look.py"
 
 

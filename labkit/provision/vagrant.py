@@ -56,12 +56,13 @@ class Vagrant:
         """
         say = on_line or (lambda line: None)
         docker = self.cluster.provider == "docker"
+        found = containers.described(self.cluster) if docker else {}
         if docker:
-            boot.adopt_ports(self.cluster, containers.published_ports(self.cluster))
+            boot.adopt_ports(self.cluster, containers.published_ports(found))
             fence.put_up(self.cluster)
         boot.prepare(self.cluster)
         changed = docker and containers.remove_surplus(self.cluster, say)
-        changed |= docker and containers.resize(self.cluster, say)
+        changed |= docker and containers.resize(self.cluster, found, say)
         states = self.status()
         if self._wake(states, on_line):
             changed, states = True, self.status()

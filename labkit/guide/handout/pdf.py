@@ -6,8 +6,10 @@ import shutil
 import subprocess
 import sys
 
-EXTRA = (  # of its own name: on the public index `labkit` is somebody else's package
-    f"{sys.executable} -m pip install 'weasyprint>=66,<70', and of the system libpango-1.0-0, libpangoft2-1.0-0 and"
+WEASYPRINT = "weasyprint>=66,<70"
+"""As the extra `handout` of pyproject.toml has it."""
+EXTRA = (  # by its own name: on the public index `labkit` is somebody else's package
+    f"{sys.executable} -m pip install '{WEASYPRINT}', and of the system libpango-1.0-0, libpangoft2-1.0-0 and"
     " fonts-wqy-microhei"
 )
 

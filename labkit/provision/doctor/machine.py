@@ -14,7 +14,7 @@ from labkit.provision import facts, own, plan, registry, wheels
 from labkit.provision.desired import desired
 from labkit.provision.doctor.finding import Finding, note, well, wrong
 from labkit.provision.errors import CommandFailed
-from labkit.provision.facts import Facts
+from labkit.provision.facts import FULL, Facts
 from labkit.provision.pki import Pki
 from labkit.provision.provider import machines
 from labkit.provision.render import Sources
@@ -23,7 +23,6 @@ from labkit.provision.status import REACH_SECONDS
 
 CLOCK_SECONDS = 5
 """Certificates and leases are about time: a machine's may differ so much from the host's."""
-FULL = 0.9
 LOOK = r"""
 date +%s.%N
 df --output=avail,size / | tail -1

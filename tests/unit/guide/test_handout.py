@@ -2,12 +2,14 @@
 
 import re
 import subprocess
+import tomllib
 import zlib
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from labkit.cluster import REPOSITORY
 from labkit.guide import catalog, lint, pictures
 from labkit.guide.format import LabError, Picture
 from labkit.guide.handout import export, html, markdown, pdf
@@ -150,6 +152,8 @@ def test_without_weasyprint_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("importlib.import_module", absent)
     with pytest.raises(pdf.CannotPrint, match=r"-m pip install .weasyprint"):
         pdf.printed("", "en")
+    asked = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]["handout"]
+    assert pdf.WEASYPRINT in asked
 
 
 def test_a_pdf_has_chinese_letters() -> None:

@@ -159,3 +159,5 @@ def test_a_slow_computer_is_waited_for(cluster: Cluster) -> None:
     for patience, seconds in (("", 120), ("6", 720), ("0.1", 120), ("soon", 120)):
         done = evaluate(cluster, "docker", LABKIT_PATIENCE=patience)
         assert json.loads(done.stdout)["vm"]["boot_timeout"] == seconds
+    slow = machines(cluster, "virtualbox", LABKIT_PATIENCE="3")
+    assert slow["master"]["boot_timeout"] == 1800
