@@ -35,17 +35,15 @@ if [ "$(id -u)" != 0 ]; then
   has sudo || { say "missing:$missing. Run this as root, or install sudo."; exit 3; }
   sudo=sudo
 fi
+# Package lists may never have been fetched on a fresh machine, and those of a month ago name packages that no longer fit
+# what is installed. A dry run asks nobody.
 dry=${1:-}
-
-# Package lists may never have been fetched on a fresh machine; a look needs them, and changes nothing that is installed.
+if [ "$dry" != --dry-run ]; then
+  say "asking the package archive for$missing"
+  $sudo apt-get -qq update || true
+fi
 lacking=''
 for package in $missing; do offered "$package" || lacking="$lacking $package"; done
-if [ -n "$lacking" ] && [ "$dry" != --dry-run ]; then
-  say "asking the package archive for$lacking"
-  $sudo apt-get -qq update || true
-  lacking=''
-  for package in $missing; do offered "$package" || lacking="$lacking $package"; done
-fi
 
 # Newer Debians split docker's command line off.
 case "$missing" in *docker.io*) if offered docker-cli; then need docker-cli; fi ;; esac
