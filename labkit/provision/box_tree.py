@@ -7,7 +7,6 @@ No loop device, no mount, no boot loader: the disk is one ext4 file system, and 
     tree.grow -> kernel -> the recipe of every machine, box.sh -> the components' venv -> trim -> initrd -> disk (qcow2)
 """
 
-import os
 import re
 import shutil
 import subprocess
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from labkit.provision.errors import CommandFailed
 from labkit.provision.process import run
-from labkit.provision.tree import RECIPE, directory_in, end_with_parent, grow, listed, say, trim
+from labkit.provision.tree import PATH, RECIPE, directory_in, end_with_parent, grow, inside, listed, say, trim
 from labkit.provision.venv import install_dependencies
 from labkit.provision.wheels import lock_digest
 
@@ -29,7 +28,6 @@ PYTHON, GLIBC = "3.11", (2, 36)
 """Debian 12's."""
 DRIVERS = ("virtio_pci", "virtio_mmio", "virtio_blk", "ext4", "qemu_fw_cfg")
 METADATA = '{"provider": "libvirt", "format": "qcow2", "virtual_size": %d}\n' % DISK_GB  # noqa: UP031  braces of JSON
-PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def build(mirror: str, cache: Path, wheels: Path, output: Path) -> None:
@@ -59,18 +57,17 @@ def kernel(tree: Path) -> str:
     Unpacked, not installed: its installation would make an initrd for every computer there is.
     """
     say("fetching the kernel")
-    architecture = _inside(tree, "dpkg", "--print-architecture").strip()
-    _inside(tree, "apt-get", "-qq", "update")
-    depends = _inside(tree, "apt-cache", "depends", f"linux-image-cloud-{architecture}")
+    architecture = inside(tree, "dpkg", "--print-architecture").strip()
+    depends = inside(tree, "apt-cache", "depends", f"linux-image-cloud-{architecture}")
     found = re.search(r"Depends: (linux-image-(\S+))", depends)
     if not found:
         raise CommandFailed("host", "find the kernel's package", tail=depends)
     package, release = found[1], found[2]
-    _inside(tree, "sh", "-c", f"cd /tmp && apt-get -qq -o APT::Sandbox::User=root download {package}")
+    inside(tree, "sh", "-c", f"cd /tmp && apt-get -qq -o APT::Sandbox::User=root download {package}")
     # Unpacked by tar and not by `dpkg -x`: /lib is a link, which has to stay one.
     archive = "dpkg-deb --fsys-tarfile /tmp/linux-image-*.deb | tar -C / --keep-directory-symlink -x"
-    _inside(tree, "sh", "-c", f"{archive} && rm /tmp/linux-image-*.deb")
-    _inside(tree, "depmod", release)
+    inside(tree, "sh", "-c", f"{archive} && rm /tmp/linux-image-*.deb")
+    inside(tree, "depmod", release)
     return release
 
 
@@ -80,7 +77,7 @@ def configure(tree: Path) -> None:
     shutil.copytree(RECIPE / "files", tree, dirs_exist_ok=True, symlinks=True)
     for script in (RECIPE / "setup.sh", BOX_RECIPE / "box.sh"):
         shutil.copy(script, tree / "tmp")
-        _inside(tree, "sh", f"tmp/{script.name}")
+        inside(tree, "sh", f"tmp/{script.name}")
         (tree / "tmp" / script.name).unlink()
     for path in (tree / "etc/resolv.conf", tree / "etc/hostname"):  # debootstrap's copies of the host's
         path.unlink(missing_ok=True)
@@ -114,7 +111,7 @@ def initrd(tree: Path, release: str, output: Path) -> None:
         (root / name).mkdir(parents=True)
     shutil.copy(tree / "usr/bin/busybox", root / "bin")
     (root / "bin/sh").symlink_to("busybox")
-    names = [path for driver in DRIVERS for path in modules(_inside(tree, *modprobe(release, driver), check=False))]
+    names = [path for driver in DRIVERS for path in _files_of(tree, release, driver)]
     for path in dict.fromkeys(names):
         shutil.copy(tree / path.lstrip("/"), root / "lib")
     (root / "modules").write_text("".join(f"{Path(path).name}\n" for path in dict.fromkeys(names)))
@@ -122,6 +119,14 @@ def initrd(tree: Path, release: str, output: Path) -> None:
     (root / "init").chmod(0o755)
     packed = f"cd {root} && find . | LC_ALL=C sort | cpio -o -H newc --quiet | gzip -9n"
     run("make the initrd", ["sh", "-c", f"{packed} >{output}"], timeout=120)
+
+
+def _files_of(tree: Path, release: str, driver: str) -> list[str]:
+    """None for a driver that this processor's kernel does not have."""
+    try:
+        return modules(inside(tree, *modprobe(release, driver)))
+    except CommandFailed:
+        return []
 
 
 def modprobe(release: str, driver: str) -> list[str]:
@@ -162,18 +167,6 @@ def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     entry.uname = entry.gname = "root"
     entry.mode = 0o755 if entry.mode & 0o100 else 0o644
     return entry
-
-
-def _inside(tree: Path, *command: str, check: bool = True) -> str:
-    """Run it in the tree and return what it prints. Raises CommandFailed."""
-    proxy = [f"{name}={value}" for name in ("http_proxy", "https_proxy") if (value := os.environ.get(name))]
-    words = ["chroot", str(tree), "env", "-i", f"PATH={PATH}", "HOME=/root", "LC_ALL=C", *proxy, *command]
-    try:
-        return run(command[0], words, timeout=600)
-    except CommandFailed:
-        if check:
-            raise
-        return ""
 
 
 def main() -> None:

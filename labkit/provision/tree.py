@@ -4,7 +4,7 @@ Runs as root in a process of its own (`python -m labkit.provision.tree MIRROR CA
 it prints one line per step and removes all but OUT.tar, also when its parent dies first. CACHE keeps the packages
 (about 180 MB), so that a second build only unpacks them.
 
-    debootstrap -> cut the pods' images out of the tree -> purge what only they needed -> trim -> tar
+    debootstrap, apt -> cut the pods' images out of the tree -> purge what only they needed -> trim -> tar
 """
 
 import contextlib
@@ -18,12 +18,14 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from labkit.provision.errors import CommandFailed, without_passwords
-from labkit.provision.process import run
+from labkit.provision.process import OnLine, run
 from labkit.provision.rootfs import POD_IMAGES, cut
 
 SUITE = "bookworm"
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 RECIPE = Path(__file__).resolve().parent.parent / "templates" / "machine"
 DROPPED = (
@@ -48,10 +50,65 @@ def build(mirror: str, cache: Path, output: Path) -> None:
 
 def grow(mirror: str, cache: Path, tree: Path, more: Sequence[str] = ()) -> None:
     """Debian and the pods' images in the directory. more: packages beyond those that every machine has."""
-    debootstrap(mirror, cache, tree, [*listed("packages.txt"), *listed("packages-for-pods.txt"), *more])
+    debian(mirror, cache, tree, [*listed("packages.txt"), *listed("packages-for-pods.txt"), *more])
     cut_pod_images(tree)
     say("removing what only those images needed")
-    run("purge", ["chroot", str(tree), "dpkg", "--purge", *listed("packages-for-pods.txt")], timeout=120)
+    inside(tree, "dpkg", "--purge", *listed("packages-for-pods.txt"), timeout=120)
+
+
+def debian(mirror: str, cache: Path, tree: Path, packages: Sequence[str]) -> None:
+    """A Debian with the packages and what they depend on, as it is before its first boot.
+
+    debootstrap makes the smallest one that has apt, and apt installs the rest, in half the time: debootstrap would
+    fetch the packages one after the other. Raises CommandFailed, OSError.
+    """
+    debootstrap(mirror, cache, tree, ["ca-certificates"])  # which apt needs where the mirror is https
+    # What a power cut leaves of a tree is thrown away, so nothing has to be on the disk at any moment before the end.
+    options = ("DPkg::Options::=--force-unsafe-io", "DPkg::Use-Pty=0")
+    install = ["apt-get", "-q", "install", "--yes", "--no-install-recommends", *(f"-o{name}" for name in options)]
+    with _cached(cache, tree / "var/cache/apt/archives"), _at_rest(tree):
+        inside(tree, "apt-get", "-q", "update", timeout=300)
+        try:
+            inside(tree, *install, *packages, timeout=1500, on_line=Steps())
+        except CommandFailed as exc:
+            _forget_broken(cache, exc.tail)
+            raise
+
+
+@contextlib.contextmanager
+def _cached(cache: Path, archives: Path) -> Iterator[None]:
+    """apt finds the cache's packages in its archives; what it fetches goes into the cache, if the block fails too."""
+    for path in cache.glob("*.deb"):
+        (archives / path.name).unlink(missing_ok=True)  # a copy of debootstrap's
+        os.link(path, archives / path.name)
+    try:
+        yield
+    finally:
+        for path in archives.glob("*.deb"):
+            if (cache / path.name).exists():
+                path.unlink()
+            else:
+                path.rename(cache / path.name)
+
+
+@contextlib.contextmanager
+def _at_rest(tree: Path) -> Iterator[None]:
+    """What packages' scripts find while they are installed: /proc, and nobody who starts services."""
+    policy = tree / "usr/sbin/policy-rc.d"
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    run("mount /proc in the tree", ["mount", "-t", "proc", "proc", str(tree / "proc")], timeout=30)
+    try:
+        yield
+    finally:
+        run("unmount /proc in the tree", ["umount", str(tree / "proc")], timeout=30)
+        policy.unlink()
+
+
+def _forget_broken(cache: Path, said: str) -> None:
+    """Remove from the cache what dpkg could not read, or every further try would meet it. said: dpkg's last lines."""
+    for name in re.findall(r"/var/cache/apt/archives/(\S+\.deb)", said):
+        (cache / name).unlink(missing_ok=True)
 
 
 def debootstrap(mirror: str, cache: Path, tree: Path, packages: Sequence[str], *flags: str) -> None:
@@ -66,6 +123,13 @@ def debootstrap(mirror: str, cache: Path, tree: Path, packages: Sequence[str], *
         log = tree / "debootstrap/debootstrap.log"  # it only names this file, which is about to be removed
         said = log.read_text(errors="replace") if log.exists() else exc.tail
         raise CommandFailed("host", "debootstrap", rc=exc.rc, tail=said) from exc
+
+
+def inside(tree: Path, *command: str, timeout: float = 600, on_line: OnLine | None = None) -> str:
+    """Run it in the tree, in an environment of its own, and return what it prints. Raises CommandFailed, TimedOut."""
+    proxy = [f"{name}={value}" for name in ("http_proxy", "https_proxy") if (value := os.environ.get(name))]
+    words = ["env", "-i", f"PATH={PATH}", "HOME=/root", "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive", *proxy]
+    return run(command[0], ["chroot", str(tree), *words, *command], timeout=timeout, on_line=on_line)
 
 
 def listed(name: str, recipe: Path = RECIPE) -> list[str]:
@@ -114,7 +178,12 @@ def _remove(directory: Path) -> None:
 
 
 class Steps:
-    """Says what debootstrap is doing, every 25 packages: it prints several lines for each."""
+    """Says what debootstrap and apt are doing, every 25 packages: they print several lines for each."""
+
+    VERBS: ClassVar = {
+        "I: Retrieving": "fetching", "I: Unpacking": "unpacking", "I: Configuring": "configuring",
+        "Get:": "fetching", "Unpacking": "unpacking", "Setting up": "configuring",
+    }  # fmt: skip
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
@@ -122,11 +191,11 @@ class Steps:
     def __call__(self, line: str) -> None:
         if line.startswith(("W:", "E:")):
             say(without_passwords(line))
-        if found := re.match(r"I: (Retrieving|Validating|Extracting|Unpacking|Configuring) \S", line):
-            verb = found[1]
+        found = re.match(r"(I: [A-Z][a-z]+|Get:|Unpacking|Setting up)\S* \S", line)
+        if found and (verb := self.VERBS.get(found[1])):
             self._counts[verb] = self._counts.get(verb, 0) + 1
-            if verb in ("Retrieving", "Unpacking", "Configuring") and self._counts[verb] % 25 == 1:
-                say(f"{verb.lower()} packages ({self._counts[verb]})")
+            if self._counts[verb] % 25 == 1:
+                say(f"{verb} packages ({self._counts[verb]})")
 
 
 def say(line: str) -> None:

@@ -39,7 +39,7 @@ def build(mirror: str, cache: Path, key: Path, out: Path) -> None:
     with tree.directory_in(cache) as scratch:
         root = scratch / "tree"
         root.mkdir(mode=0o755)
-        tree.debootstrap(mirror, cache, root, PACKAGES)
+        tree.debian(mirror, cache, root, PACKAGES)
         release = box_tree.kernel(root)
         configure(root, key.read_text())
         (scratch / "out").mkdir()

@@ -155,13 +155,51 @@ def test_the_lists_of_packages_name_each_once_and_nothing_twice() -> None:
 
 def test_progress_is_a_line_for_every_25_packages(capsys: pytest.CaptureFixture[str]) -> None:
     steps = tree.Steps()
-    for number in range(60):
+    for number in range(30):
         steps(f"I: Unpacking package{number}...")
     steps("W: something odd")
     steps("I: Checking component main...")
+    for number in range(30):  # from here on apt
+        steps(f"Get:{number} http://deb.debian.org/debian bookworm/main amd64 package{number} amd64 1.0 [5 kB]")
+        steps(f"Selecting previously unselected package package{number}.")
+        steps(f"Unpacking package{number} (1.0) ...")
+        steps(f"Setting up package{number} (1.0) ...")
     assert capsys.readouterr().out.splitlines() == [
         "unpacking packages (1)",
         "unpacking packages (26)",
-        "unpacking packages (51)",
         "W: something odd",
+        "fetching packages (1)",
+        "configuring packages (1)",
+        "unpacking packages (51)",
+        "fetching packages (26)",
+        "configuring packages (26)",
     ]
+
+
+def test_packages_of_the_cache_are_not_fetched_again_and_fetched_ones_are_kept(tmp_path: Path) -> None:
+    cache, archives = tmp_path / "debs", tmp_path / "tree/archives"
+    cache.mkdir()
+    archives.mkdir(parents=True)
+    (cache / "old_1.0_all.deb").write_text("old")
+
+    def interrupted() -> None:
+        with tree._cached(cache, archives):
+            assert [path.name for path in archives.glob("*.deb")] == ["old_1.0_all.deb"]
+            (archives / "new_2.0_all.deb").write_text("new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert {path.name: path.read_text() for path in cache.iterdir()} == {
+        "old_1.0_all.deb": "old",
+        "new_2.0_all.deb": "new",
+    }
+    assert list(archives.iterdir()) == []
+
+
+def test_a_package_that_cannot_be_unpacked_is_not_kept(tmp_path: Path) -> None:
+    for name in ("good_1.0_all.deb", "bad_1%3a1.0_all.deb"):
+        (tmp_path / name).touch()
+    said = "Errors were encountered while processing:\n /var/cache/apt/archives/bad_1%3a1.0_all.deb\nE: Sub-process"
+    tree._forget_broken(tmp_path, said)
+    assert [path.name for path in tmp_path.iterdir()] == ["good_1.0_all.deb"]
