@@ -125,6 +125,8 @@ class Election:
         """Take or renew the lease; False when it is somebody else's or the server cannot be asked."""
         try:
             async with asyncio.timeout(self.timing.renew if seconds is None else max(seconds, 0.01)):
+                if self.leads and await self._renew_unseen():
+                    return True
                 lease = await self._look()
                 if not may_take(lease, self.who, time.monotonic() - self._seen_at):
                     return False
@@ -135,6 +137,13 @@ class Election:
         except (ApiError, TimeoutError) as exc:
             self.trace.log("cannot ask for the lease", level="warning", lease=self.name, error=str(exc) or "no answer")
             return False
+
+    async def _renew_unseen(self) -> bool:
+        """The leader's last write is the newest version unless somebody else wrote: then this fails, and he looks."""
+        with contextlib.suppress(Conflict, NotFound):
+            self._saw(await self._write(self._seen))
+            return True
+        return False
 
     async def _look(self) -> Lease | None:
         try:

@@ -1,12 +1,14 @@
 """Two of a kind: one works, the other takes over, and never do both."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import pytest
 
-from labkit.api.errors import ServerUnavailable
+from labkit.api.errors import Conflict, NotFound, ServerUnavailable
 from labkit.api.types import Lease
 from labkit.client.leader import Election, LostLease, Timing
 from labkit.client.rest import Client
@@ -90,6 +92,52 @@ async def test_one_of_three_works_and_says_so() -> None:
 
         await eventually(again, 10, expect="it renewed")
         assert leader.working == {leader.who}
+
+
+async def test_a_leader_reads_its_lease_only_when_somebody_else_wrote_it() -> None:
+    async with one_process(nodes=[]) as cluster, candidates(cluster, "a") as (only,):
+        await leader_of([only])
+        client, reads = only.election.client, 0
+        get = client.get
+
+        async def counted(*words: Any) -> Any:
+            nonlocal reads
+            reads += 1
+            return await get(*words)
+
+        client.get = counted  # type: ignore[method-assign]
+
+        async def renewed() -> Lease:
+            before = (await cluster.client.get(Lease, "the-work", "kube-system")).spec.renew_time
+
+            async def newer() -> Lease | None:
+                now = await cluster.client.get(Lease, "the-work", "kube-system")
+                return now if now.spec.renew_time != before else None
+
+            return await eventually(newer, 10, expect="it renewed")
+
+        await renewed()
+        assert reads == 0
+
+        async def annotated() -> bool:
+            noted = await renewed()
+            noted.metadata.annotations = {"note": "not a leader's"}
+            with contextlib.suppress(Conflict):
+                return bool(await cluster.client.update(noted))
+            return False
+
+        await eventually(annotated, 10, expect="somebody else wrote it")
+        kept = await renewed()
+        assert (reads, kept.metadata.annotations) == (1, {"note": "not a leader's"})
+        await cluster.client.delete(Lease, "the-work", "kube-system")
+        assert await eventually(lambda: _there(cluster), 10, expect="it wrote its lease anew")
+        assert only.who in only.working
+
+
+async def _there(cluster: OneProcess) -> bool:
+    with contextlib.suppress(NotFound):
+        return (await cluster.client.get(Lease, "the-work", "kube-system")).spec.holder_identity == "a"
+    return False
 
 
 async def test_who_ends_well_gives_it_back_at_once() -> None:
