@@ -143,10 +143,14 @@ def test_the_processor_is_emulated_where_there_is_no_kvm(cluster: Cluster) -> No
     assert "cpu_model" not in fast
     assert "mitigations=off" not in fast["cmd_line"]
     slow = machines(cluster, "libvirt", **OWN, LABKIT_DRIVER="qemu", LABKIT_EMULATOR="/boxes/1/qemu-tcg")
-    assert slow["master"]["libvirt"]["driver"] == "qemu"
-    assert slow["master"]["libvirt"]["cpu_model"] == "Nehalem"
-    assert slow["master"]["libvirt"]["emulator_path"] == "/boxes/1/qemu-tcg"
-    assert "mitigations=off" in slow["master"]["libvirt"]["cmd_line"]
+    master = slow["master"]["libvirt"]
+    assert master["driver"] == "qemu"
+    assert master["cpu_model"] == "Nehalem"
+    assert master["emulator_path"] == "/boxes/1/qemu-tcg"
+    assert "mitigations=off" in master["cmd_line"]
+    here = len(os.sched_getaffinity(0))
+    assert [each["cpus"] for each in (fast, master)] == [min(2, max(1, here // 2)), min(2, here)]
+    assert slow["agent1"]["libvirt"]["cpus"] == 1
 
 
 def test_containers_are_as_they_were(cluster: Cluster) -> None:
