@@ -80,10 +80,12 @@ record: $(VENV)/.host  ## refresh outputs, pictures and code in labs and walkthr
 # One file per set of packages says which pyproject.toml it was made from.
 $(VENV)/.host: pyproject.toml
 	@sh labkit/provision/bootstrap.sh
+	@echo "labkit: Python packages into $(VENV)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(VENV)/.host
+	@echo "labkit: Python packages of the tests into $(VENV)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@

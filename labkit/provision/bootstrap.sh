@@ -75,9 +75,24 @@ if [ "$dry" = --dry-run ]; then
   say "would install:$missing"
   exit 0
 fi
+# What apt says is kept for the case that it fails; a terminal sees one line that changes.
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+follow() {
+  while IFS= read -r line; do
+    printf '%s\n' "$line" >>"$log"
+    case $line in "Get:"* | "Unpacking "* | "Setting up "*) [ ! -t 1 ] || printf '\r\033[K  %.76s' "$line" ;; esac
+  done
+  [ ! -t 1 ] || printf '\r\033[K'
+}
 say "installing:$missing"
 # shellcheck disable=SC2086
-$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends $missing
+{ $sudo env DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get -q install --yes --no-install-recommends $missing 2>&1 ||
+  echo "apt-get failed: $?"; } </dev/null | follow
+if tail -n 1 "$log" | grep -q '^apt-get failed: '; then
+  tail -n 20 "$log"
+  exit 3
+fi
 if [ "$(id -u)" != 0 ] && ! id -nG | grep -qw docker && has docker; then
   say "docker is for the group docker: \`sudo usermod --append --groups docker $(id -un)\`, then log in again"
 fi

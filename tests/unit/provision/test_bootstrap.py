@@ -15,11 +15,12 @@ if grep -qx "$2" "$FAKE/without" 2>/dev/null; then echo "  Candidate: (none)"; e
 """
 APT_GET = """#!/bin/sh
 echo "$*" >>"$FAKE/apt-get"
+case "$*" in *install*) echo "Setting up something"; exit $(cat "$FAKE/apt-rc" 2>/dev/null || echo 0) ;; esac
 """
 PYTHON = """#!/bin/sh
 exit $(cat "$FAKE/python-rc" 2>/dev/null || echo 0)
 """
-TOOLS = ("sh", "sed", "grep", "printf", "id", "env", "cat")
+TOOLS = ("sh", "sed", "grep", "printf", "id", "env", "cat", "mktemp", "rm", "tail")
 EVERYTHING = ("vagrant", "docker", "debootstrap", "iptables", "ip")
 
 
@@ -82,9 +83,20 @@ def test_only_what_is_missing_is_installed_and_at_once(fake: Path) -> None:
     (fake / "python-rc").write_text("1")
     code, printed = bootstrap(fake)
     packages = "python3-venv vagrant"
-    assert (code, printed) == (0, f"labkit: asking the package archive for {packages}\nlabkit: installing: {packages}\n")
+    assert (code, printed) == (
+        0,
+        f"labkit: asking the package archive for {packages}\nlabkit: installing: {packages}\n",
+    )
     # lists of a month ago may name packages that no longer fit those installed ("you have held broken packages")
-    assert asked_of_apt(fake) == ["-qq update", "-qq install --yes --no-install-recommends python3-venv vagrant"]
+    assert asked_of_apt(fake) == ["-qq update", "-q install --yes --no-install-recommends python3-venv vagrant"]
+
+
+def test_an_installation_that_fails_ends_it_with_what_apt_said(fake: Path) -> None:
+    have(fake, "docker", "debootstrap", "iptables", "ip")
+    (fake / "apt-rc").write_text("100")
+    code, printed = bootstrap(fake)
+    assert code == 3
+    assert printed.endswith("labkit: installing: vagrant\nSetting up something\napt-get failed: 100\n")
 
 
 def test_dockers_command_line_comes_along_where_it_is_a_package_of_its_own(fake: Path) -> None:
