@@ -308,11 +308,13 @@ def doctor(
 @app.command(rich_help_panel=PANEL)
 def image(name: Name = DEFAULT_CLUSTER) -> None:
     """Build the machines' image now, if it is missing (`labkit up` does so by itself)."""
+    from labkit.provision.host import need_docker
     from labkit.provision.image import ensure_image
 
     use_mirrors(name)
     with reporting("what was fetched is kept") as report:
         report.step("host", "machine image")
+        need_docker(lambda line: report.detail("host", line))
         tag = ensure_image(lambda line: report.detail("host", line))
         report.done("host")
     out.print(tag, highlight=False)

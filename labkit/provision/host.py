@@ -15,7 +15,7 @@ from labkit.cluster import Cluster, state_root
 from labkit.cluster_rules import VIRTUAL
 from labkit.provision import kernel, libvirt
 from labkit.provision.errors import CommandFailed
-from labkit.provision.host_facts import HostFacts, docker_answers, look, problems
+from labkit.provision.host_facts import HostFacts, docker_answers, docker_problems, look, look_at_docker, problems
 
 DOCKER_START_SECONDS = 30
 
@@ -36,6 +36,15 @@ def preflight(cluster: Cluster, progress: Progress = lambda line: None) -> None:
         facts = look(cluster)
     if found := problems(facts):
         raise CommandFailed("host", "prepare the host", tail="\n".join(f"{one.what}: {one.mend}" for one in found))
+
+
+def need_docker(progress: Progress) -> None:
+    """For the machines' image, without a cluster: docker answers, or is started. Raises CommandFailed with the mend."""
+    facts = look_at_docker()
+    if can_start_docker(facts):
+        start_docker(progress)
+    elif found := docker_problems(facts):
+        raise CommandFailed("host", "reach docker", tail="\n".join(f"{one.what}: {one.mend}" for one in found))
 
 
 def can_start_docker(facts: HostFacts) -> bool:

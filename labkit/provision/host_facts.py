@@ -67,7 +67,7 @@ def problems(facts: HostFacts) -> list[Problem]:
     """Everything that stands in the way, worst first; empty when the host is ready."""
     found = _programs(facts) + facts.hypervisor
     if facts.provider == "docker":
-        found += _docker(facts)
+        found += docker_problems(facts)
         found += [
             Problem(f"the kernel has no {name}", f"as root: `modprobe {name}` (and a line {name} in /etc/modules)")
             for name in facts.missing_modules
@@ -79,13 +79,14 @@ def _programs(facts: HostFacts) -> list[Problem]:
     found = []
     if facts.provider != EXISTING and not facts.has("vagrant"):
         found.append(Problem("vagrant is not installed", INSTALL))
-    if facts.provider == "docker" and not facts.has("docker"):
-        found.append(Problem("docker is not installed", INSTALL))
     return found
 
 
-def _docker(facts: HostFacts) -> list[Problem]:
-    if not facts.has("docker") or facts.docker_running:
+def docker_problems(facts: HostFacts) -> list[Problem]:
+    """Why docker cannot be used; empty when it can."""
+    if not facts.has("docker"):
+        return [Problem("docker is not installed", INSTALL)]
+    if facts.docker_running:
         return []
     if facts.docker_denied:
         mend = "`sudo usermod --append --groups docker $USER`, then log in again"
@@ -135,26 +136,34 @@ def _addresses(facts: HostFacts) -> list[Problem]:
 
 def look(cluster: Cluster) -> HostFacts:
     """The facts, in about 0.2 s. Asks docker only when it answers."""
-    running, denied = _docker_state()
-    ours = cluster.provider == "docker" and running
-    return HostFacts(
+    facts = look_at_docker()
+    ours = cluster.provider == "docker" and facts.docker_running
+    return msgspec.structs.replace(
+        facts,
         name=cluster.name,
         provider=cluster.provider,
         machines=_machines_to_start(cluster) if ours else len(cluster.machines),
         hypervisor=hypervisor.problems(cluster.provider),
         memory_needed=_memory_of_virtual_machines(cluster) if cluster.provider != "docker" else 0,
         range=cluster.networks.machines,
-        root=os.geteuid() == 0,
-        systemd=Path("/run/systemd/system").exists(),
-        programs=frozenset(name for name in ("docker", "dockerd", "vagrant") if program.where(name)),
-        docker_running=running,
-        docker_denied=denied,
-        disk=_disk(cluster, running),
+        disk=_disk(cluster, facts.docker_running),
         memory_mb=_memory_mb(),
         missing_modules=kernel.missing(),
         networks=_networks(cluster, ours),
         busy_ports=_busy_ports(cluster) if ours else {},
     )
+
+
+def look_at_docker() -> HostFacts:
+    """Only what is true without a cluster."""
+    running, denied = _docker_state()
+    return HostFacts(
+        name="", provider="docker", machines=0, range="",
+        root=os.geteuid() == 0,
+        systemd=Path("/run/systemd/system").exists(),
+        programs=frozenset(name for name in ("docker", "dockerd", "vagrant") if program.where(name)),
+        docker_running=running, docker_denied=denied,
+    )  # fmt: skip
 
 
 def docker_answers() -> bool:

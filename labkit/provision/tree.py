@@ -64,12 +64,12 @@ def debian(mirror: str, cache: Path, tree: Path, packages: Sequence[str]) -> Non
     """
     debootstrap(mirror, cache, tree, ["ca-certificates"])  # which apt needs where the mirror is https
     # What a power cut leaves of a tree is thrown away, so nothing has to be on the disk at any moment before the end.
-    options = ("DPkg::Options::=--force-unsafe-io", "DPkg::Use-Pty=0")
-    install = ["apt-get", "-q", "install", "--yes", "--no-install-recommends", *(f"-o{name}" for name in options)]
-    with _cached(cache, tree / "var/cache/apt/archives"), _at_rest(tree):
-        inside(tree, "apt-get", "-q", "update", timeout=300)
+    options = ("DPkg::Options::=--force-unsafe-io", "DPkg::Use-Pty=0", "APT::Sandbox::User=root")
+    apt = ["apt-get", "-q", "--yes", "--no-install-recommends", *(f"-o{name}" for name in options)]
+    with _cached(cache, tree / "var/cache/apt/archives"), _mounted(mirror, tree), _at_rest(tree):
+        inside(tree, *apt, "update", timeout=300)
         try:
-            inside(tree, *install, *packages, timeout=1500, on_line=Steps())
+            inside(tree, *apt, "install", *packages, timeout=1500, on_line=Steps())
         except CommandFailed as exc:
             _forget_broken(cache, exc.tail)
             raise
@@ -89,6 +89,23 @@ def _cached(cache: Path, archives: Path) -> Iterator[None]:
                 path.unlink()
             else:
                 path.rename(cache / path.name)
+
+
+@contextlib.contextmanager
+def _mounted(mirror: str, tree: Path) -> Iterator[None]:
+    """An archive in a folder of this host (out of a bundle) is seen in the tree as well, as /mnt."""
+    if not mirror.startswith("file://"):
+        yield
+        return
+    sources = tree / "etc/apt/sources.list"
+    told = sources.read_text()
+    sources.write_text(f"deb file:///mnt {SUITE} main\n")
+    run("mount the archive", ["mount", "-o", "bind,ro", mirror.removeprefix("file://"), str(tree / "mnt")], timeout=30)
+    try:
+        yield
+    finally:
+        run("unmount the archive", ["umount", str(tree / "mnt")], timeout=30)
+        sources.write_text(told)
 
 
 @contextlib.contextmanager

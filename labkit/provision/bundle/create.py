@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 import labkit
-from labkit.provision import box, image, wheels
+from labkit.provision import box, host, image, wheels
 from labkit.provision.bundle import archive, host_wheels, keys, packages
 from labkit.provision.bundle.archive import CHUNK, FORMAT, Manifest, Member
 from labkit.provision.errors import CommandFailed
@@ -39,6 +39,8 @@ class Contents:
 
 def create(path: Path, contents: Contents, say: Say) -> Manifest:
     """Everything into `path`. Raises CommandFailed (machine "host"): no network, no docker, no space."""
+    if not contents.packages:
+        host.need_docker(say)  # before minutes of fetching
     arch = wheels.architecture()
     targets = [image.target(each) for each in dict.fromkeys([arch, *contents.arches])]
     with tempfile.TemporaryDirectory(dir=_room(path), prefix=".bundle-") as name:

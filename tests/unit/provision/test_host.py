@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from labkit import cluster as clusters
-from labkit.provision import boot, containers, host_facts, kernel
+from labkit.provision import boot, containers, host, host_facts, kernel
 from labkit.provision.errors import CommandFailed
-from labkit.provision.host import can_start_docker, start_docker
+from labkit.provision.host import can_start_docker, need_docker, start_docker
 from labkit.provision.host_facts import HostFacts, Network, problems
 from labkit.provision.problem import Problem
 
@@ -156,3 +156,20 @@ def test_a_suspended_machine_keeps_its_port_and_a_halted_ones_may_be_taken(
     assert host_facts._busy_ports(cluster) == {}
     states["agent1"] = "stopped"
     assert host_facts._busy_ports(cluster) == {22002: "agent1"}
+
+
+def test_who_needs_docker_without_a_cluster_gets_it_or_the_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts, started = msgspec.structs.replace(WELL, name="", machines=0, range=""), []
+    monkeypatch.setattr(host, "look_at_docker", lambda: facts)
+    monkeypatch.setattr(host, "start_docker", started.append)
+    need_docker(print)
+    assert started == []
+    facts = msgspec.structs.replace(facts, docker_running=False)
+    with pytest.raises(CommandFailed, match="docker is not running: `sudo systemctl start docker`"):
+        need_docker(print)
+    facts = msgspec.structs.replace(facts, root=True, systemd=False)
+    need_docker(print)
+    assert started == [print]
+    facts = msgspec.structs.replace(facts, programs=frozenset({"vagrant"}))
+    with pytest.raises(CommandFailed, match="docker is not installed"):
+        need_docker(print)

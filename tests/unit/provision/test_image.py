@@ -197,6 +197,23 @@ def test_packages_of_the_cache_are_not_fetched_again_and_fetched_ones_are_kept(t
     assert list(archives.iterdir()) == []
 
 
+def test_an_archive_in_a_folder_is_seen_in_the_tree_while_packages_are_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[str] = []
+    monkeypatch.setattr(tree, "run", lambda what, command, **_: ran.append(" ".join(command)))
+    sources = tmp_path / "etc/apt/sources.list"
+    sources.parent.mkdir(parents=True)
+    sources.write_text("deb file:///bundle bookworm main\n")
+    with tree._mounted("file:///bundle", tmp_path):
+        assert sources.read_text() == "deb file:///mnt bookworm main\n"
+        assert ran == [f"mount -o bind,ro /bundle {tmp_path}/mnt"]
+    assert ran[1:] == [f"umount {tmp_path}/mnt"]
+    assert sources.read_text() == "deb file:///bundle bookworm main\n"
+    with tree._mounted("http://deb.debian.org/debian", tmp_path):
+        assert len(ran) == 2
+
+
 def test_a_package_that_cannot_be_unpacked_is_not_kept(tmp_path: Path) -> None:
     for name in ("good_1.0_all.deb", "bad_1%3a1.0_all.deb"):
         (tmp_path / name).touch()
