@@ -28,6 +28,12 @@ SUITE = "bookworm"
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 RECIPE = Path(__file__).resolve().parent.parent / "templates" / "machine"
+OF_A_BUNDLE = (
+    *("Acquire::Languages=none", "Acquire::Check-Valid-Until=false", "Acquire::Check-Date=false"),
+    *(f"Acquire::CompressionTypes::{kind}=none" for kind in ("xz", "gz", "bz2", "lzma", "lz4", "zst")),
+)
+"""What apt is told where a bundle's archive is its source (bundle/packages.py), whose index lies there unpacked. In a
+room without a network clocks differ, and a bundle is as old as it is."""
 DROPPED = (
     *("usr/share/doc/*", "usr/share/man/*", "usr/share/info/*", "usr/share/locale/*", "usr/share/lintian/*"),
     *("var/cache/apt/*.bin", "var/cache/apt/archives/*.deb", "var/lib/apt/lists/*", "var/log/*.log", "var/log/apt/*"),
@@ -64,7 +70,13 @@ def debian(mirror: str, cache: Path, tree: Path, packages: Sequence[str]) -> Non
     """
     debootstrap(mirror, cache, tree, ["ca-certificates"])  # which apt needs where the mirror is https
     # What a power cut leaves of a tree is thrown away, so nothing has to be on the disk at any moment before the end.
-    options = ("DPkg::Options::=--force-unsafe-io", "DPkg::Use-Pty=0", "APT::Sandbox::User=root")
+    options = [
+        "DPkg::Options::=--force-unsafe-io",
+        "DPkg::Use-Pty=0",
+        "APT::Sandbox::User=root",
+        "Acquire::Languages=none",
+    ]
+    options += OF_A_BUNDLE if mirror.startswith("file://") else ()
     apt = ["apt-get", "-q", "--yes", "--no-install-recommends", *(f"-o{name}" for name in options)]
     with _cached(cache, tree / "var/cache/apt/archives"), _mounted(mirror, tree), _at_rest(tree):
         inside(tree, *apt, "update", timeout=300)

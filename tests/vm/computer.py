@@ -109,7 +109,7 @@ def qemu(folder: Path, stick: Path, port: int, console: Path) -> list[str]:
     kvm = libvirt.driver() == "kvm"
     network = f"user,model=virtio-net-pci,restrict=on,net=192.168.223.0/24,hostfwd=tcp:127.0.0.1:{port}-:22"
     words = ["qemu-system-x86_64", "-nodefaults", "-display", "none", "-serial", f"file:{console}"]
-    words += ["-accel", "kvm" if kvm else "tcg,thread=multi,tb-size=512", "-cpu", "host" if kvm else "Nehalem"]
+    words += ["-accel", "kvm" if kvm else "tcg,thread=multi,tb-size=1024", "-cpu", "host" if kvm else "Nehalem"]
     words += ["-m", str(MEMORY_MB), "-smp", str(PROCESSORS), "-nic", network, "-device", "virtio-rng-pci"]
     words += ["-kernel", str(folder / "vmlinuz"), "-initrd", str(folder / "initrd.img")]
     words += ["-append", "root=/dev/vda rw console=ttyS0 quiet net.ifnames=0 no_timer_check nowatchdog"]

@@ -20,15 +20,13 @@ from labkit.provision.errors import CommandFailed
 from labkit.provision.existing import packages
 from labkit.provision.lock import ON_MACHINE
 from labkit.provision.ssh import Ssh
-from labkit.provision.tree import SUITE
+from labkit.provision.tree import OF_A_BUNDLE, SUITE
 
 PLACE = "/var/lib/labkit/debian"
 APT = (
     f"-o Dir::Etc::SourceList={PLACE}/sources.list -o Dir::Etc::SourceParts=/dev/null"
-    f" -o Dir::State::Lists={PLACE}/lists -o Dir::Cache={PLACE}/cache -o APT::Sandbox::User=root"
-    " -o Acquire::Languages=none -o Acquire::Check-Valid-Until=false -o Acquire::Check-Date=false "
-) + " ".join(f"-o Acquire::CompressionTypes::{kind}=none" for kind in ("xz", "gz", "bz2", "lzma", "lz4", "zst"))
-"""In a room without a network clocks differ, and a bundle is as old as it is. The index lies there unpacked."""
+    f" -o Dir::State::Lists={PLACE}/lists -o Dir::Cache={PLACE}/cache -o APT::Sandbox::User=root "
+) + " ".join(f"-o {option}" for option in OF_A_BUNDLE)
 FITS = f'. /etc/os-release; [ "$VERSION_CODENAME" = {SUITE} ]'
 
 
