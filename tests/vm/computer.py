@@ -89,11 +89,13 @@ def started(folder: Path, stick: Path, key: Path) -> Iterator[Computer]:
     """Boot it and wait for its sshd. Raises AssertionError with its console's last lines."""
     port, console = _free_port(), folder / "console.log"
     login = ["ssh", "-p", str(port), "-i", str(key), "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR"]
-    login += ["-o", "UserKnownHostsFile=/dev/null", "-o", "ServerAliveInterval=30", f"{USER}@127.0.0.1"]
+    login += ["-o", "UserKnownHostsFile=/dev/null", "-o", "ServerAliveInterval=30"]
+    # QEMU takes the connection long before there is somebody behind it to say a word.
+    login += ["-o", "ConnectTimeout=20", f"{USER}@127.0.0.1"]
     with subprocess.Popen(qemu(folder, stick, port, console), stdin=subprocess.DEVNULL) as process:
         try:
             deadline = time.monotonic() + BOOT_SECONDS
-            while subprocess.run([*login, "true"], capture_output=True, timeout=60, check=False).returncode:
+            while subprocess.run([*login, "true"], capture_output=True, timeout=120, check=False).returncode:
                 said = console.read_text(errors="replace")[-2000:] if console.exists() else ""
                 assert process.poll() is None, f"QEMU ended with {process.returncode}:\n{said}"
                 assert time.monotonic() < deadline, f"the computer does not boot:\n{said}"
