@@ -91,7 +91,7 @@ def started(folder: Path, stick: Path, key: Path) -> Iterator[Computer]:
     login = ["ssh", "-p", str(port), "-i", str(key), "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR"]
     login += ["-o", "UserKnownHostsFile=/dev/null", "-o", "ServerAliveInterval=30"]
     # QEMU takes the connection long before there is somebody behind it to say a word.
-    login += ["-o", "ConnectTimeout=20", f"{USER}@127.0.0.1"]
+    login += ["-o", "ConnectTimeout=60", f"{USER}@127.0.0.1"]
     with subprocess.Popen(qemu(folder, stick, port, console), stdin=subprocess.DEVNULL) as process:
         try:
             deadline = time.monotonic() + BOOT_SECONDS
