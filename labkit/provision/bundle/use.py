@@ -147,6 +147,7 @@ def _load_image(bundle: Bundle, say: Say) -> None:
                 try:
                     bundle.copy(member, process.stdin, _percent("handing the machines' image to docker", member, say))
                     process.stdin.close()
+                    say("docker unpacks the machines' image")  # as long again
                 except BrokenPipeError:
                     pass  # docker says why
                 except BaseException:
